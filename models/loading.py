@@ -1,0 +1,212 @@
+"""Weights into memory, and the few facts that sampling and the lake need of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import torch
+from torch import Tensor
+
+from models.errors import ModelError
+from models.sources import cache_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models.sources import LocalWeights, Source
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+_MEMORY_SHARE = 0.4
+"""Share of the free memory that one batch's cache and logits may take."""
+_MOST_ROWS = 256
+"""More rows at once bring no more tokens a second."""
+
+
+@dataclass
+class LanguageModel:
+    """A causal language model, ready to run.
+
+    Attributes:
+        model: The transformers model, in evaluation mode.
+        tokenizer: Its tokenizer.
+        stop_token_ids: Tokens that end a generation.
+        revision: The commit or version that the weights are, where known.
+    """
+
+    model: Any
+    tokenizer: Any
+    stop_token_ids: frozenset[int]
+    revision: str | None = None
+    config: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.config = self.model.config.get_text_config()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return torch.device(self.model.device)
+
+    @property
+    def dtype(self) -> str:
+        """The weights' number format, such as `float32`."""
+        return str(self.model.dtype).removeprefix("torch.")
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights, each counted once where layers share them."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def vocab_size(self) -> int:
+        """How many tokens the model gives a probability to."""
+        return int(self.config.vocab_size)
+
+    @property
+    def tokenizer_digest(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the tokenizer's whole definition."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        definition = (
+            backend.to_str() if backend else repr(sorted(self.tokenizer.get_vocab().items()))
+        )
+        return hashlib.sha256(definition.encode()).hexdigest()[:16]
+
+    def forward(
+        self, ids: Tensor, *, cache: Any, attention: Tensor | None, positions: Tensor | None
+    ) -> Tensor:
+        """Reads tokens after those in the cache, and gives the logits of what comes next.
+
+        Args:
+            ids: int64 [rows, new].
+            cache: Keys and values of what came before; extended in place.
+            attention: int64 [rows, seen + new], 0 on padding; None without padding.
+            positions: int64 [rows, new]; None without padding.
+
+        Returns:
+            [rows, vocabulary], after the last token of each row.
+        """
+        masks = (
+            {} if attention is None else {"attention_mask": attention, "position_ids": positions}
+        )
+        output = self.model(
+            input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **masks
+        )
+        logits: Tensor = output.logits[:, -1]
+        return logits
+
+    def decode(self, token_ids: list[int]) -> str:
+        """The text of a generation, without its special tokens."""
+        text: str = self.tokenizer.decode(
+            token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def rows_that_fit(self, length: int) -> int:
+        """Sequences of this many tokens whose cache and logits memory holds at once."""
+        config = self.config
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        width = (
+            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        )
+        itemsize = self.model.dtype.itemsize
+        # The cache's spare room, and its copy while rows leave, can triple it; logits are held as
+        # the model's and as float32 ones, with their exponentials beside them.
+        cache = 3 * 2 * config.num_hidden_layers * heads * width * itemsize * length
+        logits = self.vocab_size * (itemsize + 2 * 4)
+        if self.device.type == "cuda":
+            free = torch.cuda.mem_get_info(self.device)[0]
+        else:
+            free = psutil.virtual_memory().available
+        return max(1, min(_MOST_ROWS, int(_MEMORY_SHARE * free / (cache + logits))))
+
+
+def load(source: Source, *, device: str | None = None, dtype: str = "auto") -> LanguageModel:
+    """Loads a checkpoint.
+
+    Args:
+        source: Where it is.
+        device: A torch device; by default the GPU where there is one.
+        dtype: One of `DTYPES`. `auto` is the weights' own on a GPU and float32 on a CPU.
+
+    Raises:
+        ModelError: It is not there, or is not a causal language model that transformers knows.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # the run has its own
+    weights = source.locate()
+    folder = _as_safetensors(weights) if weights.gguf else weights.folder
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if dtype == "auto" and place == "cpu":
+        dtype = "float32"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(f"{source} cannot be loaded by transformers: {error}") from error
+    return LanguageModel(
+        model=model.to(place).eval(),
+        tokenizer=tokenizer,
+        stop_token_ids=_stop_token_ids(model, tokenizer),
+        revision=weights.revision,
+    )
+
+
+def _stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    declared = model.generation_config.eos_token_id
+    ids = declared if isinstance(declared, list) else [declared]
+    return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)
+
+
+def _as_safetensors(weights: LocalWeights) -> Path:
+    """Unpacks a GGUF file once, which takes tens of seconds, and keeps the result."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    assert weights.gguf is not None
+    target = cache_folder() / "weights" / weights.digest
+    if target.exists():
+        return target
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}")
+    where: dict[str, Any] = {
+        "pretrained_model_name_or_path": str(weights.folder),
+        "gguf_file": weights.gguf,
+    }
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(**where)
+        model = AutoModelForCausalLM.from_pretrained(
+            **where, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+        )
+    except (OSError, ValueError, KeyError, ImportError, NotImplementedError) as error:
+        raise ModelError(
+            f"{weights.folder / weights.gguf} cannot be read by transformers: {error}"
+        ) from error
+    unfinished.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(unfinished)
+    tokenizer.save_pretrained(unfinished)
+    if not target.exists():  # another process may have been faster
+        unfinished.rename(target)
+    return target
+
+
+class ModelPool:
+    """Keeps the model used last, so that the steps of a run share one."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Source, str | None, str] | None = None
+        self._model: LanguageModel | None = None
+
+    def get(
+        self, source: Source, *, device: str | None = None, dtype: str = "auto"
+    ) -> LanguageModel:
+        """The model, loaded unless it is the one used last; raises `ModelError` as `load` does."""
+        key = (source, device, dtype)
+        if self._model is None or self._key != key:
+            self._model = None  # free the memory before the next model takes as much
+            self._model = load(source, device=device, dtype=dtype)
+            self._key = key
+        return self._model

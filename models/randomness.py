@@ -1,0 +1,30 @@
+"""Random numbers that belong to a token, not to the order in which tokens are computed."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+
+def uniforms(seed: int, prompt_key: str, sample: int, n: int) -> np.ndarray:
+    """The uniform random numbers of one generation, one for each position.
+
+    A number depends on (seed, prompt, sample, position) alone: not on batch size, device, decoding
+    or on how often a run was interrupted. A longer request starts with the shorter one's numbers.
+
+    Args:
+        seed: The study's seed.
+        prompt_key: What identifies the prompt.
+        sample: The generation's number among its prompt's.
+        n: How many positions.
+
+    Returns:
+        float64 array of shape [n], values in [0, 1).
+    """
+    identity = f"{seed}\x1f{prompt_key}\x1f{sample}".encode()
+    key = np.frombuffer(hashlib.sha256(identity).digest()[:16], dtype="<u8")
+    # Raw 64-bit output, because NumPy promises its stability across versions; 53 bits fill a
+    # double.
+    raw = np.random.Philox(key=key).random_raw(n)
+    return (raw >> np.uint64(11)) * 2.0**-53

@@ -1,0 +1,207 @@
+"""Many generations at once: large batches, prompts read once, finished sequences leaving."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.cache import new_cache, select_rows
+from models.nucleus import draw
+from models.randomness import uniforms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from models.decoding import Decoding
+    from models.loading import LanguageModel
+
+_LEAVE_AT = 0.8
+"""The batch is rebuilt without its finished rows once no more than this share is still running."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One generation to make.
+
+    Attributes:
+        prompt_key: What identifies the prompt; its random numbers belong to it.
+        prompt_ids: The prompt's tokens, at least one.
+        sample: The generation's number among its prompt's.
+        decoding: How its tokens are chosen.
+    """
+
+    prompt_key: str
+    prompt_ids: tuple[int, ...]
+    sample: int
+    decoding: Decoding
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One generation made.
+
+    Attributes:
+        request: What it answers.
+        token_ids: Its tokens, the stop token at its end included.
+        finish_reason: `stop` where the model ended it, `length` where the limit did.
+    """
+
+    request: Request
+    token_ids: tuple[int, ...]
+    finish_reason: str
+
+
+def sample(
+    model: LanguageModel,
+    requests: Sequence[Request],
+    *,
+    max_new_tokens: int,
+    seed: int,
+    batch_size: int | None = None,
+    on_tokens: Callable[[int, int], None] = lambda drawn, settled: None,
+) -> Iterator[list[Completion]]:
+    """Makes the generations, a batch at a time.
+
+    What is generated does not depend on the batch size nor on which requests are made together, up
+    to floating-point differences of the forward pass.
+
+    Args:
+        model: The model.
+        requests: What to generate, in any order.
+        max_new_tokens: Tokens at which a generation is cut, at least 1.
+        seed: The study's seed.
+        batch_size: Rows at once; by default as many as memory holds.
+        on_tokens: Called after each step with the tokens drawn and the tokens settled; these
+            include those that a generation which just stopped left of its `max_new_tokens`.
+
+    Yields:
+        The completions of each batch.
+    """
+    # Prompts of like length share a batch, so that little of it is padding; a prompt's requests
+    # stay together, so that it is read once.
+    queue = sorted(requests, key=lambda r: (len(r.prompt_ids), r.prompt_ids, r.prompt_key))
+    start = 0
+    while start < len(queue):
+        longest = len(queue[-1].prompt_ids)
+        rows = batch_size or model.rows_that_fit(longest + max_new_tokens)
+        batch = queue[start : start + rows]
+        start += rows
+        yield _run_batch(model, batch, max_new_tokens, seed, on_tokens)
+
+
+@torch.inference_mode()
+def _run_batch(
+    model: LanguageModel,
+    batch: Sequence[Request],
+    max_new_tokens: int,
+    seed: int,
+    on_tokens: Callable[[int, int], None],
+) -> list[Completion]:
+    device = model.device
+    random = np.stack([uniforms(seed, r.prompt_key, r.sample, max_new_tokens) for r in batch])
+    uniform = torch.from_numpy(random).to(device)
+    top_p = torch.tensor([r.decoding.top_p for r in batch], dtype=torch.float64, device=device)
+    temperature = torch.tensor([r.decoding.temperature for r in batch], device=device)
+    stops = torch.tensor(sorted(model.stop_token_ids), dtype=torch.long, device=device)
+
+    state = _read_prompts(model, batch)
+    alive = torch.arange(len(batch), device=device)  # which request each row is
+    drawn: list[tuple[Tensor, Tensor]] = []  # at each position: the requests, and their tokens
+    stopped = torch.zeros(len(batch), dtype=torch.bool, device=device)
+    for position in range(max_new_tokens):
+        running = ~stopped[alive]
+        tokens = draw(
+            state.logits,
+            top_p=top_p[alive],
+            temperature=temperature[alive],
+            uniform=uniform[alive, position],
+        )
+        ended = torch.isin(tokens, stops)
+        drawn.append((alive[running], tokens[running]))
+        stopped[alive[ended]] = True
+        just_ended = int((ended & running).sum())
+        n_drawn = int(running.sum())
+        on_tokens(n_drawn, n_drawn + just_ended * (max_new_tokens - position - 1))
+        remaining = running & ~ended
+        n_remaining = int(remaining.sum())
+        if n_remaining == 0 or position + 1 == max_new_tokens:
+            break
+        if n_remaining <= _LEAVE_AT * len(alive):
+            rows = remaining.nonzero()[:, 0]
+            state.keep(rows)
+            alive, tokens = alive[rows], tokens[rows]
+        state.step(model, tokens)
+    return _collect(batch, drawn, stopped)
+
+
+def _collect(
+    batch: Sequence[Request], drawn: list[tuple[Tensor, Tensor]], stopped: Tensor
+) -> list[Completion]:
+    sequences: list[list[int]] = [[] for _ in batch]
+    for rows, tokens in drawn:
+        for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
+            sequences[row].append(token)
+    return [
+        Completion(request, tuple(ids), "stop" if ended else "length")
+        for request, ids, ended in zip(batch, sequences, stopped.tolist(), strict=True)
+    ]
+
+
+@dataclass
+class _State:
+    """Where the forward pass of a batch stands.
+
+    Attributes:
+        cache: Keys and values of every row.
+        logits: [rows, vocabulary], for each row's next token.
+        attention: int64 [rows, seen], 0 on the padding left of shorter prompts; None without any.
+    """
+
+    cache: Any
+    logits: Tensor
+    attention: Tensor | None
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops the other rows; a row may be kept repeatedly."""
+        select_rows(self.cache, rows)
+        self.logits = self.logits[rows]
+        if self.attention is not None:
+            self.attention = self.attention[rows]
+
+    def step(self, model: LanguageModel, tokens: Tensor) -> None:
+        """Reads one more token a row, int64 [rows]."""
+        positions = None
+        if self.attention is not None:
+            self.attention = torch.cat([self.attention, torch.ones_like(tokens)[:, None]], dim=1)
+            positions = self.attention.sum(1, keepdim=True) - 1
+        self.logits = model.forward(
+            tokens[:, None], cache=self.cache, attention=self.attention, positions=positions
+        )
+
+
+def _read_prompts(model: LanguageModel, batch: Sequence[Request]) -> _State:
+    """Reads each distinct prompt of the batch once, and copies what was computed to its rows."""
+    prompts = list(dict.fromkeys(request.prompt_ids for request in batch))
+    place = {prompt: i for i, prompt in enumerate(prompts)}
+    width = max(map(len, prompts))
+    ids = torch.zeros((len(prompts), width), dtype=torch.long)
+    attention = torch.zeros_like(ids)
+    for i, prompt in enumerate(prompts):
+        ids[i, width - len(prompt) :] = torch.tensor(prompt)
+        attention[i, width - len(prompt) :] = 1
+    ids, attention = ids.to(model.device), attention.to(model.device)
+    padded = not bool(attention.all())
+    cache = new_cache(model.config)
+    logits = model.forward(
+        ids,
+        cache=cache,
+        attention=attention if padded else None,
+        positions=(attention.cumsum(1) - 1).clamp(min=0) if padded else None,
+    )
+    state = _State(cache, logits, attention if padded else None)
+    state.keep(torch.tensor([place[r.prompt_ids] for r in batch], device=model.device))
+    return state

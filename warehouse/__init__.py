@@ -1,0 +1,25 @@
+"""The tables: what they hold, how they are stored, and how they are asked.
+
+Nothing here knows of Dagster or of models.
+"""
+
+from warehouse.declarations import DeclarationError, Measurement, read_measurements
+from warehouse.query import QueryError, ask
+from warehouse.schema import Column, Table
+from warehouse.sessions import Limits, session
+from warehouse.storage import Lake, Provenance, RejectedError
+
+__all__ = [
+    "Column",
+    "DeclarationError",
+    "Lake",
+    "Limits",
+    "Measurement",
+    "Provenance",
+    "QueryError",
+    "RejectedError",
+    "Table",
+    "ask",
+    "read_measurements",
+    "session",
+]

@@ -1,0 +1,48 @@
+"""`catalog.duckdb`: a view for each table, for whoever opens the lake with DuckDB itself."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from warehouse.sessions import create_view, load_macros
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from warehouse.schema import Table
+    from warehouse.storage import Lake
+
+_STORAGE = "v1.0.0"
+"""The oldest storage version that is still written: every DuckDB since 1.0 opens it."""
+
+
+def write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
+    """Writes the catalog anew and moves it into place.
+
+    It holds no rows. Views over partitioned tables take in partitions that come later.
+
+    Args:
+        lake: The lake.
+        tables: All its tables; those without a file yet get no view.
+
+    Returns:
+        The file.
+    """
+    lake.staging.mkdir(parents=True, exist_ok=True)
+    unfinished = lake.staging / f"catalog.{uuid.uuid4().hex}.duckdb"
+    try:
+        with duckdb.connect(
+            str(unfinished), config={"storage_compatibility_version": _STORAGE}
+        ) as connection:
+            load_macros(connection)
+            for table in tables:
+                if lake.files(table):
+                    create_view(connection, table, [lake.pattern(table)])
+        unfinished.replace(lake.catalog)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return lake.catalog

@@ -1,0 +1,86 @@
+"""What every table is held to, generated from its declaration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow.parquet as pq
+
+from warehouse.sessions import session
+
+if TYPE_CHECKING:
+    from warehouse.schema import Table
+    from warehouse.storage import Lake
+
+CHECKS = ("schema_as_declared", "grain_unique_and_not_null", "not_empty")
+_GRAIN = Path(__file__).with_name("grain.sql").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        check: One of `CHECKS`.
+        passed: Whether the file is as it must be.
+        detail: What was found, in a few words.
+    """
+
+    check: str
+    passed: bool
+    detail: str
+
+
+def check_file(table: Table, path: Path, lake: Lake) -> list[Finding]:
+    """Holds a file against its table's declaration.
+
+    Args:
+        table: The declaration.
+        path: The Parquet file.
+        lake: Where a session may spill.
+
+    Returns:
+        A finding for each of `CHECKS`.
+    """
+    found = pq.read_schema(path).remove_metadata()
+    as_declared = found.equals(table.arrow_schema)
+    n_rows = pq.read_metadata(path).num_rows
+    bad = _bad_grain_rows(table, path, lake) if as_declared else 0
+    return [
+        Finding(
+            "schema_as_declared",
+            as_declared,
+            "as declared"
+            if as_declared
+            else f"found {_one_line(found)}, declared {_one_line(table.arrow_schema)}",
+        ),
+        Finding(
+            "grain_unique_and_not_null",
+            bad == 0,
+            f"{bad} of {n_rows} rows repeat their ({', '.join(table.grain)}) or have a null in it",
+        ),
+        Finding("not_empty", n_rows > 0, f"{n_rows} rows"),
+    ]
+
+
+def _bad_grain_rows(table: Table, path: Path, lake: Lake) -> int:
+    if not table.stored_grain:  # the partition is the grain: one row
+        return max(0, int(pq.read_metadata(path).num_rows) - 1)
+    columns = [duckdb.ColumnExpression(name) for name in table.stored_grain]
+    gap = reduce(or_, (column.isnull() for column in columns))
+    with session(lake) as connection:
+        rows = connection.read_parquet(str(path), hive_partitioning=False)
+        rows.select(
+            duckdb.FunctionExpression("row", *columns).alias("key"), gap.alias("gap")
+        ).create_view("keys")
+        (bad,) = connection.execute(_GRAIN).fetchone() or (0,)
+    return int(bad)
+
+
+def _one_line(schema: object) -> str:
+    return str(schema).replace("\n", ", ")

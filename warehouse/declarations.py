@@ -1,0 +1,228 @@
+"""Reading what an SQL file says of itself: the whole of what a measurement needs beside its query.
+
+A file opens with comments: what it measures, and then
+
+    -- grain:     checkpoint, decoding, prompt_id
+    -- reads:     generations
+    -- partition: checkpoint
+    -- columns:
+    --   n_samples INTEGER [generations] how many there are
+
+`partition: none` makes one file of all checkpoints. A unit may stand in brackets before a column's
+meaning; a meaning goes on in lines that are indented further. Columns of the grain take their type
+from the query and need no line of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from warehouse.schema import COMMON_COLUMNS, PARTITION_COLUMN, Column, Table, arrow_type
+from warehouse.sessions import create_view, session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from warehouse.storage import Lake
+
+_FIELD = re.compile(r"(grain|reads|partition|columns):\s*(.*)")
+_COLUMN = re.compile(r"(\w+)\s+([A-Za-z]+(?:\[\])*)\s*(?:\[([^\]]+)\])?\s*(.*)")
+
+
+class DeclarationError(ValueError):
+    """An SQL file that cannot become a table; the message names the file and what to write."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A table that one query derives from others.
+
+    Attributes:
+        table: What it fills.
+        reads: Names of the tables that it reads.
+        query: The SQL, as it stands in the file.
+        path: The file.
+    """
+
+    table: Table
+    reads: tuple[str, ...]
+    query: str
+    path: Path
+
+
+@dataclass
+class _Header:
+    description: str
+    grain: tuple[str, ...]
+    reads: tuple[str, ...]
+    partitioned: bool
+    columns: dict[str, Column]
+
+
+def read_measurements(
+    folder: Path, tables: Sequence[Table], lake: Lake, parameters: Mapping[str, object]
+) -> list[Measurement]:
+    """Reads every file `*.sql` of a folder, in an order in which each comes after what it reads.
+
+    Args:
+        folder: The folder.
+        tables: The tables that exist besides.
+        lake: Where sessions may spill; nothing of it is read.
+        parameters: What queries may use as `$name`.
+
+    Raises:
+        DeclarationError: A file does not declare what it must, or its query does not run or does
+        not
+            give what it declares.
+    """
+    headers = {path: _read_header(path) for path in sorted(folder.glob("*.sql"))}
+    known = {table.name: table for table in tables}
+    for path in headers:
+        if path.stem in known:
+            raise DeclarationError(f"{path}: there is a table {path.stem} already; rename the file")
+    measurements: list[Measurement] = []
+    while headers:
+        ready = [path for path, header in headers.items() if set(header.reads) <= set(known)]
+        if not ready:
+            path, header = next(iter(headers.items()))
+            unknown = sorted(set(header.reads) - set(known))
+            raise DeclarationError(
+                f"{path}: reads {', '.join(unknown)}, which is no table, or depends on this one; "
+                f"there are {', '.join(known)}"
+            )
+        for path in ready:
+            header = headers.pop(path)
+            inputs = [known[name] for name in header.reads]
+            measurement = _complete(path, header, inputs, lake, parameters)
+            known[measurement.table.name] = measurement.table
+            measurements.append(measurement)
+    return measurements
+
+
+def _read_header(path: Path) -> _Header:
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("--"):
+            break
+        lines.append(line.removeprefix("--"))
+    description: list[str] = []
+    fields: dict[str, str] = {}
+    columns: dict[str, Column] = {}
+    section = ""
+    indent = 0
+    for line in lines:
+        text = line.strip()
+        depth = len(line) - len(line.lstrip())
+        if match := _FIELD.fullmatch(text):
+            section = match[1]
+            fields[section] = match[2]
+        elif section == "columns" and columns and text and depth > indent:
+            name, column = columns.popitem()
+            columns[name] = replace(column, meaning=f"{column.meaning} {text}")
+        elif section == "columns" and text:
+            indent = depth
+            column = _read_column(path, text)
+            columns[column.name] = column
+        elif section and text:
+            fields[section] += f" {text}"
+        elif text:
+            description.append(text)
+    for field in ("grain", "reads", "partition", "columns"):
+        if field not in fields:
+            raise DeclarationError(f"{path}: its opening comment has no line `-- {field}: ...`")
+    if fields["partition"] not in (PARTITION_COLUMN, "none"):
+        raise DeclarationError(
+            f"{path}: `partition: {fields['partition']}` must be {PARTITION_COLUMN} or none"
+        )
+    header = _Header(
+        description=" ".join(description),
+        grain=_names(fields["grain"]),
+        reads=_names(fields["reads"]),
+        partitioned=fields["partition"] == PARTITION_COLUMN,
+        columns=columns,
+    )
+    if not header.grain:
+        raise DeclarationError(f"{path}: `grain:` names no column")
+    if header.partitioned and PARTITION_COLUMN not in header.grain:
+        raise DeclarationError(f"{path}: is partitioned by {PARTITION_COLUMN}, not in its grain")
+    return header
+
+
+def _read_column(path: Path, text: str) -> Column:
+    match = _COLUMN.fullmatch(text)
+    if not match:
+        raise DeclarationError(f"{path}: {text!r} is no column; write `name TYPE meaning`")
+    name, sql_type, unit, meaning = match.groups()
+    try:
+        arrow_type(sql_type)
+    except ValueError as error:
+        raise DeclarationError(f"{path}: column {name}: {error}") from error
+    return Column(name, sql_type.upper(), meaning, unit or "")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _complete(
+    path: Path,
+    header: _Header,
+    inputs: Sequence[Table],
+    lake: Lake,
+    parameters: Mapping[str, object],
+) -> Measurement:
+    """Runs the query over empty tables: it must run, and give what the file declares."""
+    query = path.read_text(encoding="utf-8")
+    given = _columns_of(path, query, inputs, lake, parameters)
+    declared = [*header.grain, *(name for name in header.columns if name not in header.grain)]
+    if sorted(given) != sorted(declared):
+        raise DeclarationError(
+            f"{path}: declares the columns {', '.join(declared)}, and its query gives "
+            f"{', '.join(given)}"
+        )
+    inherited = {column.name: column for table in inputs for column in table.columns}
+    columns = []
+    for name in declared:
+        column = header.columns.get(name) or COMMON_COLUMNS.get(name) or inherited.get(name)
+        columns.append(column or Column(name, given[name]))
+        try:
+            arrow_type(columns[-1].type)
+        except ValueError as error:
+            raise DeclarationError(f"{path}: column {name}: {error}; cast it") from error
+    table = Table(path.stem, header.description, header.grain, tuple(columns), header.partitioned)
+    return Measurement(table, header.reads, query, path)
+
+
+def _columns_of(
+    path: Path, query: str, inputs: Sequence[Table], lake: Lake, parameters: Mapping[str, object]
+) -> dict[str, str]:
+    with session(lake) as connection:
+        for table in inputs:
+            create_view(connection, table, files=[])
+        try:
+            relation = connection.sql(query, params=used_parameters(query, parameters))
+        except duckdb.Error as error:
+            raise DeclarationError(f"{path}: {error}") from error
+        if relation is None:
+            raise DeclarationError(f"{path}: holds no query")
+        return dict(zip(relation.columns, map(str, relation.types), strict=True))
+
+
+def used_parameters(query: str, parameters: Mapping[str, object]) -> dict[str, object]:
+    """Those of the parameters that a query uses: DuckDB refuses to be given others.
+
+    Raises:
+        DeclarationError: The query uses one that is not there.
+    """
+    used = set(re.findall(r"\$([A-Za-z_]\w*)", query))
+    unknown = sorted(used - set(parameters))
+    if unknown:
+        raise DeclarationError(
+            f"the query uses ${unknown[0]}; there are {', '.join('$' + p for p in parameters)}"
+        )
+    return {name: parameters[name] for name in sorted(used)}

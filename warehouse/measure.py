@@ -1,0 +1,48 @@
+"""Computing a derived table."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from warehouse.declarations import Measurement, used_parameters
+from warehouse.sessions import Limits, bind, session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from warehouse.schema import Table
+    from warehouse.storage import Lake
+
+_BATCH_ROWS = 100_000
+
+
+@contextmanager
+def measure(
+    measurement: Measurement,
+    lake: Lake,
+    tables: Sequence[Table],
+    *,
+    checkpoint: str | None = None,
+    parameters: Mapping[str, object],
+    limits: Limits | None = None,
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Runs a measurement's query over the lake.
+
+    Args:
+        measurement: The measurement.
+        lake: The lake.
+        tables: The tables that it reads.
+        checkpoint: The partition that they are limited to; None for all.
+        parameters: What the query may use as `$name`.
+        limits: The session's limits.
+
+    Yields:
+        Its rows in batches; they can be read until the context ends.
+    """
+    with session(lake, limits) as connection:
+        bind(connection, lake, tables, checkpoint)
+        used = used_parameters(measurement.query, parameters)
+        yield iter(connection.sql(measurement.query, params=used).to_arrow_reader(_BATCH_ROWS))

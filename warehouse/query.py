@@ -1,0 +1,69 @@
+"""Ad-hoc SQL over the lake, which can read and do nothing else."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from warehouse.sessions import Limits, bind, session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from warehouse.schema import Table
+    from warehouse.storage import Lake
+
+_EXPLAIN = re.compile(r"\s*explain\b(\s+analyze\b|\s*\([^)]*\))?", re.IGNORECASE)
+
+
+class QueryError(ValueError):
+    """A query that does not run, or would do more than read."""
+
+
+@contextmanager
+def ask(
+    lake: Lake, tables: Sequence[Table], query: str, limits: Limits | None = None
+) -> Iterator[duckdb.DuckDBPyRelation]:
+    """Runs a query over the lake's tables, each a view of its name.
+
+    Args:
+        lake: The lake.
+        tables: All its tables; those without rows yet are empty.
+        query: One SELECT, or what reads like it: FROM, WITH, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN.
+        limits: The session's limits.
+
+    Yields:
+        The result, which can be read until the context ends.
+
+    Raises:
+        QueryError: The query is wrong, is several, or writes.
+    """
+    with session(lake, limits) as connection:
+        try:
+            _check_reads_only(connection, query)
+            bind(connection, lake, tables)
+            relation = connection.sql(query)
+        except duckdb.Error as error:
+            raise QueryError(str(error)) from error
+        if relation is None:
+            raise QueryError("the query gives no rows")
+        yield relation
+
+
+def _check_reads_only(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    statements = connection.extract_statements(query)
+    if len(statements) != 1:
+        raise QueryError(f"give one query; this text holds {len(statements)}")
+    statement = statements[0]
+    if statement.type == duckdb.StatementType.EXPLAIN:
+        # EXPLAIN ANALYZE runs what it explains.
+        _check_reads_only(connection, _EXPLAIN.sub("", statement.query, count=1))
+    elif statement.type != duckdb.StatementType.SELECT:
+        kind = str(statement.type).rpartition(".")[2]
+        raise QueryError(
+            f"only reading is allowed here, and this is {kind}; "
+            "to keep a result use `-o FILE`, and for anything else open catalog.duckdb in DuckDB"
+        )

@@ -1,0 +1,104 @@
+"""What a table is: its grain, and its columns with their type, unit and meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+PARTITION_COLUMN = "checkpoint"
+"""The one column that tables are partitioned by. It is in the file's path, not in the file."""
+
+_ARROW_TYPES = {
+    "BOOLEAN": pa.bool_(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "REAL": pa.float32(),
+    "DOUBLE": pa.float64(),
+    "VARCHAR": pa.string(),
+}
+
+
+def arrow_type(sql_type: str) -> pa.DataType:
+    """The Arrow type of a SQL type; `TYPE[]` is a list of `TYPE`.
+
+    Raises:
+        ValueError: The type is not one that tables use.
+    """
+    name = sql_type.strip().upper()
+    if name.endswith("[]"):
+        return pa.list_(arrow_type(name[:-2]))
+    if name not in _ARROW_TYPES:
+        raise ValueError(f"{sql_type!r} is no column type; use {', '.join(_ARROW_TYPES)} or TYPE[]")
+    return _ARROW_TYPES[name]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: Its name.
+        type: Its SQL type.
+        meaning: What a value says.
+        unit: What numbers count, where it is not plain from the meaning.
+    """
+
+    name: str
+    type: str
+    meaning: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the lake.
+
+    Attributes:
+        name: Its name; also that of its asset, its folder and its view.
+        description: What it holds, in a sentence.
+        grain: The columns that identify a row.
+        columns: All columns, those of the grain first.
+        partitioned: Whether each checkpoint has a file of its own.
+    """
+
+    name: str
+    description: str
+    grain: tuple[str, ...]
+    columns: tuple[Column, ...]
+    partitioned: bool = True
+
+    @cached_property
+    def arrow_schema(self) -> pa.Schema:
+        """The schema of its files, without the column that is in their path."""
+        return pa.schema([(c.name, arrow_type(c.type)) for c in self.stored_columns])
+
+    @property
+    def stored_columns(self) -> tuple[Column, ...]:
+        """The columns that are in its files."""
+        if not self.partitioned:
+            return self.columns
+        return tuple(c for c in self.columns if c.name != PARTITION_COLUMN)
+
+    @property
+    def stored_grain(self) -> tuple[str, ...]:
+        """The columns that identify a row within one file."""
+        return tuple(c for c in self.grain if not (self.partitioned and c == PARTITION_COLUMN))
+
+
+COMMON_COLUMNS = {
+    column.name: column
+    for column in (
+        Column("checkpoint", "VARCHAR", "name of the checkpoint"),
+        Column(
+            "decoding", "VARCHAR", "how tokens were chosen: top_p=0.9, greedy, ...; - if unknown"
+        ),
+        Column("prompt_set", "VARCHAR", "the set that the prompt belongs to"),
+        Column("prompt_id", "VARCHAR", "identifies the prompt within its set"),
+        Column("sample", "INTEGER", "number of the generation among its prompt's, from 0"),
+        Column("unit", "VARCHAR", "what an n-gram is made of: token (the model's own) or word"),
+        Column("n", "INTEGER", "length of the n-gram", "units"),
+    )
+}
+"""Columns that mean the same wherever they appear."""

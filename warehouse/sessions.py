@@ -1,0 +1,99 @@
+"""DuckDB sessions: in memory, one for each step, within explicit limits."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import psutil
+import pyarrow as pa
+
+from warehouse.schema import Table, arrow_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from warehouse.storage import Lake
+
+_HERE = Path(__file__).parent
+_MACROS = (_HERE / "macros.sql").read_text(encoding="utf-8")
+_PARTITIONS = (_HERE / "partitions.sql").read_text(encoding="utf-8")
+_VOCABULARY = {"generations": (_HERE / "generations.sql").read_text(encoding="utf-8")}
+"""Macros over a view: DuckDB resolves what they read when they are made."""
+
+
+def _default_memory() -> int:
+    # DuckDB's own default is a share of the machine for each process, and runs are processes.
+    return min(4 << 30, psutil.virtual_memory().total // 4)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one session may use.
+
+    Attributes:
+        memory: Bytes; beyond them DuckDB spills to the lake's staging folder.
+        threads: Worker threads; 0 stands for one a core.
+    """
+
+    memory: int = field(default_factory=_default_memory)
+    threads: int = 0
+
+
+@contextmanager
+def session(lake: Lake, limits: Limits | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An in-memory DuckDB connection with the lake's macros, closed at the end."""
+    limits = limits or Limits()
+    spill = lake.staging / "duckdb"
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{limits.memory // (1 << 20)}MiB",
+        "temp_directory": str(spill),
+    }
+    if limits.threads:
+        config["threads"] = limits.threads
+    connection = duckdb.connect(config=config)
+    try:
+        load_macros(connection)
+        yield connection
+    finally:
+        connection.close()
+
+
+def bind(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    tables: Iterable[Table],
+    checkpoint: str | None = None,
+) -> None:
+    """Makes each table a view of the connection.
+
+    Args:
+        connection: The session.
+        lake: The lake.
+        tables: The tables; those without a file yet are empty views.
+        checkpoint: The one partition that partitioned tables are limited to; None for all.
+    """
+    for table in tables:
+        create_view(connection, table, [str(path) for path in lake.files(table, checkpoint)])
+
+
+def create_view(connection: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> None:
+    """Makes a table's files, or patterns of files, a view; without any an empty one."""
+    if files:
+        rows = connection.sql(_PARTITIONS, params={"files": files})
+    else:
+        fields = [(column.name, arrow_type(column.type)) for column in table.columns]
+        rows = connection.from_arrow(pa.schema(fields).empty_table())
+    rows.select(*map(duckdb.ColumnExpression, (c.name for c in table.columns))).create_view(
+        table.name
+    )
+    if table.name in _VOCABULARY:
+        connection.execute(_VOCABULARY[table.name])
+
+
+def load_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Makes the words that every query may use."""
+    connection.execute(_MACROS)

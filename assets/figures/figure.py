@@ -1,0 +1,86 @@
+"""What a figure is, and what it is drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import altair as alt
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A checkpoint as figures show it.
+
+    Attributes:
+        checkpoint: Its name.
+        decoding: Its first decoding; the one that comparisons are made at.
+        role: base or aligned.
+        base: The checkpoint that it is compared with.
+    """
+
+    checkpoint: str
+    decoding: str
+    role: str
+    base: str | None
+
+    @property
+    def label(self) -> str:
+        """What legends call it."""
+        return f"{self.checkpoint} ({self.decoding})" if self.decoding != "-" else self.checkpoint
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a figure is drawn from.
+
+    Attributes:
+        rows: The rows of its query, one for each prompt and whatever else it tells apart.
+        shown: The checkpoints, those of the lake's that the study has, in the study's order.
+        unit: What n-grams are made of: token where all checkpoints share a tokenizer, word else.
+    """
+
+    rows: list[dict[str, Any]]
+    shown: list[Shown]
+    unit: str
+
+    @property
+    def pairs(self) -> list[tuple[Shown, Shown]]:
+        """Aligned checkpoints, each with its base."""
+        by_name = {shown.checkpoint: shown for shown in self.shown}
+        return [
+            (s, by_name[s.base]) for s in self.shown if s.base is not None and s.base in by_name
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A figure: a query beside its module, and how its rows are drawn and read.
+
+    Attributes:
+        name: Its name, that of its module and of its query's file.
+        place: Where it stands in the report.
+        title: Its heading.
+        paper: The paper's figure or table that it corresponds to.
+        claim: What the paper states there.
+        reads: The tables that its query reads.
+        query: The file of its query; it may use the view `shown` and the parameter `$unit`.
+        draw: Draws it, given a width in pixels.
+        findings: Sentences that say what came out.
+        version: Changes when it is drawn differently.
+    """
+
+    name: str
+    place: int
+    title: str
+    paper: str
+    claim: str
+    reads: tuple[str, ...]
+    query: Path
+    draw: Callable[[Evidence, int], alt.TopLevelMixin]
+    findings: Callable[[Evidence], list[str]]
+    version: str = "1"

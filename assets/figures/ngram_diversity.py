@@ -1,0 +1,138 @@
+"""Table 4: how diverse generations are, by the nucleus's mass."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from assets.figures import style
+from assets.figures.figure import Evidence, Figure, Shown
+from assets.figures.intervals import bootstrap, summarise
+
+_MATCHED_AT = 3
+"""Length of the n-grams whose diversity is quoted and matched in words."""
+
+
+def _draw(evidence: Evidence, width: int) -> Any:
+    points = summarise(evidence.rows, by=["label", "n", "top_p"], value="diversity")
+    columns = 3 if width > style.NARROW else 2
+    x = alt.X(
+        "top_p:Q",
+        title="top_p",
+        scale=alt.Scale(zero=False, nice=False, padding=8),
+        axis=alt.Axis(
+            values=sorted({float(str(point["top_p"])) for point in points}), format=".1f"
+        ),
+    )
+    y = alt.Y(
+        "mean:Q",
+        title="different n-grams",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format="%", tickCount=5),
+    )
+    colour = style.colours(evidence, width)
+    chart = alt.Chart()
+    bands = chart.mark_area(opacity=0.2).encode(
+        x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q"), color=colour
+    )
+    lines = chart.mark_line(point=alt.OverlayMarkDef(size=30)).encode(
+        x=x,
+        y=y,
+        color=colour,
+        tooltip=[
+            alt.Tooltip("label:N", title="checkpoint"),
+            alt.Tooltip("n:O"),
+            alt.Tooltip("top_p:Q"),
+            alt.Tooltip("mean:Q", format=".1%"),
+            alt.Tooltip("low:Q", format=".1%", title="95% from"),
+            alt.Tooltip("high:Q", format=".1%", title="to"),
+            alt.Tooltip("prompts:Q"),
+        ],
+    )
+    panels = alt.layer(bands, lines, data=style.data(points)).properties(
+        width=(width - 60) / columns - 22, height=130
+    )
+    return style.finish(
+        panels.facet(
+            facet=alt.Facet(
+                "n:O",
+                title=None,
+                header=alt.Header(labelExpr=f"datum.value + '-grams ({evidence.unit}s)'"),
+            ),
+            columns=columns,
+            spacing=16,
+        )
+    )
+
+
+def _findings(evidence: Evidence) -> list[str]:
+    sentences = []
+    for aligned, base in evidence.pairs:
+        target = _diversity(evidence, aligned).get(_top_p(aligned))
+        curve = _diversity(evidence, base)
+        if target is None or not curve:
+            continue
+        goal = bootstrap(target)
+        matched = matched_top_p({p: float(np.mean(v)) for p, v in curve.items()}, goal.mean)
+        where = (
+            f"{base.label} is as diverse at top_p = {matched:.2f}"
+            if matched is not None
+            else f"{base.label} is that diverse at no top_p from {min(curve):g} to {max(curve):g}"
+        )
+        sentences.append(
+            f"{goal.percent()} of the {_MATCHED_AT}-grams of {aligned.label} are different ones "
+            f"({goal.n} prompts); {where}."
+        )
+    return sentences
+
+
+def matched_top_p(curve: dict[float, float], diversity: float) -> float | None:
+    """The top_p at which a checkpoint is so diverse, interpolated between those sampled.
+
+    Args:
+        curve: Diversity at each top_p.
+        diversity: The diversity to match.
+
+    Returns:
+        The lowest such top_p; None where the curve does not reach it.
+    """
+    points = sorted(curve.items())
+    for (p, low), (q, high) in itertools.pairwise(points):
+        if min(low, high) <= diversity <= max(low, high):
+            return p if low == high else p + (q - p) * (diversity - low) / (high - low)
+    return points[0][0] if len(points) == 1 and points[0][1] == diversity else None
+
+
+def _top_p(shown: Shown) -> float:
+    name, _, value = shown.decoding.partition("=")
+    return float(value) if name == "top_p" and "," not in value else float("nan")
+
+
+def _diversity(evidence: Evidence, shown: Shown) -> dict[float, list[float]]:
+    found: dict[float, list[float]] = {}
+    for row in evidence.rows:
+        if row["checkpoint"] == shown.checkpoint and row["n"] == _MATCHED_AT:
+            found.setdefault(row["top_p"], []).append(row["diversity"])
+    return found
+
+
+FIGURE = Figure(
+    name="ngram_diversity",
+    place=30,
+    title="Diversity grows with top_p, for base models faster",
+    paper="table 4",
+    claim=(
+        "A base model sampled with top_p = 0.7 repeats n-grams about as much as its aligned "
+        "partner does with 0.9; the more of the distribution is sampled, the further the two "
+        "come apart. The "
+        "paper compares models at such matched values, so that sharing is not mere repetition."
+    ),
+    reads=("ngram_diversity", "checkpoints"),
+    query=Path(__file__).with_suffix(".sql"),
+    draw=_draw,
+    findings=_findings,
+)

@@ -1,0 +1,94 @@
+"""Figure 7A: how many generations hold their prompt's most common n-gram."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+
+from assets.figures import style
+from assets.figures.figure import Evidence, Figure
+from assets.figures.intervals import bootstrap, summarise
+
+
+def _draw(evidence: Evidence, width: int) -> Any:
+    points = summarise(evidence.rows, by=["label", "n"], value="share")
+    x = alt.X("n:O", title=f"n-gram length ({evidence.unit}s)", axis=alt.Axis(labelAngle=0))
+    beside = alt.XOffset("label:N", sort=style.labels(evidence))
+    y = alt.Y(
+        "mean:Q",
+        title="generations that hold the most common n-gram",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format="%", tickCount=5),
+    )
+    chart = alt.Chart(style.data(points))
+    bars = chart.mark_bar().encode(
+        x=x,
+        xOffset=beside,
+        y=y,
+        color=style.colours(evidence, width),
+        tooltip=[
+            alt.Tooltip("label:N", title="checkpoint"),
+            alt.Tooltip("n:O"),
+            alt.Tooltip("mean:Q", format=".1%"),
+            alt.Tooltip("low:Q", format=".1%", title="95% from"),
+            alt.Tooltip("high:Q", format=".1%", title="to"),
+            alt.Tooltip("prompts:Q"),
+        ],
+    )
+    rules = chart.mark_rule(color="#222").encode(
+        x=x, xOffset=beside, y=alt.Y("low:Q"), y2=alt.Y2("high:Q")
+    )
+    numbers = chart.mark_text(dy=-7, fontSize=11, color="#222").encode(
+        x=x, xOffset=beside, y=alt.Y("high:Q"), text=alt.Text("mean:Q", format=".0%")
+    )
+    fit = alt.AutoSizeParams(type="fit-x", contains="padding")
+    return style.finish(
+        alt.layer(bars, rules, numbers).properties(width=width, height=280, autosize=fit)
+    )
+
+
+def _findings(evidence: Evidence) -> list[str]:
+    sentences = []
+    for aligned, base in evidence.pairs:
+        shares = {
+            shown.checkpoint: {
+                (row["prompt_id"], row["n"]): row["share"]
+                for row in evidence.rows
+                if row["checkpoint"] == shown.checkpoint
+            }
+            for shown in (aligned, base)
+        }
+        mine, theirs = shares[aligned.checkpoint], shares[base.checkpoint]
+        common = sorted(key for key in mine if key in theirs and key[1] == 10)
+        if not common:
+            continue
+        ours = bootstrap([mine[key] for key in common])
+        others = bootstrap([theirs[key] for key in common])
+        gap = bootstrap([mine[key] - theirs[key] for key in common])
+        direction = "more" if gap.low > 0 else "fewer" if gap.high < 0 else "neither more nor fewer"
+        sentences.append(
+            f"The most common 10-gram stands in {ours.percent()} of the generations of "
+            f"{aligned.label}, and in {others.percent()} of those of {base.label}: {direction} of "
+            f"the aligned checkpoint's (difference {gap.percent()}, over {gap.n} prompts)."
+        )
+    return sentences
+
+
+FIGURE = Figure(
+    name="ngram_sharing",
+    place=10,
+    title="Generations of one prompt share long n-grams",
+    paper="figure 7A",
+    claim=(
+        "Sampled independently, an aligned model's answers to a prompt repeat each other: on "
+        "average its most common 10-gram appears in about 60% of them, nearly twice as many as "
+        "for the base "
+        "model at like diversity, and a 25-gram, about a sentence, in a quarter."
+    ),
+    reads=("ngram_sharing", "checkpoints"),
+    query=Path(__file__).with_suffix(".sql"),
+    draw=_draw,
+    findings=_findings,
+)

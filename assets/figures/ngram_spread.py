@@ -1,0 +1,111 @@
+"""Figure 7B: how many generations 10-grams are spread over."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+
+from assets.figures import style
+from assets.figures.figure import Evidence, Figure
+from assets.figures.intervals import bootstrap, summarise
+
+_HALF = 10
+"""Twentieths from which an n-gram is held by more than half of the generations."""
+
+
+def _draw(evidence: Evidence, width: int) -> Any:
+    points = summarise(evidence.rows, by=["label", "twentieth"], value="n_ngrams")
+    prompts = max((int(str(point["prompts"])) for point in points), default=1)
+    floor = 10.0 ** math.floor(math.log10(1 / prompts))
+    bars = [
+        point
+        | {
+            "share": int(str(point["twentieth"])) / 20,
+            "from_share": (int(str(point["twentieth"])) - 0.9) / 20,
+            "low": max(float(str(point["low"])), floor),
+            "floor": floor,
+        }
+        for point in points
+        if float(str(point["mean"])) > 0
+    ]
+    x = alt.X(
+        "from_share:Q",
+        title="share of a prompt's generations that hold the 10-gram",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format="%", tickCount=5, grid=False),
+    )
+    y = alt.Y(
+        "mean:Q",
+        title="10-grams per prompt",
+        scale=alt.Scale(type="log", domainMin=floor),
+        axis=alt.Axis(tickCount=4, format="~g"),
+    )
+    chart = alt.Chart()
+    marks = chart.mark_bar().encode(
+        x=x,
+        x2=alt.X2("share:Q"),
+        y=y,
+        y2=alt.Y2("floor:Q"),
+        color=style.colours(evidence, width).legend(None),
+        tooltip=[
+            alt.Tooltip("label:N", title="checkpoint"),
+            alt.Tooltip("share:Q", format=".0%", title="held by up to"),
+            alt.Tooltip("mean:Q", format=".3~g", title="10-grams per prompt"),
+            alt.Tooltip("low:Q", format=".3~g", title="95% from"),
+            alt.Tooltip("high:Q", format=".3~g", title="to"),
+        ],
+    )
+    rules = (
+        chart.transform_calculate(middle="datum.share - 0.0275")
+        .mark_rule(color="#222")
+        .encode(x=alt.X("middle:Q"), y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
+    )
+    facets = alt.layer(marks, rules, data=style.data(bars)).properties(width=width - 70, height=110)
+    return style.finish(
+        facets.facet(
+            row=alt.Row(
+                "label:N",
+                title=None,
+                sort=style.labels(evidence),
+                header=alt.Header(labelOrient="top", labelAnchor="start", labelLimit=width - 80),
+            ),
+            spacing=14,
+        )
+    )
+
+
+def _findings(evidence: Evidence) -> list[str]:
+    sentences = []
+    for shown in evidence.shown:
+        by_prompt: dict[str, int] = {}
+        for row in evidence.rows:
+            if row["checkpoint"] == shown.checkpoint:
+                held = row["n_ngrams"] if row["twentieth"] > _HALF else 0
+                by_prompt[row["prompt_id"]] = by_prompt.get(row["prompt_id"], 0) + held
+        if by_prompt:
+            mean = bootstrap(list(by_prompt.values()))
+            sentences.append(
+                f"{shown.label}: {mean.mean:.1f} [{mean.low:.1f}, {mean.high:.1f}] different "
+                "10-grams per prompt are held by more than half of its generations."
+            )
+    return sentences
+
+
+FIGURE = Figure(
+    name="ngram_spread",
+    place=20,
+    title="Some n-grams appear in nearly every generation",
+    paper="figure 7B",
+    claim=(
+        "Counting how many generations each 10-gram appears in, on a logarithmic scale: an aligned "
+        "model's 10-grams reach far to the right, into nearly all generations of a prompt; a base "
+        "model's stay on the left."
+    ),
+    reads=("ngram_spread", "checkpoints"),
+    query=Path(__file__).with_suffix(".sql"),
+    draw=_draw,
+    findings=_findings,
+)

@@ -1,0 +1,103 @@
+"""Pages that need nothing but themselves: no server, no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import vl_convert
+from markupsafe import Markup
+
+from assets.figures import style
+
+_TEMPLATE = Path(__file__).with_name("page.html")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A figure on a page.
+
+    Attributes:
+        name: The figure's name.
+        title: Its heading.
+        paper: The paper's figure that it corresponds to.
+        claim: What the paper states there.
+        findings: Sentences that say what came out here.
+        signature: How it can be made again.
+        wide: Its Vega-Lite specification for large screens.
+        narrow: The same for phones.
+    """
+
+    name: str
+    title: str
+    paper: str
+    claim: str
+    findings: list[str]
+    signature: str
+    wide: dict[str, Any]
+    narrow: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Front:
+    """What a report says before its figures.
+
+    Attributes:
+        lines: What was measured, a sentence each.
+        warnings: What keeps a reader from concluding more than there is.
+        columns: Heads of the table of checkpoints.
+        rows: Its rows, texts.
+        signatures: Name and signature of each checkpoint's generations.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    signatures: list[tuple[str, str]] = field(default_factory=list)
+
+
+def write_page(
+    path: Path,
+    title: str,
+    sections: list[Section],
+    *,
+    front: Front | None = None,
+    meta: dict[str, str] | None = None,
+) -> None:
+    """Writes figures, and what is to be said of them, as one file of HTML.
+
+    Args:
+        path: The file.
+        title: The page's title.
+        sections: Its figures.
+        front: What comes before them.
+        meta: Names and contents of the page's meta elements.
+    """
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title,
+        sections=sections,
+        front=front,
+        meta=meta or {},
+        specs={s.name: {"wide": _shown(s.wide), "narrow": _shown(s.narrow)} for s in sections},
+        breakpoint=style.WIDE + 80,
+        library=Markup(_library()),
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _shown(specification: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: value for key, value in specification.items() if key not in ("usermeta", "$schema")
+    }
+
+
+@cache
+def _library() -> str:
+    """Vega, Vega-Lite and Vega-Embed, as one script."""
+    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return script

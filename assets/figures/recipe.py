@@ -1,0 +1,219 @@
+"""How a figure comes to be: its query, its drawing, and its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import pyarrow as pa
+
+from assets.figures import style
+from assets.figures.figure import Evidence, Figure, Shown
+from assets.figures.page import Section, write_page
+from assets.recipe import Made, Recipe, Work, provenance
+from warehouse import Lake, Provenance, session
+from warehouse.declarations import used_parameters
+from warehouse.sessions import bind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assets.study import Checkpoint, Study
+
+_PREVIEW_LIMIT = 110_000
+"""Bytes of a preview; in base 64 it stays under the 150 kB beyond which the UI slows down."""
+_USERMETA = "anchorlake"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureRecipe(Recipe):
+    """How a figure's files come to be.
+
+    Attributes:
+        figure: The figure.
+    """
+
+    figure: Figure
+
+    def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
+        """Reads it from the chart's specification, where it stands under `usermeta`."""
+        drawn = read_drawn(lake, self.figure)
+        return drawn.provenance if drawn else None
+
+    def make(self, work: Work, fingerprint: str) -> Made:
+        """Draws it for phones and for larger screens, and writes chart.html, .svg, .png, .json."""
+        evidence = gather(self.figure, work)
+        made = provenance(
+            work, fingerprint, f"figure:{self.figure.name}|unit:{evidence.unit}|ci:95"
+        )
+        drawn = Drawn(
+            figure=self.figure,
+            provenance=made,
+            findings=self.figure.findings(evidence),
+            wide=_draw(self.figure, evidence, style.WIDE).to_dict(),
+            narrow=_draw(self.figure, evidence, style.NARROW).to_dict(),
+        )
+        preview = _write(work, drawn)
+        work.notes["prompts or documents"] = len({row["prompt_id"] for row in evidence.rows})
+        return Made(made, preview=preview, notes=work.notes)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure as it is in the lake.
+
+    Attributes:
+        figure: The figure.
+        provenance: Where it comes from.
+        findings: Sentences that say what came out.
+        wide: Its Vega-Lite specification for large screens.
+        narrow: The same for phones.
+    """
+
+    figure: Figure
+    provenance: Provenance
+    findings: list[str]
+    wide: dict[str, Any]
+    narrow: dict[str, Any]
+
+    def section(self) -> Section:
+        """The figure as a page shows it."""
+        return Section(
+            name=self.figure.name,
+            title=self.figure.title,
+            paper=self.figure.paper,
+            claim=self.figure.claim,
+            findings=self.findings,
+            signature=self.provenance.signature,
+            wide=self.wide,
+            narrow=self.narrow,
+        )
+
+
+def figure_recipe(figure: Figure) -> FigureRecipe:
+    """The recipe of a figure."""
+    query = figure.query.read_text(encoding="utf-8")
+    return FigureRecipe(
+        name=f"figures/{figure.name}",
+        group="figures",
+        description=f"{figure.title} (the paper's {figure.paper}).",
+        reads=figure.reads,
+        version=hashlib.sha256(f"{figure.version}\n{query}".encode()).hexdigest()[:32],
+        partitioned=False,
+        parameters=_parameters,
+        figure=figure,
+    )
+
+
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+    return [asdict(shown) for shown in _shown(study, [c.name for c in study.checkpoints])]
+
+
+def _shown(study: Study, there: list[str]) -> list[Shown]:
+    found = []
+    for checkpoint in study.checkpoints:
+        if checkpoint.name in there:
+            imported = checkpoint.source.is_generations and not checkpoint.decodings
+            decoding = "-" if imported else study.decodings(checkpoint)[0].name
+            found.append(Shown(checkpoint.name, decoding, checkpoint.role, checkpoint.base))
+    return found
+
+
+def gather(figure: Figure, work: Work) -> Evidence:
+    """Asks a figure's query of the lake."""
+    declarations = [work.inventory.table(name) for name in figure.reads]
+    facts = _facts(work)
+    shown = _shown(work.study, list(facts))
+    tokenizers = {facts[s.checkpoint]["tokenizer"] for s in shown}
+    unit = "token" if len(tokenizers) == 1 and None not in tokenizers else "word"
+    listed = pa.Table.from_pylist(
+        [asdict(s) | {"label": s.label, "place": place} for place, s in enumerate(shown)],
+        pa.schema(
+            [(name, pa.string()) for name in ("checkpoint", "decoding", "label")]
+            + [("place", pa.int32())]
+        ),
+    )
+    query = figure.query.read_text(encoding="utf-8")
+    with session(work.lake, work.limits) as connection:
+        bind(connection, work.lake, declarations)
+        connection.register("shown", listed)
+        parameters = used_parameters(query, {"unit": unit})
+        rows = connection.sql(query, params=parameters).to_arrow_table().to_pylist()
+    return Evidence(rows, shown, unit)
+
+
+def _facts(work: Work) -> dict[str, dict[str, Any]]:
+    """The rows of `checkpoints`, by name, of those that the study has."""
+    table = work.inventory.table("checkpoints")
+    names = {checkpoint.name for checkpoint in work.study.checkpoints}
+    return {
+        name: work.lake.read(table, name).to_pylist()[0]
+        for name in work.lake.partitions(table)
+        if name in names
+    }
+
+
+def _draw(figure: Figure, evidence: Evidence, width: int) -> Any:
+    if evidence.rows:
+        return figure.draw(evidence, width)
+    note = [{"text": "No checkpoint has what this figure shows."}]
+    return style.finish(
+        alt.Chart(style.data(note)).mark_text(size=13).encode(text="text:N").properties(width=width)
+    )
+
+
+def read_drawn(lake: Lake, figure: Figure) -> Drawn | None:
+    """The figure as it is in the lake; None where it is not."""
+    try:
+        wide = json.loads((lake.figures / figure.name / "chart.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    meta = wide.get("usermeta", {}).get(_USERMETA)
+    if meta is None:
+        return None
+    return Drawn(figure, Provenance(**meta["provenance"]), meta["findings"], wide, meta["narrow"])
+
+
+def _write(work: Work, drawn: Drawn) -> bytes:
+    """Writes the figure's files, each in one step, the specification last; returns the preview."""
+    folder = work.lake.figures / drawn.figure.name
+    folder.mkdir(parents=True, exist_ok=True)
+    chart = alt.Chart.from_dict(drawn.wide)
+    meta = {
+        "provenance": asdict(drawn.provenance),
+        "findings": drawn.findings,
+        "narrow": drawn.narrow,
+    }
+    complete = replace(drawn, wide={**drawn.wide, "usermeta": {_USERMETA: meta}})
+
+    def put(name: str, write: Any) -> Path:
+        unfinished = folder / f".{uuid.uuid4().hex}.{name}"
+        try:
+            write(unfinished)
+            unfinished.replace(folder / name)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return folder / name
+
+    put("chart.svg", lambda path: chart.save(path, format="svg"))
+    put("chart.png", lambda path: chart.save(path, format="png", scale_factor=2))
+    put("chart.html", lambda path: write_page(path, drawn.figure.title, [complete.section()]))
+    put(
+        "chart.json",
+        lambda path: path.write_text(json.dumps(complete.wide, ensure_ascii=False), "utf-8"),
+    )
+    for scale in (1.0, 0.7, 0.4):
+        preview = folder / "preview.png"
+        put(
+            preview.name,
+            lambda path, scale=scale: chart.save(path, format="png", scale_factor=scale),
+        )
+        if preview.stat().st_size <= _PREVIEW_LIMIT:
+            break
+    small = preview.read_bytes()
+    preview.unlink()
+    return small

@@ -1,0 +1,138 @@
+"""The report: every figure beside the statement it tests, in one file that works offline."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+from assets.figures import FIGURES
+from assets.figures.page import Front, write_page
+from assets.figures.recipe import read_drawn
+from assets.recipe import Made, Recipe, Work, provenance
+from warehouse import Provenance
+
+if TYPE_CHECKING:
+    from warehouse import Lake
+
+_META = re.compile(r'<meta name="anchorlake\.(\w+)" content="([^"]*)">')
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRecipe(Recipe):
+    """How the report comes to be."""
+
+    def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
+        """Reads it from the page's meta elements."""
+        try:
+            with lake.report.open(encoding="utf-8") as page:
+                head = page.read(4096)
+        except FileNotFoundError:
+            return None
+        found = {f"anchorlake.{k}".encode(): unescape(v).encode() for k, v in _META.findall(head)}
+        return Provenance.from_footer(found)
+
+    def make(self, work: Work, fingerprint: str) -> Made:
+        """Writes report.html from the figures as they are."""
+        drawn = [d for figure in FIGURES if (d := read_drawn(work.lake, figure)) is not None]
+        made = provenance(work, fingerprint, f"report:{len(drawn)}")
+        unfinished = work.lake.root / f".report.{uuid.uuid4().hex}.html"
+        try:
+            write_page(
+                unfinished,
+                f"What alignment does: {work.study.name}",
+                [d.section() for d in drawn],
+                front=_front(work),
+                meta=made.to_footer(),
+            )
+            unfinished.replace(work.lake.report)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        work.notes["path"] = str(work.lake.report)
+        return Made(made, notes=work.notes)
+
+
+def _front(work: Work) -> Front:
+    table = work.inventory.table("checkpoints")
+    facts = {
+        checkpoint.name: work.lake.read(table, checkpoint.name).to_pylist()[0]
+        for checkpoint in work.study.checkpoints
+        if work.lake.files(table, checkpoint.name)
+    }
+    study = work.study
+    return Front(
+        lines=[
+            f"{len(facts)} checkpoints, each sampled {study.samples_per_prompt} times on every "
+            f"prompt, up to {study.max_new_tokens} tokens; generations made elsewhere are as they "
+            "came. After Li et al. (2024), Predicting vs. Acting: A Trade-off Between World "
+            "Modeling & Agent Modeling."
+        ],
+        warnings=uncontrolled(facts),
+        columns=["checkpoint", "role", "base", "parameters", "vocabulary", "engine", "dtype"],
+        rows=[
+            [
+                name,
+                *(_text(row[key]) for key in ("role", "base", "n_parameters", "vocab_size")),
+                _text(row["engine"]),
+                _text(row["dtype"]),
+            ]
+            for name, row in facts.items()
+        ],
+        signatures=[(name, work.inventory.source_signature("generations", name)) for name in facts],
+    )
+
+
+def _text(value: Any) -> str:
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def uncontrolled(facts: dict[str, dict[str, Any]]) -> list[str]:
+    """Says of which aligned checkpoints the base is not the one that they were made from.
+
+    Alignment changes weights, not their number nor the tokenizer. Where those differ, so does more
+    than alignment.
+
+    Args:
+        facts: Rows of `checkpoints`, by name.
+
+    Returns:
+        A sentence for each pair that is not controlled, or of which that cannot be told.
+    """
+    sentences = []
+    for name, row in facts.items():
+        base = facts.get(row["base"] or "")
+        if base is None:
+            continue
+        if row["tokenizer"] is None or base["tokenizer"] is None:
+            sentences.append(
+                f"Whether {name} was made from {row['base']} is not known here: at least one of "
+                "them was sampled elsewhere. A difference between them need not be alignment's."
+            )
+            continue
+        differences = [
+            f"{label} ({_text(row[key])} and {_text(base[key])})"
+            for key, label in (
+                ("n_parameters", "parameters"),
+                ("vocab_size", "vocabulary"),
+                ("tokenizer", "tokenizer"),
+            )
+            if row[key] != base[key]
+        ]
+        if differences:
+            sentences.append(
+                f"Not a controlled pair: {name} was not made from {row['base']}. They differ in "
+                f"{', '.join(differences)}, so what sets them apart here is not alignment alone."
+            )
+    return sentences
+
+
+REPORT = ReportRecipe(
+    name="report",
+    group="figures",
+    description="Every figure beside the paper's statement that it tests, in one offline file.",
+    reads=(*(f"figures/{figure.name}" for figure in FIGURES), "checkpoints", "generations"),
+    partitioned=False,
+    parameters=lambda study, checkpoint: [study.samples_per_prompt, study.max_new_tokens],
+)

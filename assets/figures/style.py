@@ -1,0 +1,72 @@
+"""What all figures look like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+if TYPE_CHECKING:
+    from assets.figures.figure import Evidence
+
+NARROW = 340
+"""Width in pixels of a figure on a phone."""
+WIDE = 720
+"""Width in pixels of a figure elsewhere."""
+
+# Base checkpoints are blue, aligned ones orange, further ones of a kind in further shades; all can
+# be told apart by colour-blind readers.
+_BASES = ("#3b6fa0", "#7fb3d5", "#1b3a57", "#a9cce3")
+_ALIGNED = ("#d9722e", "#f0a868", "#a04a12", "#f6cfa8")
+
+
+def colours(evidence: Evidence, width: int) -> alt.Color:
+    """Each checkpoint's colour, with a legend above the figure."""
+    shades = {"base": list(_BASES), "aligned": list(_ALIGNED)}
+    taken = {"base": 0, "aligned": 0}
+    scale = []
+    for shown in evidence.shown:
+        kind = shades[shown.role]
+        scale.append(kind[taken[shown.role] % len(kind)])
+        taken[shown.role] += 1
+    return alt.Color(
+        "label:N",
+        title=None,
+        scale=alt.Scale(domain=labels(evidence), range=scale),
+        legend=alt.Legend(
+            orient="top",
+            direction="horizontal" if width > NARROW else "vertical",
+            columns=2 if width > NARROW else 1,
+            labelLimit=width - 40,
+        ),
+    )
+
+
+def labels(evidence: Evidence) -> list[str]:
+    """The checkpoints' names in legends, in order."""
+    return [shown.label for shown in evidence.shown]
+
+
+def data(rows: list[dict[str, Any]]) -> alt.Data:
+    """Rows as a figure's data."""
+    return alt.Data(values=rows)  # type: ignore[no-untyped-call]
+
+
+def finish(chart: Any) -> Any:
+    """Sizes and fonts that are the same everywhere."""
+    font = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+    return (
+        chart.configure(font=font, background="white", padding=4)
+        .configure_axis(
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            titleColor="#333",
+            gridColor="#e6e6e6",
+            domainColor="#888",
+            tickColor="#888",
+        )
+        .configure_legend(labelFontSize=12, symbolType="square")
+        .configure_header(labelFontSize=12, titleFontSize=12, labelFontWeight="bold")
+        .configure_view(stroke=None)
+    )

@@ -1,0 +1,1 @@
+"""Models act: samples of every prompt."""

@@ -1,0 +1,279 @@
+"""`generations`: what checkpoints write, sampled here or read from a file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from assets.generations.imported import read_generations
+from assets.recipe import TableRecipe, Work, digest
+from assets.sources.checkpoints import load_model
+from assets.sources.prompts import Prompt, prompts_of
+from models import Completion, Decoding, Request, encode_prompt, sample
+from warehouse import tables
+from warehouse.storage import write_parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from assets.study import Checkpoint, Study
+    from models import LanguageModel
+
+Key = tuple[str, str, int]
+"""(decoding, prompt_id, sample)."""
+
+_SCHEMA = tables.GENERATIONS.arrow_schema
+_MADE_FROM = "anchorlake.made_from"
+"""Footer key of a JSON object: for each prompt a digest of all that its generations depend on."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Generations that a study asks of a model: so many samples of some prompts."""
+
+    decoding: Decoding
+    prompts: tuple[Prompt, ...]
+    n_samples: int
+
+
+def asked(study: Study, checkpoint: Checkpoint) -> list[Ask]:
+    """What a study asks of a model, in the order of the table.
+
+    Every prompt is sampled with each decoding of the checkpoint; the sweep adds values of top_p for
+    its first prompts. A greedy generation is always the same, and made once.
+    """
+    prompts = tuple(prompts_of(study, checkpoint))
+    own = study.decodings(checkpoint)
+    plan = [(decoding, prompts) for decoding in own]
+    if sweep := study.diversity_sweep:
+        swept = dict.fromkeys(Decoding(top_p=top_p) for top_p in sweep.top_p)
+        plan += [(decoding, prompts[: sweep.prompts]) for decoding in swept if decoding not in own]
+    return [
+        Ask(decoding, some, 1 if decoding.is_greedy else study.samples_per_prompt)
+        for decoding, some in plan
+    ]
+
+
+@contextmanager
+def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
+    assert work.checkpoint is not None
+    if work.checkpoint.source.is_generations:
+        yield iter(_imported(work.checkpoint).to_batches())
+    else:
+        yield iter(_sampled(work, work.checkpoint).to_batches())
+
+
+def _imported(checkpoint: Checkpoint) -> pa.Table:
+    decoding = checkpoint.decodings[0].name if checkpoint.decodings else "-"
+    return pa.Table.from_pylist(
+        [
+            {
+                "decoding": decoding,
+                "prompt_set": checkpoint.name,
+                "prompt_id": generation.prompt_id,
+                "sample": generation.sample,
+                "text": generation.text,
+            }
+            for generation in read_generations(Path(checkpoint.source.location))
+        ],
+        _SCHEMA,
+    )
+
+
+def _sampled(work: Work, checkpoint: Checkpoint) -> pa.Table:
+    """Samples what is asked and not there yet, keeping every finished batch on the disk."""
+    plan = [
+        (ask.decoding, prompt, number)
+        for ask in asked(work.study, checkpoint)
+        for prompt in ask.prompts
+        for number in range(ask.n_samples)
+    ]
+    keys = [(decoding.name, str(prompt["prompt_id"]), n) for decoding, prompt, n in plan]
+    made_from = _made_from(work.study, checkpoint)
+    work.footer[_MADE_FROM] = json.dumps(made_from)
+    pieces = list(_already_made(work, made_from))
+    there = {key for piece in pieces for key in _keys(piece)}
+    work.notes["generations kept from before"] = sum(key in there for key in keys)
+    todo = [entry for key, entry in zip(keys, plan, strict=True) if key not in there]
+    if todo:
+        staging = _staging(work)
+        staging.mkdir(parents=True, exist_ok=True)
+        for rows in _batches(work, load_model(work, checkpoint), todo):
+            piece = pa.Table.from_pylist(rows, _SCHEMA)
+            unfinished = staging / f"{uuid.uuid4().hex}.unfinished"
+            write_parquet(unfinished, _SCHEMA, piece.to_batches(), work.footer)
+            unfinished.rename(unfinished.with_suffix(".parquet"))
+            pieces.append(piece)
+    everything = pa.concat_tables(pieces)
+    place = {key: i for i, key in enumerate(_keys(everything))}
+    return everything.take([place[key] for key in keys])
+
+
+def _batches(
+    work: Work, model: LanguageModel, todo: list[tuple[Decoding, Prompt, int]]
+) -> Iterator[list[dict[str, Any]]]:
+    """Samples, and gives the rows of each batch as it is finished."""
+    study, checkpoint = work.study, work.checkpoint
+    assert checkpoint is not None
+    prompts = {str(prompt["prompt_id"]): str(prompt["text"]) for _, prompt, _ in todo}
+    prompt_set = str(todo[0][1]["prompt_set"])
+    ids = {
+        prompt_id: tuple(encode_prompt(model.tokenizer, text, checkpoint.format_of_prompts))
+        for prompt_id, text in prompts.items()
+    }
+    requests = [
+        Request(str(prompt["prompt_id"]), ids[str(prompt["prompt_id"])], number, decoding)
+        for decoding, prompt, number in todo
+    ]
+    n_drawn = 0
+
+    def on_tokens(drawn: int, settled: int) -> None:
+        nonlocal n_drawn
+        n_drawn += drawn
+        work.progress.advance(drawn, settled)
+
+    start = perf_counter()
+    work.progress.start(
+        f"{checkpoint.name}: sampling", len(requests) * study.max_new_tokens, "tokens"
+    )
+    try:
+        for completions in sample(
+            model,
+            requests,
+            max_new_tokens=study.max_new_tokens,
+            seed=study.seed,
+            on_tokens=on_tokens,
+        ):
+            yield [_row(model, prompt_set, completion, study.seed) for completion in completions]
+    finally:
+        work.progress.finish()
+    work.notes["tokens sampled"] = n_drawn
+    work.notes["tokens per second"] = round(n_drawn / (perf_counter() - start), 1)
+
+
+def _row(
+    model: LanguageModel, prompt_set: str, completion: Completion, seed: int
+) -> dict[str, Any]:
+    token_ids = list(completion.token_ids)
+    return {
+        "decoding": completion.request.decoding.name,
+        "prompt_set": prompt_set,
+        "prompt_id": completion.request.prompt_key,
+        "sample": completion.request.sample,
+        "text": model.decode(token_ids),
+        "token_ids": token_ids,
+        "n_tokens": len(token_ids),
+        "finish_reason": completion.finish_reason,
+        "seed": seed,
+    }
+
+
+def _made_from(study: Study, checkpoint: Checkpoint) -> dict[str, str]:
+    """For each prompt a digest of all that its generations depend on but decoding and sample."""
+    shared = [
+        checkpoint.source.digest(),
+        checkpoint.format_of_prompts,
+        checkpoint.dtype,
+        study.max_new_tokens,
+        study.seed,
+        GENERATIONS.version,
+    ]
+    return {
+        str(prompt["prompt_id"]): digest([*shared, prompt["prompt_set"], prompt["text"]])
+        for prompt in prompts_of(study, checkpoint)
+    }
+
+
+def _already_made(work: Work, made_from: Mapping[str, str]) -> Iterator[pa.Table]:
+    """Generations there already, published or staged, that would come out the same again."""
+    published = work.lake.files(tables.GENERATIONS, work.partition)
+    for path in [*published, *sorted(_staging(work).glob("*.parquet"))]:
+        file = pq.ParquetFile(path)
+        footer = file.metadata.metadata or {}
+        known = json.loads(footer.get(_MADE_FROM.encode(), b"{}"))
+        same = [prompt_id for prompt_id, mark in made_from.items() if known.get(prompt_id) == mark]
+        rows = file.read()
+        yield rows.filter(pc.is_in(rows["prompt_id"], pa.array(same, pa.string())))
+
+
+def _keys(rows: pa.Table) -> Iterator[Key]:
+    columns = (rows[name].to_pylist() for name in ("decoding", "prompt_id", "sample"))
+    return zip(*columns, strict=True)
+
+
+def _staging(work: Work) -> Path:
+    return work.lake.staging / "generations" / str(work.partition)
+
+
+def _clear_staging(work: Work) -> None:
+    shutil.rmtree(_staging(work), ignore_errors=True)
+
+
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+    assert checkpoint is not None
+    if checkpoint.source.is_generations:
+        return [checkpoint.source.digest(), [d.name for d in checkpoint.decodings]]
+    plan = [
+        [ask.decoding.name, [prompt["prompt_id"] for prompt in ask.prompts], ask.n_samples]
+        for ask in asked(study, checkpoint)
+    ]
+    return [_made_from(study, checkpoint), plan]
+
+
+def _signature(work: Work) -> str:
+    checkpoint = work.checkpoint
+    assert checkpoint is not None
+    if checkpoint.source.is_generations:
+        decoding = checkpoint.decodings[0].name if checkpoint.decodings else "-"
+        return f"decoding:{decoding}|file:{checkpoint.source.digest()[:8]}"
+    (facts,) = work.lake.read(tables.CHECKPOINTS, checkpoint.name).to_pylist()
+    decodings = [ask.decoding for ask in asked(work.study, checkpoint)]
+    greedy = "+greedy" if any(d.is_greedy for d in decodings) else ""
+    sampled = [decoding for decoding in decodings if not decoding.is_greedy]
+    masses = "+".join(f"{d.top_p:g}" for d in sampled)
+    temperatures = "+".join(dict.fromkeys(f"{d.temperature:g}" for d in sampled))
+    return "|".join(
+        [
+            f"p:{masses or '-'}{greedy}",
+            f"T:{temperatures or '-'}",
+            f"S:{work.study.samples_per_prompt}",
+            f"max:{work.study.max_new_tokens}",
+            f"seed:{work.study.seed}",
+            f"tok:{facts['tokenizer'][:8]}",
+            f"format:{_short_format(checkpoint)}",
+            f"engine:{facts['engine']}",
+            f"dtype:{facts['dtype']}",
+        ]
+    )
+
+
+def _short_format(checkpoint: Checkpoint) -> str:
+    name = checkpoint.format_of_prompts
+    return name if name in ("chat", "plain") else digest(name)[:8]
+
+
+GENERATIONS = TableRecipe(
+    name="generations",
+    group="generations",
+    description=tables.GENERATIONS.description,
+    reads=("prompts", "checkpoints"),
+    # Another checkpoint's prompts, or this one's role, change nothing here: the prompts and weights
+    # that matter are in the parameters.
+    changes_with=(),
+    uses_model=True,
+    parameters=_parameters,
+    table=tables.GENERATIONS,
+    rows=_rows,
+    signature=_signature,
+    after=_clear_staging,
+)

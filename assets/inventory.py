@@ -1,0 +1,183 @@
+"""All that belongs in the lake for a study, and what of it is out of date."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assets.declared import SQL_FOLDER, declared_measurements
+from assets.errors import InputError
+from assets.figures import FIGURES
+from assets.figures.recipe import figure_recipe
+from assets.figures.report import REPORT
+from assets.generations.generations import GENERATIONS
+from assets.measurements import measurement_recipe, study_parameters
+from assets.recipe import Recipe, TableRecipe, digest
+from assets.sources.checkpoints import CHECKPOINTS
+from assets.sources.prompts import PROMPTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from assets.study import Checkpoint, Study
+    from warehouse import Lake, Table
+
+Node = tuple[str, str | None]
+"""A recipe's name and, where it is partitioned, a checkpoint's."""
+
+
+class Inventory:
+    """The recipes of a study, in an order in which each comes after what it reads."""
+
+    def __init__(self, study: Study, lake: Lake, *, sql_folder: Path = SQL_FOLDER) -> None:
+        """Reads the measurements.
+
+        Args:
+            study: The study.
+            lake: The lake.
+            sql_folder: Where measurements are.
+
+        Raises:
+            DeclarationError: One of them cannot become a table.
+        """
+        self.study = study
+        self.lake = lake
+        measurements = declared_measurements(lake, study_parameters(study), sql_folder)
+        derived = [measurement_recipe(measurement) for measurement in measurements]
+        figures = [figure_recipe(figure) for figure in FIGURES]
+        recipes: list[Recipe] = [PROMPTS, CHECKPOINTS, GENERATIONS, *derived, *figures, REPORT]
+        self.recipes = {recipe.name: recipe for recipe in recipes}
+        self._after: dict[Node, str] = {}
+
+    @property
+    def tables(self) -> list[Table]:
+        """The declarations of all tables."""
+        return [r.table for r in self.recipes.values() if isinstance(r, TableRecipe)]
+
+    def table(self, name: str) -> Table:
+        """The declaration of a table."""
+        recipe = self.recipes[name]
+        assert isinstance(recipe, TableRecipe)
+        return recipe.table
+
+    def partitions(self, name: str) -> list[str | None]:
+        """The partitions that a recipe has: the study's checkpoints, or the one without a name."""
+        if not self.recipes[name].partitioned:
+            return [None]
+        return [checkpoint.name for checkpoint in self.study.checkpoints]
+
+    def checkpoint(self, name: str | None) -> Checkpoint | None:
+        """The study's checkpoint of this name.
+
+        Raises:
+            InputError: There is none.
+        """
+        return None if name is None else self.study.checkpoint(name)
+
+    def select(self, names: Iterable[str], checkpoints: Iterable[str] = ()) -> list[Node]:
+        """What is to be looked at: what is named, and all that it reads.
+
+        Args:
+            names: Of recipes or groups; a figure's also without its group. None stands for all.
+            checkpoints: Names of checkpoints; none stands for all.
+
+        Returns:
+            Nodes in the order of the recipes.
+
+        Raises:
+            InputError: A name means nothing.
+        """
+        wanted = {checkpoint.name for checkpoint in map(self.study.checkpoint, checkpoints)}
+        names = list(names)
+        chosen = {n for name in names for n in self._named(name)} if names else set(self.recipes)
+        for name in reversed(self.recipes):
+            if name in chosen:
+                chosen.update(self.recipes[name].reads)
+        return [
+            (name, partition)
+            for name in self.recipes
+            if name in chosen
+            for partition in self.partitions(name)
+            if partition is None or not wanted or partition in wanted
+        ]
+
+    def _named(self, name: str) -> list[str]:
+        found = [
+            recipe.name
+            for recipe in self.recipes.values()
+            if name in (recipe.name, recipe.group, recipe.name.rpartition("/")[2])
+        ]
+        if not found:
+            groups = dict.fromkeys(recipe.group for recipe in self.recipes.values())
+            raise InputError(
+                f"--select {name}: there is no such table, figure or group; there are "
+                f"{', '.join(self.recipes)}, and the groups {', '.join(groups)}"
+            )
+        return found
+
+    def out_of_date(self, nodes: Iterable[Node]) -> list[Node]:
+        """Those of the nodes that the lake does not have as they would be made now."""
+        self._after = {}
+        stale = []
+        for name, partition in nodes:
+            stored = self.recipes[name].stored(self.lake, partition)
+            if stored is None or stored.fingerprint != self.fingerprint_after(name, partition):
+                stale.append((name, partition))
+        return stale
+
+    def fingerprint_after(self, name: str, partition: str | None) -> str:
+        """The fingerprint that a node has once all that it reads is up to date."""
+        if (name, partition) not in self._after:
+            found = self._fingerprint(name, partition, self.fingerprint_after)
+            assert found is not None
+            self._after[name, partition] = found
+        return self._after[name, partition]
+
+    def fingerprint_now(self, name: str, partition: str | None) -> str | None:
+        """The fingerprint that it gets if made now; None where the lake lacks what it reads."""
+        return self._fingerprint(name, partition, self._stored_fingerprint)
+
+    def missing(self, name: str, partition: str | None) -> list[str]:
+        """What a node reads and the lake does not have."""
+        return [
+            input_name
+            for input_name, partitions in self.inputs(name, partition)
+            if not any(self._stored_fingerprint(input_name, p) for p in partitions)
+        ]
+
+    def source_signature(self, name: str, partition: str | None) -> str:
+        """The signature of what a node holds, without the version that closes it."""
+        stored = self.recipes[name].stored(self.lake, partition)
+        return stored.signature.rpartition("|v:")[0] if stored else f"{name}:none"
+
+    def _stored_fingerprint(self, name: str, partition: str | None) -> str | None:
+        stored = self.recipes[name].stored(self.lake, partition)
+        return stored.fingerprint if stored else None
+
+    def inputs(self, name: str, partition: str | None) -> list[tuple[str, list[str | None]]]:
+        """What a node reads: names, and of each the partitions."""
+        return [
+            (
+                input_name,
+                [partition]
+                if partition and self.recipes[input_name].partitioned
+                else self.partitions(input_name),
+            )
+            for input_name in self.recipes[name].reads
+        ]
+
+    def _fingerprint(
+        self, name: str, partition: str | None, of_input: Callable[[str, str | None], str | None]
+    ) -> str | None:
+        recipe = self.recipes[name]
+        counted = recipe.reads if recipe.changes_with is None else recipe.changes_with
+        inputs = []
+        for input_name, partitions in self.inputs(name, partition):
+            # A checkpoint that failed does not keep the others from the figures.
+            found = {p or "": mark for p in partitions if (mark := of_input(input_name, p))}
+            if not found:
+                return None
+            if input_name in counted:
+                inputs.append([input_name, found])
+        parameters = recipe.parameters(self.study, self.checkpoint(partition))
+        return digest([recipe.name, recipe.version, parameters, inputs])

@@ -1,0 +1,74 @@
+"""One asset for every file in `sql/`: a file is a measurement, a table and its checks."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assets.declared import STUDY_PARAMETERS
+from assets.recipe import TableRecipe, Work, digest
+from warehouse import sessions
+from warehouse.declarations import used_parameters
+from warehouse.measure import measure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from assets.study import Study
+    from warehouse import Measurement
+
+
+def study_parameters(study: Study) -> dict[str, object]:
+    """What measurements may use of the study as `$name`."""
+    return {name: getattr(study, name) for name in STUDY_PARAMETERS}
+
+
+def measurement_recipe(measurement: Measurement) -> TableRecipe:
+    """How the table of a measurement comes to be."""
+
+    @contextmanager
+    def rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
+        with measure(
+            measurement,
+            work.lake,
+            [work.inventory.table(name) for name in measurement.reads],
+            checkpoint=work.partition,
+            parameters=study_parameters(work.study),
+            limits=work.limits,
+        ) as batches:
+            yield batches
+
+    version = hashlib.sha256(f"{measurement.query}\n{_vocabulary()}".encode()).hexdigest()[:32]
+
+    def signature(work: Work) -> str:
+        sources = {
+            work.inventory.source_signature(name, partition)
+            for name, partitions in work.inventory.inputs(measurement.table.name, work.partition)
+            for partition in partitions
+        }
+        return "|".join([*sorted(sources), f"{measurement.table.name}:{version[:8]}"])
+
+    return TableRecipe(
+        name=measurement.table.name,
+        group="measurements",
+        description=measurement.table.description,
+        reads=measurement.reads,
+        version=version,
+        partitioned=measurement.table.partitioned,
+        parameters=lambda study, checkpoint: used_parameters(
+            measurement.query, study_parameters(study)
+        ),
+        table=measurement.table,
+        rows=rows,
+        signature=signature,
+    )
+
+
+def _vocabulary() -> str:
+    """The macros that queries share; a change in them may change any result."""
+    folder = Path(sessions.__file__).parent
+    return digest([(folder / name).read_text() for name in ("macros.sql", "generations.sql")])

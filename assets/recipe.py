@@ -1,0 +1,206 @@
+"""How a table or a figure comes to be: what it reads, what changes it, and who makes it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from assets.errors import InputError
+from assets.progress import Progress, Silent
+from models import ModelPool
+from warehouse import Lake, Limits, Provenance, Table
+from warehouse.catalog import write_catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    import pyarrow as pa
+
+    from assets.inventory import Inventory
+    from assets.study import Checkpoint, Study
+    from warehouse.checks import Finding
+
+VERSION = importlib.metadata.version("anchorlake")
+
+
+def digest(value: object) -> str:
+    """32 hexadecimal digits that tell a JSON value from any other."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass
+class Work:
+    """One making of one recipe: what it needs, and what it has to say.
+
+    Attributes:
+        inventory: The study and its recipes.
+        lake: Where tables are.
+        checkpoint: The partition; None where the recipe has none.
+        models: Gives the loaded model.
+        progress: Told how far long work is.
+        limits: Of DuckDB sessions.
+        notes: What the asset's metadata says beside rows and time; filled while making.
+        footer: What the file's footer says beside its provenance; filled while making.
+    """
+
+    inventory: Inventory
+    lake: Lake
+    checkpoint: Checkpoint | None = None
+    models: ModelPool = field(default_factory=ModelPool)
+    progress: Progress = field(default_factory=Silent)
+    limits: Limits = field(default_factory=Limits)
+    notes: dict[str, Any] = field(default_factory=dict)
+    footer: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def study(self) -> Study:
+        """The study."""
+        return self.inventory.study
+
+    @property
+    def partition(self) -> str | None:
+        """The checkpoint's name."""
+        return self.checkpoint.name if self.checkpoint else None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What making a recipe gave.
+
+    Attributes:
+        provenance: What stands in its footer.
+        rows: Rows written; None where it is no table.
+        findings: What the checks of its table found.
+        preview: A PNG, where it is a figure.
+        notes: As in `Work`.
+    """
+
+    provenance: Provenance
+    rows: int | None = None
+    findings: tuple[Finding, ...] = ()
+    preview: bytes | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(ABC):
+    """How one table or figure comes to be.
+
+    Attributes:
+        name: Its name in commands; also its asset key, a part between slashes.
+        group: What it belongs to.
+        description: What it holds, in a sentence.
+        reads: Names of the recipes that it reads.
+        version: Changes when its code gives other results.
+        partitioned: Whether it is made for each checkpoint by itself.
+        uses_model: Whether it runs a language model.
+        changes_with: Those of `reads` whose change puts it out of date; by default all. The others
+            it reads for a part that `parameters` holds.
+        parameters: What of the study changes it, as a JSON value.
+    """
+
+    name: str
+    group: str
+    description: str
+    reads: tuple[str, ...] = ()
+    version: str = "1"
+    partitioned: bool = True
+    uses_model: bool = False
+    changes_with: tuple[str, ...] | None = None
+    parameters: Callable[[Study, Checkpoint | None], object] = lambda study, checkpoint: None
+
+    @abstractmethod
+    def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
+        """Where what the lake has of it comes from; None where it has nothing."""
+
+    @abstractmethod
+    def make(self, work: Work, fingerprint: str) -> Made:
+        """Makes it and puts it in its place, whatever stands there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRecipe(Recipe):
+    """How a table comes to be.
+
+    Attributes:
+        table: Its declaration.
+        rows: Makes its rows; they are read while its context is open.
+        signature: What people are told of where they come from, but for the version.
+        after: Called once the rows are in their place.
+    """
+
+    table: Table
+    rows: Callable[[Work], AbstractContextManager[Iterable[pa.RecordBatch]]]
+    signature: Callable[[Work], str]
+    after: Callable[[Work], None] = lambda work: None
+
+    def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
+        """Reads the footer of the partition's file."""
+        return lake.provenance(self.table, checkpoint)
+
+    def make(self, work: Work, fingerprint: str) -> Made:
+        """Replaces the partition.
+
+        Raises:
+            RejectedError: The rows break the table's declaration; the partition is as it was.
+        """
+        with self.rows(work) as rows:
+            counted = _Counted(rows)
+            made = provenance(work, fingerprint, self.signature(work))
+            findings = work.lake.write(
+                self.table, counted, made, work.partition, footer=work.footer
+            )
+        self.after(work)
+        write_catalog(work.lake, work.inventory.tables)
+        return Made(made, counted.rows, tuple(findings), notes=work.notes)
+
+
+class _Counted:
+    """Batches on their way into a file, counted."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self.batches = batches
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for batch in self.batches:
+            self.rows += batch.num_rows
+            yield batch
+
+
+def provenance(work: Work, fingerprint: str, signature: str) -> Provenance:
+    """What goes into the footer of what is being made."""
+    return Provenance(fingerprint, f"{signature}|v:{VERSION}", work.study.name, VERSION)
+
+
+def bring_up_to_date(recipe: Recipe, work: Work, *, force: bool = False) -> Made | None:
+    """Makes a recipe unless the lake has it as it would be made.
+
+    Args:
+        recipe: The recipe.
+        work: What it needs.
+        force: Make it in any case.
+
+    Returns:
+        What making it gave; None where it was up to date.
+
+    Raises:
+        InputError: Something that it reads is not there.
+    """
+    fingerprint = work.inventory.fingerprint_now(recipe.name, work.partition)
+    if fingerprint is None:
+        missing = work.inventory.missing(recipe.name, work.partition)
+        raise InputError(
+            f"{recipe.name} reads {', '.join(missing)}, which the lake does not have yet; "
+            "materialize it first"
+        )
+    stored = recipe.stored(work.lake, work.partition)
+    if stored is not None and stored.fingerprint == fingerprint and not force:
+        return None
+    return recipe.make(work, fingerprint)

@@ -1,0 +1,75 @@
+"""`checkpoints`: what is measured, and what it is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from assets.recipe import TableRecipe, Work
+from warehouse import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assets.study import Checkpoint, Study
+    from models import LanguageModel
+
+
+def load_model(work: Work, checkpoint: Checkpoint) -> LanguageModel:
+    """The checkpoint's model, loaded once for all steps of a run."""
+    return work.models.get(checkpoint.source, device=checkpoint.device, dtype=checkpoint.dtype)
+
+
+def engine_name() -> str:
+    """What runs models, and its version, such as `hf-5.23.0`."""
+    return f"hf-{importlib.metadata.version('transformers')}"
+
+
+@contextmanager
+def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
+    checkpoint = work.checkpoint
+    assert checkpoint is not None
+    row: dict[str, object] = {"role": checkpoint.role, "base": checkpoint.base}
+    if not checkpoint.source.is_generations:
+        model = load_model(work, checkpoint)
+        row |= {
+            "revision": model.revision,
+            "n_parameters": model.n_parameters,
+            "vocab_size": model.vocab_size,
+            "tokenizer": model.tokenizer_digest,
+            "engine": engine_name(),
+            "dtype": model.dtype,
+        }
+    yield pa.Table.from_pylist([row], tables.CHECKPOINTS.arrow_schema).to_batches()
+
+
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+    assert checkpoint is not None
+    return [
+        checkpoint.source.digest(),
+        checkpoint.role,
+        checkpoint.base,
+        checkpoint.engine,
+        checkpoint.dtype,
+        checkpoint.device,
+    ]
+
+
+def _signature(work: Work) -> str:
+    assert work.checkpoint is not None
+    return f"source:{work.checkpoint.source.scheme}@{work.checkpoint.source.digest()[:8]}"
+
+
+CHECKPOINTS = TableRecipe(
+    name="checkpoints",
+    group="sources",
+    description=tables.CHECKPOINTS.description,
+    uses_model=True,
+    parameters=_parameters,
+    table=tables.CHECKPOINTS,
+    rows=_rows,
+    signature=_signature,
+)

@@ -1,0 +1,252 @@
+"""The study file: what is measured, of which checkpoints, and how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from assets.errors import InputError
+from models import Decoding, Source, check_prompt_format
+from models.loading import DTYPES
+from warehouse.storage import check_checkpoint_name
+
+DEFAULT_PROMPTS = Path(__file__).parent.parent / "studies" / "prompts" / "demo.jsonl"
+_DECODINGS = "`greedy`, or `{top_p: P}` with P in (0, 1] and, if wanted, `temperature: T` over 0"
+
+
+def _decoding(value: Any) -> Decoding:
+    if isinstance(value, Decoding):
+        return value
+    if value == "greedy":
+        return Decoding.greedy()
+    if not isinstance(value, dict) or not set(value) <= {"top_p", "temperature"} or not value:
+        raise ValueError(f"a decoding is {_DECODINGS}")
+    numbers = {key: number for key, number in value.items() if type(number) in (int, float)}
+    if numbers != value or value.get("top_p", 1) == 0:
+        raise ValueError(f"a decoding is {_DECODINGS}")
+    return Decoding(**{key: float(number) for key, number in numbers.items()})
+
+
+DecodingField = Annotated[
+    Decoding, BeforeValidator(_decoding), PlainSerializer(lambda decoding: decoding.name)
+]
+NucleusMass = Annotated[float, Field(gt=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Checkpoint(_Part):
+    """A checkpoint to measure; its name is its partition key."""
+
+    name: StrictStr
+    source: Source
+    role: Literal["base", "aligned"] = "base"
+    base: StrictStr | None = None
+    decodings: tuple[DecodingField, ...] = ()
+    engine: Literal["hf"] = "hf"
+    dtype: Literal[DTYPES] = "auto"  # type: ignore[valid-type]
+    device: StrictStr | None = None
+    prompt_format: StrictStr | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        return check_checkpoint_name(name)
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _parse_source(cls, text: Any, info: ValidationInfo) -> Source:
+        folder = (info.context or {}).get("folder", Path())
+        return text if isinstance(text, Source) else Source.parse(str(text), folder)
+
+    @field_validator("prompt_format")
+    @classmethod
+    def _check_prompt_format(cls, value: str | None) -> str | None:
+        return None if value is None else check_prompt_format(value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _aligned_where_it_has_a_base(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("base") and "role" not in values:
+            return {**values, "role": "aligned"}
+        return values
+
+    @model_validator(mode="after")
+    def _check_decodings(self) -> Checkpoint:
+        names = [decoding.name for decoding in self.decodings]
+        if len(set(names)) < len(names):
+            raise ValueError(f"decodings has a name twice: {', '.join(names)}")
+        if self.source.is_generations and len(names) > 1:
+            raise ValueError(
+                "decodings: a file: checkpoint was generated with one, or leave it out"
+            )
+        return self
+
+    @property
+    def format_of_prompts(self) -> str:
+        """`prompt_format`, or the role's: an aligned model's chat template, a plain prompt else."""
+        return self.prompt_format or ("chat" if self.role == "aligned" else "plain")
+
+
+class Corpus(_Part):
+    """A collection of documents."""
+
+    name: StrictStr
+    category: StrictStr = "pretraining"
+    source: StrictStr
+    config: StrictStr | None = None
+    split: StrictStr | None = None
+    text_field: StrictStr = "text"
+    documents: StrictInt | None = Field(default=None, ge=1)
+
+
+class DiversitySweep(_Part):
+    """Further values of top_p at which the diversity of some prompts is measured (table 4)."""
+
+    top_p: tuple[NucleusMass, ...] = Field(min_length=1)
+    prompts: StrictInt | None = Field(default=None, ge=1)
+
+
+class Study(_Part):
+    """A study file."""
+
+    name: StrictStr = Field(min_length=1)
+    checkpoints: tuple[Checkpoint, ...] = Field(min_length=1)
+    samples_per_prompt: StrictInt = Field(default=100, ge=1)
+    max_new_tokens: StrictInt = Field(default=512, ge=1)
+    seed: StrictInt = Field(default=0, ge=0)
+    prompts: Path = DEFAULT_PROMPTS
+    corpora: tuple[Corpus, ...] = ()
+    diversity_sweep: DiversitySweep | None = None
+    aligner: Literal["anchorlake", "mafft"] = "anchorlake"
+    watch: tuple[dict[str, Any], ...] = ()
+
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _from_the_file(cls, value: Any, info: ValidationInfo) -> Any:
+        folder = (info.context or {}).get("folder", Path())
+        return (folder / Path(value).expanduser()).absolute() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Study:
+        names = [checkpoint.name for checkpoint in self.checkpoints]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"checkpoints has two of the name {name!r}; rename one")
+        for checkpoint in self.checkpoints:
+            if checkpoint.base is not None and checkpoint.base not in names:
+                raise ValueError(
+                    f"checkpoints: the base of {checkpoint.name!r} is {checkpoint.base!r}, which "
+                    f"is none of the study's checkpoints ({', '.join(names)})"
+                )
+            if checkpoint.base == checkpoint.name:
+                raise ValueError(f"checkpoints: {checkpoint.name!r} is its own base")
+        return self
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """The checkpoint of this name.
+
+        Raises:
+            InputError: There is none.
+        """
+        for checkpoint in self.checkpoints:
+            if checkpoint.name == name:
+                return checkpoint
+        names = ", ".join(checkpoint.name for checkpoint in self.checkpoints)
+        raise InputError(f"the study has no checkpoint {name!r}; it has {names}")
+
+    def decodings(self, checkpoint: Checkpoint) -> tuple[Decoding, ...]:
+        """What a checkpoint is sampled with: its own, or the paper's 0.7 (base) or 0.9."""
+        default = Decoding(top_p=0.9 if checkpoint.role == "aligned" else 0.7)
+        return checkpoint.decodings or (default,)
+
+
+class _StudyLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, where plain YAML keeps the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise InputError(f"line {node.start_mark.line + 1}: the key {key!r} stands twice")
+        return super().construct_mapping(node, deep)
+
+
+def load_study(path: Path) -> Study:
+    """Reads and validates a study file; looks at nothing else on the disk.
+
+    Raises:
+        InputError: It is not there or not valid; the message names each key, what was found there
+            and what is allowed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(f"the study {path} cannot be read: {reason}") from None
+    try:
+        values = yaml.load(text, _StudyLoader)  # a safe loader
+    except InputError as error:
+        raise InputError(f"{path}, {error}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold keys and values; allowed keys: {_keys(Study)}")
+    try:
+        return Study.model_validate(values, context={"folder": path.absolute().parent})
+    except ValidationError as error:
+        found = [problem for problem in error.errors() if not _follows(problem, error.errors())]
+        raise InputError("\n".join(f"{path}: {_explain(problem)}" for problem in found)) from None
+
+
+def _keys(model: type[BaseModel]) -> str:
+    return ", ".join(model.model_fields)
+
+
+_PARTS: dict[str, type[BaseModel]] = {
+    "checkpoints": Checkpoint,
+    "corpora": Corpus,
+    "diversity_sweep": DiversitySweep,
+}
+
+
+def _follows(problem: Any, problems: Any) -> bool:
+    """Whether a list is only too short because what stands in it is wrong."""
+    where = problem["loc"]
+    return problem["type"] == "too_short" and any(
+        len(other["loc"]) > len(where) and other["loc"][: len(where)] == where for other in problems
+    )
+
+
+def _explain(problem: Any) -> str:
+    where = ""
+    for step in problem["loc"]:
+        where += f"[{step}]" if isinstance(step, int) else f".{step}" if where else str(step)
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{where}: is missing"
+    if problem["type"] == "extra_forbidden":
+        part = _PARTS.get(str(problem["loc"][0]), Study) if len(problem["loc"]) > 1 else Study
+        return f"{where}: is no key; allowed here: {_keys(part)}"
+    if not where or (
+        isinstance(problem["input"], dict | list) and problem["type"] == "value_error"
+    ):
+        return f"{where}: {message}" if where else message
+    return f"{where}: found {problem['input']!r}; {message[0].lower()}{message[1:]}"

@@ -1,0 +1,1 @@
+"""What runs, when and where: Dagster's definitions and the command line."""

@@ -1,0 +1,52 @@
+"""The one place where everything is wired together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from assets.declared import SQL_FOLDER
+from assets.inventory import Inventory
+from models import ModelPool
+from orchestration.assets import build_asset
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assets.progress import Progress
+    from assets.study import Study
+    from warehouse import Lake
+
+
+def build_defs(
+    study: Study,
+    lake: Lake,
+    *,
+    models: ModelPool | None = None,
+    progress: Progress | None = None,
+    sql_folder: Path = SQL_FOLDER,
+) -> dg.Definitions:
+    """Dagster's definitions for a study and a lake.
+
+    Args:
+        study: What is measured.
+        lake: Where tables are.
+        models: Loads models; tests give one that makes them up.
+        progress: Told how far long work is; by default the run's log is.
+        sql_folder: Where measurements are.
+
+    Raises:
+        DeclarationError: A measurement cannot become a table.
+    """
+    inventory = Inventory(study, lake, sql_folder=sql_folder)
+    models = models or ModelPool()
+    return dg.Definitions(
+        assets=[
+            build_asset(recipe, inventory, lake, models, progress)
+            for recipe in inventory.recipes.values()
+        ],
+        # One process a run, so that its steps share the loaded model.
+        executor=dg.in_process_executor,
+        metadata={"study": study.name, "lake": str(lake.root)},
+    )

@@ -1,0 +1,13 @@
+"""The one dimension that assets are partitioned by."""
+
+import dagster as dg
+
+from assets.study import Study
+
+CHECKPOINTS = dg.DynamicPartitionsDefinition(name="checkpoint")
+
+
+def register(instance: dg.DagsterInstance, study: Study) -> None:
+    """Makes a study's checkpoints partitions; their names were checked when it was read."""
+    names = [checkpoint.name for checkpoint in study.checkpoints]
+    instance.add_dynamic_partitions("checkpoint", names)

@@ -1,0 +1,80 @@
+"""What can be known to be wrong before any work, and what a run would do and need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assets.errors import InputError
+from assets.generations.generations import asked
+from assets.generations.imported import read_generations
+from assets.sources.prompts import prompts_of
+from models import ModelError
+
+if TYPE_CHECKING:
+    from assets.study import Checkpoint, Study
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a checkpoint asks of a machine.
+
+    Attributes:
+        checkpoint: Its name.
+        source: Where it comes from.
+        generations: How many are asked of it.
+        tokens: How many tokens these have at most; None where they are made already.
+    """
+
+    checkpoint: str
+    source: str
+    generations: int
+    tokens: int | None
+
+
+def check_inputs(study: Study) -> list[Need]:
+    """Looks at everything that a study names, loading and downloading no weights.
+
+    Returns:
+        What each checkpoint needs.
+
+    Raises:
+        InputError: All that is wrong, a line each.
+    """
+    problems: dict[str, None] = {}
+    needs = []
+    for checkpoint in study.checkpoints:
+        try:
+            checkpoint.source.digest()  # which looks whether it is there
+            needs.append(_need(study, checkpoint))
+        except ModelError as error:
+            problems[f"checkpoint {checkpoint.name}: {error}"] = None
+        except InputError as error:
+            problems[str(error)] = None
+    if problems:
+        raise InputError("\n".join(problems))
+    return needs
+
+
+def _need(study: Study, checkpoint: Checkpoint) -> Need:
+    if checkpoint.source.is_generations:
+        rows = read_generations(Path(checkpoint.source.location))
+        return Need(checkpoint.name, str(checkpoint.source), len(rows), None)
+    prompts_of(study, checkpoint)
+    generations = sum(len(ask.prompts) * ask.n_samples for ask in asked(study, checkpoint))
+    tokens = generations * study.max_new_tokens
+    return Need(checkpoint.name, str(checkpoint.source), generations, tokens)
+
+
+def not_measured(study: Study) -> list[str]:
+    """What a study asks for that this version does not measure yet."""
+    later = {
+        "corpora": "documents are not scored",
+        "watch": "new checkpoints are not looked for",
+    }
+    return [
+        f"`{key}` is read and has no effect in this version: {what}"
+        for key, what in later.items()
+        if getattr(study, key)
+    ]

@@ -1,0 +1,93 @@
+"""How far long work is, on a terminal, in a file of lines, or in a run's log."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+_EVERY_SECONDS = 10.0
+
+
+class LogProgress:
+    """A line every ten seconds: how much is settled, the rate, and the time left."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        """Takes what writes a line."""
+        self._write = write
+
+    def start(self, label: str, total: int, unit: str) -> None:
+        """Work begins."""
+        self._label, self._total, self._unit = label, total, unit
+        self._done = self._settled = 0
+        self._began = self._written = perf_counter()
+
+    def advance(self, done: int, settled: int) -> None:
+        """Counts, and writes a line if the last one is ten seconds old."""
+        self._done += done
+        self._settled += settled
+        if perf_counter() - self._written >= _EVERY_SECONDS:
+            self._written = perf_counter()
+            self._line()
+
+    def finish(self) -> None:
+        """Writes the last line."""
+        self._line()
+
+    def _line(self) -> None:
+        seconds = perf_counter() - self._began
+        left = seconds * (self._total / self._settled - 1) if self._settled else float("inf")
+        ending = f", {left:.0f} s left" if 0 < left < float("inf") else ""
+        self._write(
+            f"{self._label}: {self._settled / self._total:.0%}, {self._done:,} {self._unit}, "
+            f"{self._done / max(seconds, 1e-9):,.0f} {self._unit}/s{ending}"
+        )
+
+
+class BarProgress:
+    """A bar with the rate and the time left."""
+
+    def __init__(self, console: Console) -> None:
+        """Takes the terminal."""
+        self._console = console
+        self._bar: Progress | None = None
+
+    def start(self, label: str, total: int, unit: str) -> None:
+        """Shows the bar."""
+        self._bar = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._unit, self._done, self._began = unit, 0, perf_counter()
+        self._task: TaskID = self._bar.add_task(label, total=total, rate="")
+        self._bar.start()
+
+    def advance(self, done: int, settled: int) -> None:
+        """Moves it."""
+        assert self._bar is not None
+        self._done += done
+        rate = self._done / max(perf_counter() - self._began, 1e-9)
+        self._bar.update(self._task, advance=settled, rate=f"{rate:,.0f} {self._unit}/s")
+
+    def finish(self) -> None:
+        """Leaves it as it is."""
+        with suppress(AttributeError):
+            self._bar.stop()  # type: ignore[union-attr]

@@ -1,0 +1,114 @@
+"""Running what is out of date, from the command line, through the same definitions as the UI."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from orchestration.assets import FORCE, asset_key
+from orchestration.instance import PROCESS
+from orchestration.partitions import register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import dagster as dg
+
+    from assets.inventory import Inventory, Node
+
+
+@dataclass
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        made: Nodes that were made.
+        failures: Of each part that failed, its name and the reason.
+    """
+
+    made: list[Node] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+
+def stages(
+    inventory: Inventory, nodes: Iterable[Node]
+) -> list[list[tuple[str | None, list[Node]]]]:
+    """What is to be run after what: each stage a list of runs, each run a partition and its nodes.
+
+    A run is one checkpoint with all its steps. What has no partition is a run before those that
+    read it, and after those that it reads.
+    """
+    level: dict[str, int] = {}
+    for name, recipe in inventory.recipes.items():
+        above = [
+            level[read] + (inventory.recipes[read].partitioned != recipe.partitioned)
+            for read in recipe.reads
+        ]
+        level[name] = max(above, default=0)
+        if not recipe.reads and recipe.partitioned:
+            level[name] = 1  # beside the other steps of its checkpoint
+    grouped: dict[int, dict[str | None, list[Node]]] = {}
+    for name, partition in nodes:
+        grouped.setdefault(level[name], {}).setdefault(partition, []).append((name, partition))
+    return [list(grouped[i].items()) for i in sorted(grouped)]
+
+
+def run(
+    defs: dg.Definitions,
+    inventory: Inventory,
+    nodes: Sequence[Node],
+    instance: dg.DagsterInstance,
+    *,
+    force: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Outcome:
+    """Runs nodes, in this process; a failed checkpoint does not keep the others.
+
+    Args:
+        defs: Dagster's definitions.
+        inventory: The study and its recipes.
+        nodes: What to run.
+        instance: Where Dagster keeps what happened.
+        force: Make them whether or not they are up to date.
+        say: Told of each run as it begins.
+    """
+    register(instance, inventory.study)
+    job = defs.resolve_implicit_global_asset_job_def()
+    outcome = Outcome()
+    for stage in stages(inventory, nodes):
+        for partition, steps in stage:
+            names = [name for name, _ in steps]
+            say(f"{partition or inventory.study.name}: {', '.join(names)}")
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=partition,
+                asset_selection=[asset_key(name) for name in names],
+                raise_on_error=False,
+                tags={FORCE: str(force).lower(), PROCESS: str(os.getpid())},
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+            outcome.failures += [
+                (f"{event.step_key} ({partition})" if partition else str(event.step_key), reason)
+                for event, reason in _failures(result)
+            ]
+            made = {name for event in result.all_events if (name := _materialized(event))}
+            outcome.made += [step for step in steps if step[0] in made]
+    return outcome
+
+
+def _materialized(event: dg.DagsterEvent) -> str | None:
+    key = event.asset_key if event.is_step_materialization else None
+    return "/".join(key.path) if key else None
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> list[tuple[dg.DagsterEvent, str]]:
+    found = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            described = data.user_failure_data.description if data.user_failure_data else None
+            error = data.error
+            cause = error.cause if error and error.cause else error
+            found.append((event, described or (cause.message.strip() if cause else "it failed")))
+    return found

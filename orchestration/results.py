@@ -42,20 +42,21 @@ def write_result(
         if path is not None and path.suffix not in endings:
             raise InputError(f"{path} does not tell its format; add --format csv, json or parquet")
         form = endings[path.suffix] if path else "table"
-    if form == "parquet":
-        _write_parquet(result, path)
-        return
-    write = {"table": _write_table, "csv": _write_csv, "json": _write_json}[form]
+    if form == "parquet" and path is None:
+        raise InputError("parquet goes into a file: name it with -o")
     if path is None:
-        write(result, sys.stdout)
+        _WRITERS[form](result, sys.stdout)
         return
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
-            write(result, file)
+        if form == "parquet":
+            _write_parquet(result, unfinished)
+        else:
+            with unfinished.open("w", encoding="utf-8", newline="") as file:
+                _WRITERS[form](result, file)
         unfinished.replace(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -81,9 +82,10 @@ def _write_json(result: duckdb.DuckDBPyRelation, file: TextIO) -> None:
     file.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def _write_parquet(result: duckdb.DuckDBPyRelation, path: Path | None) -> None:
-    if path is None:
-        raise InputError("parquet goes into a file: name it with -o")
+_WRITERS = {"table": _write_table, "csv": _write_csv, "json": _write_json}
+
+
+def _write_parquet(result: duckdb.DuckDBPyRelation, path: Path) -> None:
     reader = result.to_arrow_reader(_BATCH_ROWS)
     with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
         for batch in reader:

@@ -78,7 +78,11 @@ def run(
     outcome = Outcome()
     for stage in stages(inventory, nodes):
         for partition, steps in stage:
+            if outcome.failures:  # what reads a part that failed would only say so again
+                steps = _possible(inventory, steps)
             names = [name for name, _ in steps]
+            if not names:
+                continue
             say(f"{partition or inventory.study.name}: {', '.join(names)}")
             result = job.execute_in_process(
                 instance=instance,
@@ -89,12 +93,26 @@ def run(
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
             outcome.failures += [
-                (f"{event.step_key} ({partition})" if partition else str(event.step_key), reason)
+                (f"{_name(event)} ({partition})" if partition else _name(event), reason)
                 for event, reason in _failures(result)
             ]
             made = {name for event in result.all_events if (name := _materialized(event))}
             outcome.made += [step for step in steps if step[0] in made]
     return outcome
+
+
+def _possible(inventory: Inventory, steps: list[Node]) -> list[Node]:
+    """Those steps of a run whose inputs are there, or are made by a step before them."""
+    possible: list[Node] = []
+    for name, partition in steps:
+        made = {earlier for earlier, _ in possible}
+        if set(inventory.missing(name, partition)) <= made:
+            possible.append((name, partition))
+    return possible
+
+
+def _name(event: dg.DagsterEvent) -> str:
+    return str(event.step_key).replace("__", "/")
 
 
 def _materialized(event: dg.DagsterEvent) -> str | None:

@@ -206,7 +206,7 @@ def _columns_of(
             create_view(connection, table, files=[])
         try:
             relation = connection.sql(query, params=used_parameters(query, parameters))
-        except duckdb.Error as error:
+        except (DeclarationError, duckdb.Error) as error:
             raise DeclarationError(f"{path}: {error}") from error
         if relation is None:
             raise DeclarationError(f"{path}: holds no query")

@@ -1,5 +1,5 @@
 -- Rows that repeat an earlier row's grain, and rows with a null in it.
 select
-    count(*) - count(distinct key) + count_if(gap)
+    count(*) - count(distinct key) + count(*) filter (where gap)
 from
     keys

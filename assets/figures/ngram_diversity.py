@@ -18,7 +18,7 @@ _MATCHED_AT = 3
 
 
 def _draw(evidence: Evidence, width: int) -> Any:
-    points = summarise(evidence.rows, by=["label", "n", "top_p"], value="diversity")
+    points = summarise(evidence.rows, by=["checkpoint", "n", "top_p"], value="diversity")
     columns = 3 if width > style.NARROW else 2
     x = alt.X(
         "top_p:Q",
@@ -34,7 +34,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(format="%", tickCount=5),
     )
-    colour = style.colours(evidence, width)
+    colour = style.colours(evidence, width, field="checkpoint")
     chart = alt.Chart()
     bands = chart.mark_area(opacity=0.2).encode(
         x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q"), color=colour
@@ -44,7 +44,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         y=y,
         color=colour,
         tooltip=[
-            alt.Tooltip("label:N", title="checkpoint"),
+            alt.Tooltip("checkpoint:N"),
             alt.Tooltip("n:O"),
             alt.Tooltip("top_p:Q"),
             alt.Tooltip("mean:Q", format=".1%"),

@@ -16,7 +16,6 @@ with
     )
 select
     checkpoint,
-    label,
     prompt_id,
     n,
     top_p,

@@ -16,6 +16,10 @@ _HALF = 10
 """Twentieths from which an n-gram is held by more than half of the generations."""
 
 
+_SHORT = "datum.value < 1000 ? format(datum.value, '~g') : format(datum.value / 1000, '~g') + 'k'"
+"""Labels of an axis that goes from parts of one to many thousands."""
+
+
 def _draw(evidence: Evidence, width: int) -> Any:
     points = summarise(evidence.rows, by=["label", "twentieth"], value="n_ngrams")
     prompts = max((int(str(point["prompts"])) for point in points), default=1)
@@ -41,7 +45,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         "mean:Q",
         title="10-grams per prompt",
         scale=alt.Scale(type="log", domainMin=floor),
-        axis=alt.Axis(tickCount=4, format="~g"),
+        axis=alt.Axis(tickCount=4, labelExpr=_SHORT),
     )
     chart = alt.Chart()
     marks = chart.mark_bar().encode(
@@ -63,7 +67,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         .mark_rule(color="#222")
         .encode(x=alt.X("middle:Q"), y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     )
-    facets = alt.layer(marks, rules, data=style.data(bars)).properties(width=width - 70, height=110)
+    facets = alt.layer(marks, rules, data=style.data(bars)).properties(width=width - 76, height=110)
     return style.finish(
         facets.facet(
             row=alt.Row(

@@ -20,8 +20,14 @@ _BASES = ("#3b6fa0", "#7fb3d5", "#1b3a57", "#a9cce3")
 _ALIGNED = ("#d9722e", "#f0a868", "#a04a12", "#f6cfa8")
 
 
-def colours(evidence: Evidence, width: int) -> alt.Color:
-    """Each checkpoint's colour, with a legend above the figure."""
+def colours(evidence: Evidence, width: int, *, field: str = "label") -> alt.Color:
+    """Each checkpoint's colour, with a legend above the figure.
+
+    Args:
+        evidence: What is shown.
+        width: The figure's width in pixels.
+        field: What the legend calls a checkpoint: `label`, or `checkpoint` for its name alone.
+    """
     shades = {"base": list(_BASES), "aligned": list(_ALIGNED)}
     taken = {"base": 0, "aligned": 0}
     scale = []
@@ -30,14 +36,14 @@ def colours(evidence: Evidence, width: int) -> alt.Color:
         scale.append(kind[taken[shown.role] % len(kind)])
         taken[shown.role] += 1
     return alt.Color(
-        "label:N",
+        f"{field}:N",
         title=None,
-        scale=alt.Scale(domain=labels(evidence), range=scale),
+        scale=alt.Scale(domain=[getattr(s, field) for s in evidence.shown], range=scale),
         legend=alt.Legend(
             orient="top",
             direction="horizontal" if width > NARROW else "vertical",
             columns=2 if width > NARROW else 1,
-            labelLimit=width - 40,
+            labelLimit=width - 100,
         ),
     )
 

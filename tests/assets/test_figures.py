@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from assets.figures import FIGURES, style
+from assets.figures.figure import Evidence, Shown
+from assets.figures.intervals import bootstrap, summarise
+from assets.figures.ngram_diversity import matched_top_p
+from assets.figures.recipe import gather
+from assets.figures.report import uncontrolled
+from assets.inventory import Inventory
+from assets.recipe import Work
+from tests.studies import Bench, imported, write_jsonl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HELD = "one two three four five six seven eight nine ten"
+
+
+@pytest.fixture
+def drawn(bench: Bench) -> Bench:
+    """A lake with two checkpoints made elsewhere, of which one shares n-grams."""
+    shared = imported("p", *[f"{i} {HELD} </script> {i}" for i in range(4)])
+    shared += imported("q", *[f"{i} {HELD}" for i in range(4)])
+    other = [row | {"text": f"{row['sample']} " * 12} for row in shared]
+    write_jsonl(bench.folder / "aligned.jsonl", shared)
+    write_jsonl(bench.folder / "base.jsonl", other)
+    checkpoints = [
+        {"name": "base", "source": "file:base.jsonl", "decodings": [{"top_p": 0.7}]},
+        {
+            "name": "aligned",
+            "source": "file:aligned.jsonl",
+            "base": "base",
+            "decodings": [{"top_p": 0.9}],
+        },
+    ]
+    bench.run(bench.study(checkpoints=checkpoints))
+    return bench
+
+
+def test_the_interval_is_a_percentile_bootstrap_of_the_mean() -> None:
+    values = np.random.default_rng(1).normal(3, 2, size=400)
+    interval = bootstrap(values)
+    assert interval.mean == pytest.approx(values.mean())
+    # For a mean of many values the bootstrap comes close to the normal approximation.
+    half = 1.96 * values.std() / np.sqrt(len(values))
+    assert interval.low == pytest.approx(values.mean() - half, abs=0.02)
+    assert interval.high == pytest.approx(values.mean() + half, abs=0.02)
+    assert bootstrap(values) == interval
+    assert bootstrap([4.0]) == bootstrap([4.0, 4.0]).__class__(4.0, 4.0, 4.0, 1)
+
+
+def test_groups_are_averaged_apart() -> None:
+    rows = [{"n": n, "v": v} for n, v in [(1, 0.0), (2, 5.0), (1, 1.0)]]
+    found = [(g["n"], g["mean"], g["prompts"]) for g in summarise(rows, by=["n"], value="v")]
+    assert found == [(1, 0.5, 2), (2, 5.0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("curve", "diversity", "expected"),
+    [
+        ({0.6: 0.2, 0.8: 0.4, 1.0: 0.8}, 0.3, 0.7),
+        ({0.6: 0.2, 0.8: 0.4, 1.0: 0.8}, 0.4, 0.8),
+        ({0.6: 0.2, 0.8: 0.4}, 0.5, None),
+        ({0.6: 0.2, 0.8: 0.4}, 0.1, None),
+        ({0.7: 0.3}, 0.3, 0.7),
+        ({}, 0.3, None),
+    ],
+)
+def test_the_matched_top_p_is_interpolated(
+    curve: dict[float, float], diversity: float, expected: float | None
+) -> None:
+    found = matched_top_p(curve, diversity)
+    assert found == (expected if expected is None else pytest.approx(expected))
+
+
+def test_the_share_of_generations_is_what_the_figure_shows(drawn: Bench) -> None:
+    figure = next(f for f in FIGURES if f.name == "ngram_sharing")
+    evidence = gather(figure, Work(Inventory(drawn.study_there(), drawn.lake), drawn.lake))
+    assert evidence.unit == "word"  # no tokens are known
+    shares = {(r["checkpoint"], r["prompt_id"], r["n"]): r["share"] for r in evidence.rows}
+    assert shares["aligned", "p", 10] == 1.0
+    assert shares["base", "p", 10] == 0.25
+    assert shares["aligned", "p", 25] == 0.0
+    (sentence,) = figure.findings(evidence)
+    assert "in 100% [100, 100] of the generations of aligned" in sentence
+    assert "more of the aligned checkpoint's (difference 75% [75, 75], over 2 prompts)" in sentence
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+def test_a_figure_is_written_in_every_format_for_offline_use(drawn: Bench, figure: Any) -> None:
+    folder = drawn.lake.figures / figure.name
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "chart.html",
+        "chart.json",
+        "chart.png",
+        "chart.svg",
+    ]
+    assert (folder / "chart.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "chart.svg").read_text().startswith("<svg")
+    assert json.loads((folder / "chart.json").read_text())["usermeta"]["anchorlake"]["provenance"]
+    assert references((folder / "chart.html").read_text()) == []
+
+
+def references(page: str) -> list[str]:
+    """What a page would fetch."""
+    found: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.extend(
+                value or ""
+                for name, value in attrs
+                if name in ("src", "href", "srcset", "data", "poster")
+            )
+
+    Reader().feed(page)
+    return found
+
+
+def test_the_report_stands_alone_and_says_what_it_must(drawn: Bench) -> None:
+    page = drawn.lake.report.read_text()
+    assert references(page) == []
+    for figure in FIGURES:
+        assert f'id="chart-{figure.name}"' in page
+        assert figure.paper in page
+    assert "Whether aligned was made from base is not known here" in page
+    assert "difference 75% [75, 75]" in page
+    assert "decoding:top_p=0.9|file:" in page
+    assert 'name="viewport"' in page
+    # Text from generations cannot end the script that holds it.
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert len(scripts) == 2
+    assert "vegaEmbed(" in scripts[1]
+
+
+@pytest.mark.parametrize("width", [style.NARROW, style.WIDE])
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+def test_figures_fit_their_width_whatever_the_number_of_checkpoints(
+    figure: Any, width: int, tmp_path: Path
+) -> None:
+    import vl_convert
+
+    for n_checkpoints in (1, 2, 6):
+        specification = figure.draw(evidence(figure.name, n_checkpoints), width).to_dict()
+        svg = vl_convert.vegalite_to_svg(specification)
+        drawn_width = float(re.search(r'<svg[^>]* width="([0-9.]+)"', svg)[1])
+        assert width - 60 <= drawn_width <= width + 12, (figure.name, n_checkpoints)
+
+
+def evidence(figure: str, n_checkpoints: int) -> Evidence:
+    shown = [
+        Shown(f"a-checkpoint-with-a-long-name-{i}", "top_p=0.9", "aligned" if i else "base", None)
+        for i in range(n_checkpoints)
+    ]
+    columns: dict[str, list[dict[str, Any]]] = {
+        "ngram_sharing": [{"n": n, "share": 1 / n} for n in (5, 10, 25, 50)],
+        "ngram_spread": [{"twentieth": t, "n_ngrams": 10 ** (5 - t // 5)} for t in range(1, 21)],
+        "ngram_diversity": [
+            {"n": n, "top_p": p, "diversity": p * n / 6}
+            for n in range(1, 6)
+            for p in (0.6, 0.7, 0.8, 0.9, 1.0)
+        ],
+    }
+    rows = [
+        {"checkpoint": s.checkpoint, "label": s.label, "prompt_id": prompt} | values
+        for s in shown
+        for prompt in ("p", "q", "r")
+        for values in columns[figure]
+    ]
+    return Evidence(rows, shown, "word")
+
+
+def test_a_figure_without_anything_to_show_says_so(bench: Bench) -> None:
+    path = write_jsonl(bench.folder / "made.jsonl", imported("p", "a b"))
+    bench.run(bench.study(checkpoints=[{"name": "m", "source": f"file:{path}"}]))
+    svg = (bench.lake.figures / "ngram_diversity" / "chart.svg").read_text()
+    assert "No checkpoint has what this figure shows" in svg
+
+
+FACTS = {"base": None, "n_parameters": 10, "vocab_size": 5, "tokenizer": "t"}
+
+
+@pytest.mark.parametrize(
+    ("aligned", "words"),
+    [
+        ({}, []),
+        ({"n_parameters": 11}, ["Not a controlled pair", "parameters (11 and 10)"]),
+        ({"tokenizer": "u", "vocab_size": 6}, ["vocabulary (6 and 5)", "tokenizer (u and t)"]),
+        ({"tokenizer": None}, ["is not known here"]),
+    ],
+)
+def test_a_pair_that_is_not_controlled_is_named(aligned: dict[str, Any], words: list[str]) -> None:
+    facts = {"b": FACTS, "a": FACTS | {"base": "b"} | aligned}
+    sentences = uncontrolled(facts)
+    assert len(sentences) == bool(words)
+    for word in words:
+        assert word in sentences[0]

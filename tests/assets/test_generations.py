@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from models import ModelPool
+from models import sampling as model_sampling
+from tests.studies import Bench, imported, write_jsonl
+from warehouse.tables import CHECKPOINTS, GENERATIONS
+
+SWEEP = {"top_p": [0.5, 0.9, 1.0], "prompts": 2}
+
+
+def rows(bench: Bench, checkpoint: str = "llama") -> list[dict[str, Any]]:
+    return bench.lake.read(GENERATIONS, checkpoint).to_pylist()
+
+
+def by_key(bench: Bench) -> dict[tuple, tuple]:
+    return {
+        (row["decoding"], row["prompt_id"], row["sample"]): (row["text"], tuple(row["token_ids"]))
+        for row in rows(bench)
+    }
+
+
+def test_every_prompt_is_sampled_with_every_decoding(bench: Bench) -> None:
+    decodings = [{"top_p": 0.9}, "greedy"]
+    checkpoint = {"name": "llama", "source": str(bench.llama), "decodings": decodings}
+    bench.run(bench.study(checkpoints=[checkpoint], diversity_sweep=SWEEP))
+    counts: dict[tuple, int] = {}
+    for row in rows(bench):
+        key = row["decoding"], row["prompt_id"]
+        counts[key] = counts.get(key, 0) + 1
+    assert counts == {
+        **{("top_p=0.9", prompt): 4 for prompt in ("short", "long", "odd")},
+        **{("greedy", prompt): 1 for prompt in ("short", "long", "odd")},
+        **{(f"top_p={p}", prompt): 4 for p in (0.5, 1.0) for prompt in ("short", "long")},
+    }
+
+
+def test_a_row_holds_its_tokens_end_included(bench: Bench, tiny_llama: Any) -> None:
+    bench.run(bench.study())
+    for row in rows(bench):
+        ids = row["token_ids"]
+        assert row["n_tokens"] == len(ids) <= 12
+        assert (row["finish_reason"] == "stop") == (ids[-1] in tiny_llama.stop_token_ids)
+        assert row["finish_reason"] == "stop" or len(ids) == 12
+        assert row["text"] == tiny_llama.decode(ids)
+        assert row["seed"] == 0
+        assert row["prompt_set"] == "prompts"
+
+
+def test_the_checkpoint_says_what_it_is(bench: Bench, tiny_llama: Any) -> None:
+    bench.run(bench.study())
+    (row,) = bench.lake.read(CHECKPOINTS, "llama").to_pylist()
+    assert row["role"] == "base"
+    assert row["n_parameters"] == tiny_llama.n_parameters
+    assert row["vocab_size"] == tiny_llama.vocab_size
+    assert row["dtype"] == "float32"
+    assert row["engine"].startswith("hf-")
+    signature = bench.lake.provenance(GENERATIONS, "llama").signature
+    assert signature.startswith("p:0.9|T:1|S:4|max:12|seed:0|tok:")
+    assert signature.endswith("|v:0.1.0")
+
+
+def test_a_stopped_run_goes_on_as_if_never_stopped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = bench.study(diversity_sweep=SWEEP)
+    bench.run(study)
+    whole = by_key(bench)
+    bench.lake.remove(GENERATIONS, "llama")
+
+    run_batch = model_sampling._run_batch
+    sampled: list[int] = []
+
+    def counting(model: Any, batch: Any, *rest: Any) -> Any:
+        if len(sampled) == 2:
+            raise KeyboardInterrupt
+        sampled.append(len(batch))
+        return run_batch(model, batch, *rest)
+
+    monkeypatch.setattr(model_sampling, "_run_batch", counting)
+    monkeypatch.setattr("models.LanguageModel.rows_that_fit", lambda self, length: 7)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(study)
+    assert bench.lake.files(GENERATIONS, "llama") == []
+    monkeypatch.setattr(model_sampling, "_run_batch", run_batch)
+    made = bench.run(study)["generations", "llama"]
+    assert made.notes["generations kept from before"] == sum(sampled) == 14
+    assert by_key(bench) == whole
+    assert not (bench.lake.staging / "generations" / "llama").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"samples_per_prompt": 6}, 12),
+        ({"samples_per_prompt": 2}, 6),
+        ({"diversity_sweep": SWEEP}, 12),
+        ({"max_new_tokens": 11}, 0),
+        ({"seed": 1}, 0),
+    ],
+)
+def test_what_would_come_out_the_same_is_not_sampled_again(
+    bench: Bench, change: dict[str, Any], kept: int
+) -> None:
+    bench.run(bench.study())
+    before = by_key(bench)
+    made = bench.run(bench.study(**change))["generations", "llama"]
+    assert made.notes["generations kept from before"] == kept
+    after = by_key(bench)
+    same = [key for key in before if after.get(key) == before[key]]
+    assert len(same) >= kept
+    if kept == 0:
+        assert len(same) < len(before)
+
+
+def test_nothing_is_made_twice(bench: Bench) -> None:
+    study = bench.study()
+    assert len(bench.run(study)) == 10
+    assert bench.run(study) == {}
+
+
+def test_a_change_makes_anew_only_what_depends_on_it(bench: Bench) -> None:
+    path = write_jsonl(bench.folder / "made.jsonl", imported("p", "a b c", "a b d"))
+    llama = {"name": "llama", "source": str(bench.llama), "decodings": [{"top_p": 0.9}]}
+    bench.run(bench.study(checkpoints=[llama]))
+    both = [llama, {"name": "elsewhere", "source": f"file:{path}", "base": "llama"}]
+    made = set(bench.run(bench.study(checkpoints=both)))
+    assert ("generations", "llama") not in made
+    assert ("ngram_sharing", "llama") not in made
+    assert {name for name, partition in made if partition == "elsewhere"} == {
+        "checkpoints",
+        "generations",
+        "ngram_diversity",
+        "ngram_sharing",
+        "ngram_spread",
+    }
+    assert ("figures/ngram_sharing", None) in made
+    assert ("prompts", None) in made
+    write_jsonl(path, imported("p", "a b c", "a b e"))
+    made = set(bench.run(bench.study(checkpoints=both)))
+    assert ("generations", "elsewhere") in made
+    assert {partition for _, partition in made} == {"elsewhere", None}
+
+
+def test_generations_made_elsewhere_have_words_and_no_tokens(bench: Bench) -> None:
+    path = write_jsonl(bench.folder / "made.jsonl", imported("p", "", "a b"))
+    source = {"name": "elsewhere", "source": f"file:{path}"}
+    bench.run(bench.study(checkpoints=[source]))
+    found = rows(bench, "elsewhere")
+    assert [(row["sample"], row["text"], row["token_ids"]) for row in found] == [
+        (0, "", None),
+        (1, "a b", None),
+    ]
+    assert {row["decoding"] for row in found} == {"-"}
+    named = source | {"decodings": [{"top_p": 0.95, "temperature": 0.8}]}
+    bench.run(bench.study(checkpoints=[named]))
+    assert {row["decoding"] for row in rows(bench, "elsewhere")} == {"top_p=0.95,temperature=0.8"}
+
+
+def test_a_model_is_loaded_once_for_all_steps(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[Any] = []
+    load = model_loading_load()
+    monkeypatch.setattr(
+        "models.loading.load", lambda *args, **kw: loads.append(args) or load(*args, **kw)
+    )
+    bench.run(bench.study(), models=ModelPool())
+    assert len(loads) == 1
+
+
+def model_loading_load() -> Any:
+    from models.loading import load
+
+    return load
+
+
+@pytest.fixture(autouse=True)
+def _one_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.LanguageModel.rows_that_fit", lambda self, length: 64)

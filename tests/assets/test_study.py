@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assets.errors import InputError
+from assets.study import load_study
+from models import Decoding
+
+STUDIES = Path(__file__).parent.parent.parent / "studies"
+ONE = "name: s\ncheckpoints:\n  - {name: a, source: 'pypi:x'}\n"
+
+
+def load(tmp_path: Path, text: str):  # type: ignore[no-untyped-def]
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    return load_study(path)
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_studies_that_ship_are_valid(path: Path) -> None:
+    assert load_study(path).name == path.stem
+
+
+def test_what_may_be_left_out(tmp_path: Path) -> None:
+    study = load(tmp_path, ONE)
+    assert study.samples_per_prompt == 100
+    assert study.max_new_tokens == 512
+    assert study.prompts.is_file()
+    assert study.decodings(study.checkpoint("a")) == (Decoding(top_p=0.7),)
+
+
+def test_a_checkpoint_with_a_base_is_aligned_and_prompted_by_its_chat_template(
+    tmp_path: Path,
+) -> None:
+    study = load(tmp_path, ONE + "  - {name: b, source: 'pypi:y', base: a}\n")
+    aligned = study.checkpoint("b")
+    assert aligned.role == "aligned"
+    assert aligned.format_of_prompts == "chat"
+    assert study.decodings(aligned) == (Decoding(top_p=0.9),)
+    assert study.checkpoint("a").format_of_prompts == "plain"
+
+
+def test_paths_start_at_the_study_file(tmp_path: Path) -> None:
+    study = load(tmp_path, ONE.replace("pypi:x", "file:made/here.jsonl") + "prompts: p.jsonl\n")
+    assert study.prompts == tmp_path / "p.jsonl"
+    assert study.checkpoint("a").source.location == str(tmp_path / "made" / "here.jsonl")
+
+
+def test_decodings_are_named_by_what_they_are(tmp_path: Path) -> None:
+    decodings = "decodings: [{top_p: 0.9}, greedy, {top_p: 1, temperature: 0.7}, {temperature: 2}]"
+    study = load(tmp_path, ONE.replace("'pypi:x'", f"'pypi:x', {decodings}"))
+    names = [decoding.name for decoding in study.checkpoint("a").decodings]
+    assert names == [
+        "top_p=0.9",
+        "greedy",
+        "top_p=1.0,temperature=0.7",
+        "top_p=1.0,temperature=2.0",
+    ]
+
+
+def with_checkpoint(keys: str) -> str:
+    return f"name: s\ncheckpoints:\n  - {{{keys}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["must hold keys", "checkpoints"]),
+        ("- 1", ["must hold keys"]),
+        ("a: [", ["not valid YAML"]),
+        ("name: s", ["checkpoints: is missing"]),
+        ("name: s\ncheckpoints: []", ["checkpoints", "at least 1"]),
+        (ONE + "name: t", ["line 1", "'name' stands twice"]),
+        (ONE + "seeds: 1", ["seeds: is no key", "seed"]),
+        (ONE + "seed: x", ["seed", "'x'", "integer"]),
+        (ONE + "samples_per_prompt: 0", ["samples_per_prompt", "0"]),
+        (ONE + "max_new_tokens: 1.5", ["max_new_tokens", "1.5"]),
+        (ONE + "aligner: clustal", ["aligner", "'clustal'", "'mafft'"]),
+        (ONE + "diversity_sweep: {top_p: [0.5, 1.5]}", ["diversity_sweep.top_p[1]", "1.5"]),
+        (ONE + "diversity_sweep: {top_p: [0]}", ["diversity_sweep.top_p[0]", "greater than 0"]),
+        (ONE + "diversity_sweep: {top_q: [1]}", ["diversity_sweep.top_q", "top_p, prompts"]),
+        (ONE + "  - {name: a, source: 'pypi:y'}", ["two of the name 'a'"]),
+        (ONE + "  - {name: b, source: 'pypi:y', base: c}", ["base of 'b' is 'c'", "(a, b)"]),
+        (ONE + "  - {name: b, source: 'pypi:y', base: b}", ["its own base"]),
+        (
+            with_checkpoint("name: a/b, source: 'pypi:x'"),
+            ["checkpoints[0].name", "'a/b'", "letters"],
+        ),
+        (with_checkpoint("name: 7, source: 'pypi:x'"), ["checkpoints[0].name", "7"]),
+        (with_checkpoint("name: a, source: 'zip:x'"), ["checkpoints[0].source", "zip:x", "pypi:"]),
+        (with_checkpoint("name: a, source: nothing"), ["checkpoints[0].source", "nothing"]),
+        (with_checkpoint("name: a"), ["checkpoints[0].source: is missing"]),
+        (with_checkpoint("name: a, source: 'pypi:x', rol: base"), ["checkpoints[0].rol", "role"]),
+        (with_checkpoint("name: a, source: 'pypi:x', role: chat"), ["'chat'", "'aligned'"]),
+        (with_checkpoint("name: a, source: 'pypi:x', dtype: int8"), ["'int8'", "'bfloat16'"]),
+        (with_checkpoint("name: a, source: 'pypi:x', engine: tpu"), ["'tpu'", "'hf'"]),
+        (with_checkpoint("name: a, source: 'pypi:x', prompt_format: Q"), ["'Q'", "{prompt}"]),
+        *(
+            (with_checkpoint(f"name: a, source: 'pypi:x', decodings: [{bad}]"), ["decodings[0]"])
+            for bad in (
+                "{top_p: 0}",
+                "{top_p: 1.5}",
+                "{top_p: -0.1}",
+                "{top_p: high}",
+                "{temperature: 0}",
+                "{top_k: 5}",
+                "{}",
+                "beam",
+                "0.9",
+                "{top_p: true}",
+                "{top_p: .nan}",
+            )
+        ),
+        (
+            with_checkpoint("name: a, source: 'pypi:x', decodings: [{top_p: 0.5}, {top_p: 0.50}]"),
+            ["decodings has a name twice"],
+        ),
+        (
+            with_checkpoint("name: a, source: 'file:x', decodings: [{top_p: 0.5}, greedy]"),
+            ["generated with one"],
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place_and_what_is_allowed(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, text)
+    message = str(caught.value)
+    assert "study.yaml" in message
+    for word in words:
+        assert word in message, message
+    assert "pydantic" not in message
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, with_checkpoint("name: a b, source: 'zip:x'") + "seed: x\n")
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_a_study_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        load_study(tmp_path / "none.yaml")

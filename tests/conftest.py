@@ -1,0 +1,133 @@
+"""Tiny random models that stand in for real ones. No test reads the network."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's library is imported, which reads it once
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
+from tokenizers.models import BPE
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+from models import LanguageModel, Source
+from tests.studies import Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+torch.set_num_threads(1)  # models this small are slower on more, the more so on a busy machine
+
+SPECIAL_TOKENS = ["<bos>", "<eos>", "<user>", "<assistant>"]
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for turn in messages %}<{{ turn.role }}>{{ turn.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+SHAPE = {
+    "vocab_size": len(SPECIAL_TOKENS) + 256,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 256,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": None,
+}
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A byte a token, with a chat template; `<bos>` comes first."""
+    vocabulary = [*SPECIAL_TOKENS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    backend = Tokenizer(BPE({token: i for i, token in enumerate(vocabulary)}, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.post_processor = processors.TemplateProcessing(
+        single="<bos> $A", special_tokens=[("<bos>", 0)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<bos>",
+        eos_token="<eos>",
+        additional_special_tokens=SPECIAL_TOKENS[2:],
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def _random_model(architecture: Any, config: Any, tokenizer: Any) -> LanguageModel:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = architecture(config).eval()
+    return LanguageModel(model, tokenizer, stop_token_ids=frozenset({config.eos_token_id}))
+
+
+# The initial weights are larger than usual, so that the distributions have a shape and depend on
+# all of the prefix: a wrong mask, position or cache row would show.
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
+    """A random Llama of two layers."""
+    config = LlamaConfig(**SHAPE, num_hidden_layers=2, initializer_range=0.4)
+    return _random_model(LlamaForCausalLM, config, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def tiny_gemma(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
+    """A random Gemma 3 whose sliding windows are shorter than the tests' sequences."""
+    config = Gemma3TextConfig(
+        **SHAPE,
+        num_hidden_layers=3,
+        initializer_range=0.25,
+        query_pre_attn_scalar=8,
+        sliding_window=6,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+    )
+    return _random_model(Gemma3ForCausalLM, config, tokenizer)
+
+
+@pytest.fixture(params=["llama", "gemma"])
+def tiny_model(request: pytest.FixtureRequest) -> LanguageModel:
+    """Each of the tiny models in turn."""
+    return request.getfixturevalue(f"tiny_{request.param}")
+
+
+@pytest.fixture(scope="session")
+def save_model() -> Callable[[LanguageModel, Path], Source]:
+    """A function that saves a model and its tokenizer as a `dir:` checkpoint."""
+
+    def save(model: LanguageModel, folder: Path) -> Source:
+        model.model.save_pretrained(folder)
+        model.tokenizer.save_pretrained(folder)
+        return Source("dir", str(folder))
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def llama_source(
+    tiny_llama: LanguageModel,
+    save_model: Callable[[LanguageModel, Path], Source],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Source:
+    """The tiny Llama as a `dir:` checkpoint; not to be written to."""
+    return save_model(tiny_llama, tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, llama_source: Source) -> Bench:
+    """A folder for a study of the tiny Llama, and a lake."""
+    return Bench(tmp_path, llama_source)

@@ -1,0 +1,99 @@
+"""Slow second implementations, written from the definitions, and the statistics to compare with."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from models.randomness import uniforms
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterable
+
+    from models import LanguageModel, Request
+
+ROUNDING = 3e-6
+"""Probability that float32 arithmetic over a large vocabulary may move a boundary by."""
+
+
+def nucleus(
+    logits: np.ndarray, top_p: float, temperature: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nucleus's tokens, most likely first, and their cumulative probabilities, in float64."""
+    scaled = (logits.astype(np.float32) / np.float32(temperature)).astype(np.float64)
+    order = np.lexsort((np.arange(len(scaled)), -scaled))
+    probability = np.exp(scaled - scaled.max())
+    cumulative = np.cumsum((probability / probability.sum())[order])
+    size = int((cumulative < top_p).sum()) + 1 if top_p < 1 else len(scaled)
+    return order[:size], cumulative[:size]
+
+
+def possible_tokens(
+    logits: np.ndarray, top_p: float, temperature: float, uniform: float, slack: float
+) -> list[int]:
+    """The token at uniform * mass of the nucleus, and those within `slack` of a boundary of it."""
+    order, cumulative = nucleus(
+        logits, min(1.0, top_p + slack) if top_p < 1 else top_p, temperature
+    )
+    smaller = nucleus(logits, max(0.0, top_p - slack), temperature)[1]
+    first = int((cumulative <= uniform * smaller[-1] - slack).sum())
+    last = int((cumulative <= uniform * cumulative[-1] + slack).sum())
+    return order[min(first, len(order) - 1) : last + 1].tolist()
+
+
+def draw(logits: np.ndarray, top_p: float, temperature: float, uniform: float) -> int:
+    """Inverse of the nucleus's cumulative distribution at `uniform`."""
+    order, cumulative = nucleus(logits, top_p, temperature)
+    place = int((cumulative <= uniform * cumulative[-1]).sum())
+    return int(order[min(place, len(order) - 1)])
+
+
+@torch.inference_mode()
+def generate(
+    model: LanguageModel, request: Request, max_new_tokens: int, seed: int
+) -> tuple[tuple[int, ...], str]:
+    """One generation without a cache or a batch: the whole prefix is read at every step."""
+    random = uniforms(seed, request.prompt_key, request.sample, max_new_tokens)
+    decoding = request.decoding
+    ids = list(request.prompt_ids)
+    for uniform in random:
+        logits = model.model(torch.tensor([ids]), use_cache=False).logits[0, -1].numpy()
+        ids.append(draw(logits, decoding.top_p, decoding.temperature, uniform))
+        if ids[-1] in model.stop_token_ids:
+            return tuple(ids[len(request.prompt_ids) :]), "stop"
+    return tuple(ids[len(request.prompt_ids) :]), "length"
+
+
+def chi_square(observed: Iterable[float], expected: Iterable[float]) -> float:
+    """By how many standard deviations counts are further from what is expected than by chance.
+
+    Pearson's statistic, made normal (Wilson and Hilferty, 1931). Cells that expect fewer than 10
+    are one.
+    """
+    cells = _pool(np.array([list(observed), list(expected)], dtype=float), by=1)
+    statistic = ((cells[0] - cells[1]) ** 2 / cells[1]).sum()
+    return _as_normal(statistic, cells.shape[1] - 1)
+
+
+def chi_square_of_two(a: Counter[Any], b: Counter[Any]) -> float:
+    """The same for two samples of one size, that ought to come from one distribution."""
+    assert a.total() == b.total()
+    counts = np.array([[a[key], b[key]] for key in a | b], dtype=float).T
+    cells = _pool(np.vstack([counts, counts.sum(0)]), by=2)
+    statistic = ((cells[0] - cells[1]) ** 2 / cells[2]).sum()
+    return _as_normal(statistic, cells.shape[1] - 1)
+
+
+def _pool(cells: np.ndarray, by: int) -> np.ndarray:
+    small = cells[by] < 10
+    pooled = np.column_stack([cells[:, ~small], cells[:, small].sum(1)])
+    return pooled[:, pooled[by] > 0]
+
+
+def _as_normal(statistic: float, freedom: int) -> float:
+    spread = 2 / (9 * freedom)
+    return (math.cbrt(statistic / freedom) - (1 - spread)) / math.sqrt(spread)

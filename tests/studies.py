@@ -1,0 +1,86 @@
+"""Studies of tiny models, written where they can be read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from assets.inventory import Inventory
+from assets.recipe import Made, Work, bring_up_to_date
+from assets.study import Study, load_study
+from models import ModelPool
+from warehouse import Lake
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models import Source
+
+PROMPTS = [
+    {"prompt_id": "short", "category": "generic", "text": "Hi?"},
+    {"prompt_id": "long", "category": "writing", "text": "Tell me a story, please."},
+    {"prompt_id": "odd", "category": "generic", "text": "π ≈ 3 — why?"},
+]
+
+
+@dataclass
+class Bench:
+    """A folder with a study and a lake, and what works on them."""
+
+    folder: Path
+    llama: Source
+
+    def study(self, **changes: Any) -> Study:
+        (self.folder / "prompts.jsonl").write_text("\n".join(map(json.dumps, PROMPTS)))
+        values = {
+            "name": "tiny",
+            "samples_per_prompt": 4,
+            "max_new_tokens": 12,
+            "prompts": "prompts.jsonl",
+            "checkpoints": [
+                {"name": "llama", "source": str(self.llama), "decodings": [{"top_p": 0.9}]}
+            ],
+        } | changes
+        path = self.folder / "study.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return load_study(path)
+
+    def study_there(self) -> Study:
+        """The study as it was written last."""
+        return load_study(self.folder / "study.yaml")
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.folder / "lake")
+
+    def run(self, study: Study, models: ModelPool | None = None) -> dict[tuple, Made]:
+        """Makes what is out of date, without Dagster; gives what was made."""
+        inventory = Inventory(study, self.lake)
+        made = {}
+        for name, partition in inventory.out_of_date(inventory.select(())):
+            work = Work(
+                inventory,
+                self.lake,
+                inventory.checkpoint(partition),
+                models=models or ModelPool(),
+            )
+            result = bring_up_to_date(inventory.recipes[name], work)
+            assert result is not None
+            made[name, partition] = result
+        return made
+
+
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    return path
+
+
+def imported(prompt: str, *texts: str) -> list[dict[str, Any]]:
+    """Rows of a `file:` checkpoint."""
+    return [
+        {"prompt_id": prompt, "prompt": f"{prompt}?", "sample": i, "text": text}
+        for i, text in enumerate(texts)
+    ]

@@ -1,0 +1,170 @@
+"""The n-gram tables against counts written straight from the definitions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from warehouse import Lake, Measurement, read_measurements
+from warehouse.measure import measure
+from warehouse.tables import BASE_TABLES, GENERATIONS
+
+SQL = Path(__file__).parent.parent.parent / "sql"
+LENGTHS = (5, 10, 25, 50)
+
+
+def grams(units: list[Any], n: int) -> list[tuple[Any, ...]]:
+    return [tuple(units[i : i + n]) for i in range(len(units) - n + 1)]
+
+
+def expected_sharing(samples: list[list[Any]]) -> dict[int, tuple[int, str | None]]:
+    """For each n the most generations that hold one n-gram, and the first n-gram so held."""
+    expected = {}
+    for n in LENGTHS:
+        held = Counter(gram for units in samples for gram in dict.fromkeys(grams(units, n)))
+        most = max(held.values(), default=0)
+        first = next((gram for gram, count in held.items() if count == most), None)
+        expected[n] = (most, first and " ".join(map(str, first)))
+    return expected
+
+
+def expected_spread(samples: list[list[Any]]) -> dict[int, int]:
+    held = Counter(gram for units in samples for gram in set(grams(units, 10)))
+    counts = Counter(held.values())
+    return {k: counts[k] for k in range(1, len(samples) + 1)}
+
+
+def expected_diversity(samples: list[list[Any]]) -> dict[int, tuple[int, int]]:
+    every = {n: [gram for units in samples for gram in grams(units, n)] for n in range(1, 6)}
+    return {n: (len(some), len(set(some))) for n, some in every.items()}
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    return Lake(tmp_path_factory.mktemp("lake"))
+
+
+@pytest.fixture(scope="module")
+def measurements(lake: Lake) -> dict[str, Measurement]:
+    found = read_measurements(SQL, BASE_TABLES, lake, {})
+    return {measurement.table.name: measurement for measurement in found}
+
+
+def run(measurement: Measurement, lake: Lake) -> list[dict[str, Any]]:
+    with measure(measurement, lake, [GENERATIONS], checkpoint="m", parameters={}) as batches:
+        return [row for batch in batches for row in batch.to_pylist()]
+
+
+def put(lake: Lake, prompts: dict[str, list[list[str]]], decoding: str = "greedy") -> None:
+    """Writes generations whose words are given; their tokens are numbers, one a different word."""
+    code: dict[str, int] = {}
+    rows = [
+        {
+            "decoding": decoding,
+            "prompt_set": "s",
+            "prompt_id": prompt,
+            "sample": i,
+            "text": " ".join(words),
+            "token_ids": [code.setdefault(word, len(code) + 7) for word in words],
+        }
+        for prompt, samples in prompts.items()
+        for i, words in enumerate(samples)
+    ]
+    table = pa.Table.from_pylist(rows, GENERATIONS.arrow_schema)
+    path = lake.path(GENERATIONS, "m")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pa.parquet.write_table(table, path)
+
+
+words = st.sampled_from(["a", "b", "c"])
+# Few different words and parts that are repeated: n-grams are shared, within and between samples.
+phrases = st.lists(st.lists(words, min_size=1, max_size=30), min_size=1, max_size=3)
+samples = phrases.flatmap(
+    lambda pool: st.lists(
+        st.lists(st.sampled_from(pool), max_size=6).map(lambda ps: [w for p in ps for w in p]),
+        min_size=1,
+        max_size=6,
+    )
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.dictionaries(st.sampled_from(["p", "q"]), samples, min_size=1))
+def test_the_tables_equal_plain_counts(
+    lake: Lake, measurements: dict[str, Measurement], prompts: dict[str, list[list[str]]]
+) -> None:
+    put(lake, prompts)
+    for unit in ("word", "token"):
+        code: dict[str, int] = {}
+        units = {
+            prompt: [
+                words if unit == "word" else [code.setdefault(w, len(code) + 7) for w in words]
+                for words in texts
+            ]
+            for prompt, texts in prompts.items()
+        }
+        found: dict[str, dict[int, Any]] = {prompt: {} for prompt in prompts}
+        for row in run(measurements["ngram_sharing"], lake):
+            if row["unit"] == unit:
+                assert row["n_samples"] == len(prompts[row["prompt_id"]])
+                found[row["prompt_id"]][row["n"]] = (row["max_shared"], row["ngram"])
+        assert found == {prompt: expected_sharing(texts) for prompt, texts in units.items()}
+
+        found = {prompt: {} for prompt in prompts}
+        for row in run(measurements["ngram_spread"], lake):
+            if row["unit"] == unit:
+                assert row["n"] == 10
+                found[row["prompt_id"]][row["shared_by"]] = row["n_ngrams"]
+        assert found == {prompt: expected_spread(texts) for prompt, texts in units.items()}
+
+        found = {prompt: {} for prompt in prompts}
+        for row in run(measurements["ngram_diversity"], lake):
+            if row["unit"] == unit:
+                found[row["prompt_id"]][row["n"]] = (int(row["n_total"]), row["n_distinct"])
+        assert found == {prompt: expected_diversity(texts) for prompt, texts in units.items()}
+
+
+def test_a_known_answer(lake: Lake, measurements: dict[str, Measurement]) -> None:
+    ten = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    put(lake, {"p": [[*ten, "x"], ["y", *ten], ten[:9], []]})
+    sharing = {
+        (row["unit"], row["n"]): (row["n_samples"], row["max_shared"], row["ngram"])
+        for row in run(measurements["ngram_sharing"], lake)
+    }
+    assert sharing["word", 5] == (4, 3, "one two three four five")
+    assert sharing["word", 10] == (4, 2, " ".join(ten))
+    assert sharing["word", 25] == (4, 0, None)
+    assert sharing["token", 5] == (4, 3, "7 8 9 10 11")
+    spread = [r["n_ngrams"] for r in run(measurements["ngram_spread"], lake) if r["unit"] == "word"]
+    assert spread == [2, 1, 0, 0]  # two 10-grams in one generation each, one in two
+
+
+def test_ngrams_do_not_cross_generations_prompts_or_decodings(
+    lake: Lake, measurements: dict[str, Measurement]
+) -> None:
+    five = ["a", "b", "c", "d", "e"]
+    put(lake, {"p": [five[:3], five[3:]], "q": [five]})
+    sharing = {
+        (row["prompt_id"], row["n"]): row["max_shared"]
+        for row in run(measurements["ngram_sharing"], lake)
+    }
+    assert sharing["p", 5] == 0
+    assert sharing["q", 5] == 1
+
+
+def test_only_empty_generations_are_data(lake: Lake, measurements: dict[str, Measurement]) -> None:
+    put(lake, {"p": [[], []]})
+    assert {r["max_shared"] for r in run(measurements["ngram_sharing"], lake)} == {0}
+    assert {r["n_ngrams"] for r in run(measurements["ngram_spread"], lake)} == {0}
+    diversity = run(measurements["ngram_diversity"], lake)
+    assert {(int(r["n_total"]), r["n_distinct"]) for r in diversity} == {(0, 0)}
+    assert all(b["n"] - a["n"] in (1, -4) for a, b in pairwise(diversity))

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warehouse import Lake, QueryError, ask, session
+from warehouse.catalog import write_catalog
+from warehouse.tables import BASE_TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+READING = [
+    "select count(*) from generations",
+    "from generations",
+    "with x as (select 1 as a) from x",
+    "describe generations",
+    "show tables",
+    "summarize generations",
+    "explain select 1",
+    "explain analyze select 1",
+    "values (1)",
+    "select 1; -- with a comment behind",
+    "pivot generations on prompt_id in ('a') using count(*)",
+]
+WRITING = [
+    "create table t(i int)",
+    "drop view generations",
+    "insert into generations select * from generations",
+    "copy (select 1) to 'stolen.csv'",
+    "explain analyze copy (select 1) to 'stolen.csv'",
+    "EXPLAIN (ANALYZE) copy (select 1) to 'stolen.csv'",
+    "attach 'stolen.db'",
+    "export database 'stolen'",
+    "install httpfs",
+    "load httpfs",
+    "set threads = 1",
+    "pragma enable_profiling",
+    "call pragma_version()",
+    "select 1; drop view generations",
+]
+WHITESPACE = [chr(i) for i in range(0x110000) if chr(i).isspace()]
+
+
+@pytest.mark.parametrize("query", READING)
+def test_what_reads_is_answered(lake: Lake, put_generations: Callable, query: str) -> None:
+    put_generations({"a": ["one two"]})
+    with ask(lake, BASE_TABLES, query) as result:
+        assert result.fetchall()
+
+
+@pytest.mark.parametrize("query", WRITING)
+def test_what_writes_is_refused(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(QueryError), ask(lake, BASE_TABLES, query) as result:
+        result.fetchall()
+    assert [path for path in tmp_path.iterdir() if path.name.startswith("stolen")] == []
+
+
+@pytest.mark.parametrize(
+    "query", ["", "selec 1", "select * from nowhere", "select frm generations"]
+)
+def test_a_wrong_query_is_one_message(lake: Lake, query: str) -> None:
+    with pytest.raises(QueryError) as caught, ask(lake, BASE_TABLES, query) as result:
+        result.fetchall()
+    assert str(caught.value)
+
+
+def test_names_that_look_like_numbers_and_dates_stay_names(
+    lake: Lake, put_generations: Callable
+) -> None:
+    for name in ("007", "2024-01-01", "1e3"):
+        put_generations({"a": ["text"]}, checkpoint=name)
+    with ask(lake, BASE_TABLES, "select checkpoint from generations order by 1") as result:
+        assert result.fetchall() == [("007",), ("1e3",), ("2024-01-01",)]
+
+
+def test_a_table_without_rows_is_an_empty_view(lake: Lake) -> None:
+    with ask(lake, BASE_TABLES, "select count(*), count(token_ids) from generations") as result:
+        assert result.fetchall() == [(0, 0)]
+
+
+def test_the_catalog_takes_in_partitions_that_come_later(
+    lake: Lake, put_generations: Callable
+) -> None:
+    put_generations({"a": ["one two"]}, checkpoint="first")
+    write_catalog(lake, BASE_TABLES)
+    put_generations({"a": ["one"]}, checkpoint="second")
+    with duckdb.connect(str(lake.catalog), read_only=True) as connection:
+        query = "select checkpoint, words(text) from generations order by 1"
+        assert connection.sql(query).fetchall() == [("first", ["one", "two"]), ("second", ["one"])]
+        assert connection.sql("select count(*) from generation_units()").fetchall() == [(2,)]
+        assert connection.sql("show tables").fetchall() == [("generations",)]
+
+
+@given(st.text(alphabet=st.one_of(st.sampled_from(WHITESPACE), st.characters(codec="utf-8"))))
+def test_words_are_those_of_str_split(text: str) -> None:
+    assert _words(text) == text.split()
+
+
+def test_every_whitespace_character_separates_words() -> None:
+    assert _words("x".join(WHITESPACE)) == "x".join(WHITESPACE).split()
+    # Neither of these is whitespace to str.split(): the zero-width space and the word joiner.
+    assert _words("a\u200bb\u2060c") == ["a\u200bb\u2060c"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _connection(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    global _session
+    with session(Lake(tmp_path_factory.mktemp("lake"))) as _session:
+        yield
+
+
+def _words(text: str) -> list[str]:
+    return _session.execute("select words($text)", {"text": text}).fetchone()[0]

@@ -86,8 +86,7 @@ class Inventory:
             InputError: A name means nothing.
         """
         wanted = {checkpoint.name for checkpoint in map(self.study.checkpoint, checkpoints)}
-        names = list(names)
-        chosen = {n for name in names for n in self._named(name)} if names else set(self.recipes)
+        chosen = self.named(names)
         for name in reversed(self.recipes):
             if name in chosen:
                 chosen.update(self.recipes[name].reads)
@@ -98,6 +97,15 @@ class Inventory:
             for partition in self.partitions(name)
             if partition is None or not wanted or partition in wanted
         ]
+
+    def named(self, names: Iterable[str]) -> set[str]:
+        """The recipes that are named, themselves or by their group; none named stands for all.
+
+        Raises:
+            InputError: A name means nothing.
+        """
+        names = list(names)
+        return {n for name in names for n in self._named(name)} if names else set(self.recipes)
 
     def _named(self, name: str) -> list[str]:
         found = [

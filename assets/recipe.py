@@ -45,6 +45,7 @@ class Work:
         models: Gives the loaded model.
         progress: Told how far long work is.
         limits: Of DuckDB sessions.
+        force: Whether to make anew what could be kept.
         notes: What the asset's metadata says beside rows and time; filled while making.
         footer: What the file's footer says beside its provenance; filled while making.
     """
@@ -55,6 +56,7 @@ class Work:
     models: ModelPool = field(default_factory=ModelPool)
     progress: Progress = field(default_factory=Silent)
     limits: Limits = field(default_factory=Limits)
+    force: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
     footer: dict[str, str] = field(default_factory=dict)
 
@@ -179,13 +181,12 @@ def provenance(work: Work, fingerprint: str, signature: str) -> Provenance:
     return Provenance(fingerprint, f"{signature}|v:{VERSION}", work.study.name, VERSION)
 
 
-def bring_up_to_date(recipe: Recipe, work: Work, *, force: bool = False) -> Made | None:
-    """Makes a recipe unless the lake has it as it would be made.
+def bring_up_to_date(recipe: Recipe, work: Work) -> Made | None:
+    """Makes a recipe unless the lake has it as it would be made, and `work` does not force it.
 
     Args:
         recipe: The recipe.
         work: What it needs.
-        force: Make it in any case.
 
     Returns:
         What making it gave; None where it was up to date.
@@ -201,6 +202,6 @@ def bring_up_to_date(recipe: Recipe, work: Work, *, force: bool = False) -> Made
             "materialize it first"
         )
     stored = recipe.stored(work.lake, work.partition)
-    if stored is not None and stored.fingerprint == fingerprint and not force:
+    if stored is not None and stored.fingerprint == fingerprint and not work.force:
         return None
     return recipe.make(work, fingerprint)

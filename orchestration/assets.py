@@ -68,9 +68,10 @@ def build_asset(
                 inventory.checkpoint(partition),
                 models=models,
                 progress=progress or LogProgress(context.log.info),
+                force=context.run.tags.get(FORCE) == "true",
             )
             start = perf_counter()
-            made = bring_up_to_date(recipe, work, force=context.run.tags.get(FORCE) == "true")
+            made = bring_up_to_date(recipe, work)
             seconds = perf_counter() - start
         except RejectedError as error:
             for finding in error.findings:

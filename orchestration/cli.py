@@ -68,7 +68,9 @@ def run_command(
     checkpoint: Annotated[
         list[str] | None, typer.Option(help="Only this checkpoint. Repeatable.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Make also what is up to date.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make what is named, or all, anew.")
+    ] = False,
 ) -> None:
     """Bring the lake up to date with a study."""
     from assets.inventory import Inventory
@@ -80,7 +82,10 @@ def run_command(
         check_inputs(read)
         inventory = Inventory(read, _lake(lake))
         nodes = inventory.select(select or (), checkpoint or ())
-        stale = nodes if force else inventory.out_of_date(nodes)
+        stale = inventory.out_of_date(nodes)
+        if force:
+            named = inventory.named(select or ())
+            stale = [node for node in nodes if node in stale or node[0] in named]
     for note in not_measured(read):
         err.print(note)
     if not stale:

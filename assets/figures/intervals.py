@@ -34,6 +34,10 @@ class Interval:
         """Such as `34% [25, 43]`."""
         return f"{self.mean:.0%} [{100 * self.low:.0f}, {100 * self.high:.0f}]"
 
+    def points(self) -> str:
+        """A difference of shares, such as `-4 points [-10, 1]`."""
+        return f"{100 * self.mean:+.0f} points [{100 * self.low:+.0f}, {100 * self.high:+.0f}]"
+
 
 def bootstrap(values: Sequence[float] | np.ndarray) -> Interval:
     """Percentile bootstrap of the mean (Efron, 1979), resampling prompts or documents.

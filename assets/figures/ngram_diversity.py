@@ -79,9 +79,10 @@ def _findings(evidence: Evidence) -> list[str]:
         goal = bootstrap(target)
         matched = matched_top_p({p: float(np.mean(v)) for p, v in curve.items()}, goal.mean)
         where = (
-            f"{base.label} is as diverse at top_p = {matched:.2f}"
+            f"{base.checkpoint} is as diverse at top_p = {matched:.2f}"
             if matched is not None
-            else f"{base.label} is that diverse at no top_p from {min(curve):g} to {max(curve):g}"
+            else f"{base.checkpoint} is that diverse at no top_p "
+            f"from {min(curve):g} to {max(curve):g}"
         )
         sentences.append(
             f"{goal.percent()} of the {_MATCHED_AT}-grams of {aligned.label} are different ones "
@@ -123,7 +124,7 @@ def _diversity(evidence: Evidence, shown: Shown) -> dict[float, list[float]]:
 FIGURE = Figure(
     name="ngram_diversity",
     place=30,
-    title="Diversity grows with top_p, for base models faster",
+    title="How diverse generations are, by top_p",
     paper="table 4",
     claim=(
         "A base model sampled with top_p = 0.7 repeats n-grams about as much as its aligned "

@@ -67,11 +67,17 @@ def _findings(evidence: Evidence) -> list[str]:
         ours = bootstrap([mine[key] for key in common])
         others = bootstrap([theirs[key] for key in common])
         gap = bootstrap([mine[key] - theirs[key] for key in common])
-        direction = "more" if gap.low > 0 else "fewer" if gap.high < 0 else "neither more nor fewer"
+        verdict = (
+            "more for the aligned checkpoint"
+            if gap.low > 0
+            else "fewer for the aligned checkpoint"
+            if gap.high < 0
+            else "no clear difference"
+        )
         sentences.append(
             f"The most common 10-gram stands in {ours.percent()} of the generations of "
-            f"{aligned.label}, and in {others.percent()} of those of {base.label}: {direction} of "
-            f"the aligned checkpoint's (difference {gap.percent()}, over {gap.n} prompts)."
+            f"{aligned.label}, and in {others.percent()} of those of {base.label}: {verdict} "
+            f"({gap.points()}, over {gap.n} prompts)."
         )
     return sentences
 
@@ -79,7 +85,7 @@ def _findings(evidence: Evidence) -> list[str]:
 FIGURE = Figure(
     name="ngram_sharing",
     place=10,
-    title="Generations of one prompt share long n-grams",
+    title="How many generations share an n-gram",
     paper="figure 7A",
     claim=(
         "Sampled independently, an aligned model's answers to a prompt repeat each other: on "

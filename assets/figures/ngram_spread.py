@@ -101,7 +101,7 @@ def _findings(evidence: Evidence) -> list[str]:
 FIGURE = Figure(
     name="ngram_spread",
     place=20,
-    title="Some n-grams appear in nearly every generation",
+    title="How many generations n-grams are spread over",
     paper="figure 7B",
     claim=(
         "Counting how many generations each 10-gram appears in, on a logarithmic scale: an aligned "

@@ -48,6 +48,7 @@ class Front:
     Attributes:
         lines: What was measured, a sentence each.
         warnings: What keeps a reader from concluding more than there is.
+        reminder: The warnings in a few words, for each figure; empty without any.
         columns: Heads of the table of checkpoints.
         rows: Its rows, texts.
         signatures: Name and signature of each checkpoint's generations.
@@ -55,6 +56,7 @@ class Front:
 
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    reminder: str = ""
     columns: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
     signatures: list[tuple[str, str]] = field(default_factory=list)

@@ -70,6 +70,7 @@ def _front(work: Work) -> Front:
             "Modeling & Agent Modeling."
         ],
         warnings=uncontrolled(facts),
+        reminder=_reminder(facts),
         columns=["checkpoint", "role", "base", "parameters", "vocabulary", "engine", "dtype"],
         rows=[
             [
@@ -82,6 +83,16 @@ def _front(work: Work) -> Front:
         ],
         signatures=[(name, work.inventory.source_signature("generations", name)) for name in facts],
     )
+
+
+def _reminder(facts: dict[str, dict[str, Any]]) -> str:
+    """The warnings in a few words, for each place where checkpoints are compared."""
+    named = [
+        f"{name} and {row['base']}"
+        for name, row in facts.items()
+        if uncontrolled({n: facts[n] for n in (name, row["base"]) if n in facts})
+    ]
+    return f"No controlled comparison: {'; '.join(named)} (see above)." if named else ""
 
 
 def _text(value: Any) -> str:
@@ -112,10 +123,10 @@ def uncontrolled(facts: dict[str, dict[str, Any]]) -> list[str]:
             )
             continue
         differences = [
-            f"{label} ({_text(row[key])} and {_text(base[key])})"
-            for key, label in (
-                ("n_parameters", "parameters"),
-                ("vocab_size", "vocabulary"),
+            wording.format(_text(row[key]), _text(base[key]))
+            for key, wording in (
+                ("n_parameters", "parameters ({} and {})"),
+                ("vocab_size", "vocabulary ({} and {})"),
                 ("tokenizer", "tokenizer"),
             )
             if row[key] != base[key]

@@ -44,6 +44,7 @@ def colours(evidence: Evidence, width: int, *, field: str = "label") -> alt.Colo
             direction="horizontal" if width > NARROW else "vertical",
             columns=2 if width > NARROW else 1,
             labelLimit=width - 100,
+            symbolOpacity=1,
         ),
     )
 

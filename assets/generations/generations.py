@@ -101,7 +101,7 @@ def _sampled(work: Work, checkpoint: Checkpoint) -> pa.Table:
     keys = [(decoding.name, str(prompt["prompt_id"]), n) for decoding, prompt, n in plan]
     made_from = _made_from(work.study, checkpoint)
     work.footer[_MADE_FROM] = json.dumps(made_from)
-    pieces = list(_already_made(work, made_from))
+    pieces = [_SCHEMA.empty_table(), *_already_made(work, made_from)]
     there = {key for piece in pieces for key in _keys(piece)}
     work.notes["generations kept from before"] = sum(key in there for key in keys)
     todo = [entry for key, entry in zip(keys, plan, strict=True) if key not in there]
@@ -196,7 +196,7 @@ def _made_from(study: Study, checkpoint: Checkpoint) -> dict[str, str]:
 
 def _already_made(work: Work, made_from: Mapping[str, str]) -> Iterator[pa.Table]:
     """Generations there already, published or staged, that would come out the same again."""
-    published = work.lake.files(tables.GENERATIONS, work.partition)
+    published = [] if work.force else work.lake.files(tables.GENERATIONS, work.partition)
     for path in [*published, *sorted(_staging(work).glob("*.parquet"))]:
         file = pq.ParquetFile(path)
         footer = file.metadata.metadata or {}

@@ -91,7 +91,7 @@ def test_the_share_of_generations_is_what_the_figure_shows(drawn: Bench) -> None
     assert shares["aligned", "p", 25] == 0.0
     (sentence,) = figure.findings(evidence)
     assert "in 100% [100, 100] of the generations of aligned" in sentence
-    assert "more of the aligned checkpoint's (difference 75% [75, 75], over 2 prompts)" in sentence
+    assert "more for the aligned checkpoint (+75 points [+75, +75], over 2 prompts)" in sentence
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
@@ -132,7 +132,8 @@ def test_the_report_stands_alone_and_says_what_it_must(drawn: Bench) -> None:
         assert f'id="chart-{figure.name}"' in page
         assert figure.paper in page
     assert "Whether aligned was made from base is not known here" in page
-    assert "difference 75% [75, 75]" in page
+    assert "+75 points [+75, +75]" in page.replace("&#43;", "+")
+    assert "No controlled comparison: aligned and base" in page
     assert "decoding:top_p=0.9|file:" in page
     assert 'name="viewport"' in page
     # Text from generations cannot end the script that holds it.
@@ -193,7 +194,7 @@ FACTS = {"base": None, "n_parameters": 10, "vocab_size": 5, "tokenizer": "t"}
     [
         ({}, []),
         ({"n_parameters": 11}, ["Not a controlled pair", "parameters (11 and 10)"]),
-        ({"tokenizer": "u", "vocab_size": 6}, ["vocabulary (6 and 5)", "tokenizer (u and t)"]),
+        ({"tokenizer": "u", "vocab_size": 6}, ["vocabulary (6 and 5)", "tokenizer"]),
         ({"tokenizer": None}, ["is not known here"]),
     ],
 )

@@ -45,9 +45,11 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Of the package `diversity` one module is compared with; the rest needs an older transformers.
 bench: $(WEIGHTS)
-	
-	$(BIN)/python -m bench.ngrams
+	$(PIP) install --quiet nltk==3.10.4
+	$(PIP) install --quiet --no-deps diversity==0.3.1
+	$(BIN)/python -m bench.ngrams --diversity
 	$(BIN)/python -m bench.sampling
 
 clean:

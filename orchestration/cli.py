@@ -245,7 +245,7 @@ def ui(
     command = ["-m", "dagster", "dev", "-m", "orchestration.definitions", "-d", str(root)]
     place_of_ui = ["-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]
     os.chdir(root)
-    os.execv(sys.executable, [sys.executable, *command, *place_of_ui])
+    os.execv(sys.executable, [sys.executable, "-W", "ignore", *command, *place_of_ui])
 
 
 def _lake(folder: Path) -> Lake:

@@ -58,7 +58,7 @@ class FigureRecipe(Recipe):
             narrow=_draw(self.figure, evidence, style.NARROW).to_dict(),
         )
         preview = _write(work, drawn)
-        work.notes["prompts or documents"] = len({row["prompt_id"] for row in evidence.rows})
+        work.notes["prompts"] = len({row["prompt_id"] for row in evidence.rows})
         return Made(made, preview=preview, notes=work.notes)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from assets.errors import InputError
 from assets.progress import Progress, Silent
 from models import ModelPool
-from warehouse import Lake, Limits, Provenance, Table
+from warehouse import Lake, Limits, Provenance, Table, write_table
 from warehouse.catalog import write_catalog
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ class TableRecipe(Recipe):
         with self.rows(work) as rows:
             counted = _Counted(rows)
             made = provenance(work, fingerprint, self.signature(work))
-            findings = work.lake.write(
-                self.table, counted, made, work.partition, footer=work.footer
+            findings = write_table(
+                work.lake, self.table, counted, made, work.partition, footer=work.footer
             )
         self.after(work)
         write_catalog(work.lake, work.inventory.tables)

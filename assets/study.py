@@ -23,7 +23,7 @@ from pydantic import (
 from assets.errors import InputError
 from models import Decoding, Source, check_prompt_format
 from models.loading import DTYPES
-from warehouse.storage import check_checkpoint_name
+from warehouse.lake import check_checkpoint_name
 
 DEFAULT_PROMPTS = Path(__file__).parent.parent / "studies" / "prompts" / "demo.jsonl"
 _DECODINGS = "`greedy`, or `{top_p: P}` with P in (0, 1] and, if wanted, `temperature: T` over 0"

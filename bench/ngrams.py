@@ -18,12 +18,13 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from assets.declared import declared_measurements
-from warehouse import Lake, Limits, Provenance
+from warehouse import Lake, Limits, Measurement, Provenance, write_table
 from warehouse.measure import measure
 from warehouse.tables import GENERATIONS
 
@@ -88,29 +89,35 @@ def write(lake: Lake, prompts: int, samples: int, tokens: int) -> None:
                 GENERATIONS.arrow_schema,
             ).to_batches()
 
-    lake.write(GENERATIONS, batches(), _MADE_UP, "m")
+    write_table(lake, GENERATIONS, batches(), _MADE_UP, "m")
 
 
 def time_tables(lake: Lake, memory: int) -> float:
     """Seconds that the n-gram tables take, one after the other."""
     total = 0.0
     for measurement in declared_measurements(lake, {}):
-        if not measurement.table.name.startswith("ngram_"):
-            continue
-        start = time.perf_counter()
-        with measure(
-            measurement,
-            lake,
-            [GENERATIONS],
-            checkpoint="m",
-            parameters={},
-            limits=Limits(memory=memory, threads=2),
-        ) as batches:
-            rows = sum(batch.num_rows for batch in batches)
-        seconds = time.perf_counter() - start
-        total += seconds
-        print(f"  {measurement.table.name}: {seconds:.2f} s, {rows:,} rows")
+        if measurement.table.name.startswith("ngram_"):
+            rows, seconds = time_table(lake, measurement, memory)
+            total += seconds
+            print(f"  {measurement.table.name}: {seconds:.2f} s, {len(rows):,} rows")
     return total
+
+
+def time_table(
+    lake: Lake, measurement: Measurement, memory: int
+) -> tuple[list[dict[str, Any]], float]:
+    """A table's rows, and the seconds that they took."""
+    start = time.perf_counter()
+    with measure(
+        measurement,
+        lake,
+        [GENERATIONS],
+        checkpoint="m",
+        parameters={},
+        limits=Limits(memory=memory, threads=2),
+    ) as batches:
+        rows = pa.Table.from_batches(batches)
+    return rows.to_pylist(), time.perf_counter() - start
 
 
 def read_units(lake: Lake, unit: str) -> dict[str, list[list[object]]]:
@@ -160,17 +167,7 @@ def compare_with_diversity(folder: Path, options: argparse.Namespace) -> None:
     (measurement,) = (
         m for m in declared_measurements(lake, {}) if m.table.name == "ngram_diversity"
     )
-    start = time.perf_counter()
-    with measure(
-        measurement,
-        lake,
-        [GENERATIONS],
-        checkpoint="m",
-        parameters={},
-        limits=Limits(memory=options.memory, threads=2),
-    ) as batches:
-        rows = [row for batch in batches for row in batch.to_pylist()]
-    our_seconds = time.perf_counter() - start
+    rows, our_seconds = time_table(lake, measurement, options.memory)
     ours: dict[str, float] = {}
     for row in rows:
         if row["unit"] == "word" and row["n"] <= 4:

@@ -102,7 +102,9 @@ def run_command(
     out.print(f"{read.name}: {len(stale)} of {len(nodes)} assets are to be made")
     try:
         with open_instance(inventory.lake) as instance:
-            outcome = run(defs, inventory, stale, instance, force=force, say=out.print)
+            outcome = run(
+                defs, inventory, stale, instance, force=force, debug=_debug, say=out.print
+            )
     except KeyboardInterrupt:
         progress.finish()
         err.print("stopped; finished batches are kept, and the same command goes on from there")

@@ -61,6 +61,7 @@ def run(
     instance: dg.DagsterInstance,
     *,
     force: bool = False,
+    debug: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Runs nodes, in this process; a failed checkpoint does not keep the others.
@@ -71,11 +72,13 @@ def run(
         nodes: What to run.
         instance: Where Dagster keeps what happened.
         force: Make them whether or not they are up to date.
+        debug: Show all that Dagster logs, tracebacks included.
         say: Told of each run as it begins.
     """
     register(instance, inventory.study)
     job = defs.resolve_implicit_global_asset_job_def()
     outcome = Outcome()
+    level = "DEBUG" if debug else "CRITICAL"
     for stage in stages(inventory, nodes):
         for partition, steps in stage:
             if outcome.failures:  # what reads a part that failed would only say so again
@@ -90,7 +93,7 @@ def run(
                 asset_selection=[asset_key(name) for name in names],
                 raise_on_error=False,
                 tags={FORCE: str(force).lower(), PROCESS: str(os.getpid())},
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                run_config={"loggers": {"console": {"config": {"log_level": level}}}},
             )
             outcome.failures += [
                 (f"{_name(event)} ({partition})" if partition else _name(event), reason)

@@ -4,10 +4,11 @@ Nothing here knows of Dagster or of models.
 """
 
 from warehouse.declarations import DeclarationError, Measurement, read_measurements
+from warehouse.lake import Lake, Provenance
 from warehouse.query import QueryError, ask
 from warehouse.schema import Column, Table
 from warehouse.sessions import Limits, session
-from warehouse.storage import Lake, Provenance, RejectedError
+from warehouse.storage import RejectedError, write_table
 
 __all__ = [
     "Column",
@@ -22,4 +23,5 @@ __all__ = [
     "ask",
     "read_measurements",
     "session",
+    "write_table",
 ]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from warehouse.lake import Lake
     from warehouse.schema import Table
-    from warehouse.storage import Lake
 
 _STORAGE = "v1.0.0"
 """The oldest storage version that is still written: every DuckDB since 1.0 opens it."""

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from warehouse.sessions import session
 
 if TYPE_CHECKING:
+    from warehouse.lake import Lake
     from warehouse.schema import Table
-    from warehouse.storage import Lake
 
 CHECKS = ("schema_as_declared", "grain_unique_and_not_null", "not_empty")
 _GRAIN = Path(__file__).with_name("grain.sql").read_text(encoding="utf-8")

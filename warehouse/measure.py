@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from warehouse.lake import Lake
     from warehouse.schema import Table
-    from warehouse.storage import Lake
 
 _BATCH_ROWS = 100_000
 

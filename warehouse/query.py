@@ -13,8 +13,8 @@ from warehouse.sessions import Limits, bind, session
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from warehouse.lake import Lake
     from warehouse.schema import Table
-    from warehouse.storage import Lake
 
 _EXPLAIN = re.compile(r"\s*explain\b(\s+analyze\b|\s*\([^)]*\))?", re.IGNORECASE)
 

@@ -16,7 +16,7 @@ from warehouse.schema import Table, arrow_type
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from warehouse.storage import Lake
+    from warehouse.lake import Lake
 
 _HERE = Path(__file__).parent
 _MACROS = (_HERE / "macros.sql").read_text(encoding="utf-8")

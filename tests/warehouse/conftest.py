@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from warehouse import Lake, Provenance
+from warehouse import Lake, Provenance, write_table
 from warehouse.tables import GENERATIONS
 
 if TYPE_CHECKING:
@@ -45,6 +45,6 @@ def put_generations(lake: Lake) -> Callable[..., None]:
             for i, text in enumerate(samples)
         ]
         table = pa.Table.from_pylist(rows, GENERATIONS.arrow_schema)
-        lake.write(GENERATIONS, table.to_batches(), PROVENANCE, checkpoint)
+        write_table(lake, GENERATIONS, table.to_batches(), PROVENANCE, checkpoint)
 
     return put

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.warehouse.conftest import PROVENANCE
-from warehouse import Column, Lake, Provenance, RejectedError, Table
-from warehouse.storage import check_checkpoint_name
+from warehouse import Column, Lake, Provenance, RejectedError, Table, write_table
+from warehouse.lake import check_checkpoint_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,11 +34,11 @@ def batches(*places: int | None, value: float = 0.5) -> list[pa.RecordBatch]:
 
 def write_many(root: Path, value: float) -> None:
     for _ in range(20):
-        Lake(root).write(TABLE, batches(*range(500), value=value), PROVENANCE, "m")
+        write_table(Lake(root), TABLE, batches(*range(500), value=value), PROVENANCE, "m")
 
 
 def test_a_partition_is_one_file_without_its_partition_column(lake: Lake) -> None:
-    lake.write(TABLE, batches(1, 2), PROVENANCE, "m")
+    write_table(lake, TABLE, batches(1, 2), PROVENANCE, "m")
     path = lake.root / "things" / "checkpoint=m" / "data.parquet"
     assert pq.ParquetFile(path).schema_arrow.names == ["place", "value", "names"]
     assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
@@ -46,16 +46,16 @@ def test_a_partition_is_one_file_without_its_partition_column(lake: Lake) -> Non
 
 
 def test_replacing_a_partition_leaves_its_siblings(lake: Lake) -> None:
-    lake.write(TABLE, batches(1), PROVENANCE, "a")
-    lake.write(TABLE, batches(2), PROVENANCE, "b")
-    lake.write(TABLE, batches(3, 4), PROVENANCE, "a")
+    write_table(lake, TABLE, batches(1), PROVENANCE, "a")
+    write_table(lake, TABLE, batches(2), PROVENANCE, "b")
+    write_table(lake, TABLE, batches(3, 4), PROVENANCE, "a")
     assert lake.read(TABLE, "a")["place"].to_pylist() == [3, 4]
     assert lake.read(TABLE, "b")["place"].to_pylist() == [2]
     assert lake.partitions(TABLE) == ["a", "b"]
 
 
 def test_the_footer_tells_where_rows_come_from(lake: Lake) -> None:
-    lake.write(TABLE, batches(1), PROVENANCE, "m", footer={"anchorlake.more": "x"})
+    write_table(lake, TABLE, batches(1), PROVENANCE, "m", footer={"anchorlake.more": "x"})
     assert lake.provenance(TABLE, "m") == PROVENANCE
     footer = pq.read_metadata(lake.path(TABLE, "m")).metadata
     assert footer[b"anchorlake.fingerprint"] == b"f00d"
@@ -76,9 +76,9 @@ def test_the_footer_tells_where_rows_come_from(lake: Lake) -> None:
 def test_rows_that_break_the_declaration_never_reach_the_table(
     lake: Lake, rows: list[pa.RecordBatch], check: str
 ) -> None:
-    lake.write(TABLE, batches(7), PROVENANCE, "m")
+    write_table(lake, TABLE, batches(7), PROVENANCE, "m")
     with pytest.raises(RejectedError) as caught:
-        lake.write(TABLE, rows, Provenance("new", "", "", ""), "m")
+        write_table(lake, TABLE, rows, Provenance("new", "", "", ""), "m")
     assert [finding.check for finding in caught.value.findings if not finding.passed] == [check]
     assert caught.value.kept_at.exists()
     assert lake.read(TABLE, "m")["place"].to_pylist() == [7]
@@ -86,29 +86,29 @@ def test_rows_that_break_the_declaration_never_reach_the_table(
 
 
 def test_a_writer_that_fails_midway_leaves_the_old_rows_and_no_litter(lake: Lake) -> None:
-    lake.write(TABLE, batches(7), PROVENANCE, "m")
+    write_table(lake, TABLE, batches(7), PROVENANCE, "m")
 
     def failing():  # type: ignore[no-untyped-def]
         yield from batches(1)
         raise RuntimeError("the power went")
 
     with pytest.raises(RuntimeError, match="the power went"):
-        lake.write(TABLE, failing(), PROVENANCE, "m")
+        write_table(lake, TABLE, failing(), PROVENANCE, "m")
     assert lake.read(TABLE, "m")["place"].to_pylist() == [7]
     assert list(lake.staging.glob("*.parquet")) == []
 
 
 def test_types_are_cast_where_nothing_is_lost(lake: Lake) -> None:
     wide = pa.table({"place": pa.array([1], pa.int64()), "value": [1], "names": [["x"]]})
-    lake.write(TABLE, wide.to_batches(), PROVENANCE, "m")
+    write_table(lake, TABLE, wide.to_batches(), PROVENANCE, "m")
     assert lake.read(TABLE, "m").schema.equals(TABLE.arrow_schema)
     too_wide = pa.table({"place": pa.array([1 << 40]), "value": [1.0], "names": [["x"]]})
     with pytest.raises(ValueError, match="does not fit its column"):
-        lake.write(TABLE, too_wide.to_batches(), PROVENANCE, "m")
+        write_table(lake, TABLE, too_wide.to_batches(), PROVENANCE, "m")
 
 
 def test_a_reader_never_sees_a_mixture_while_two_write(lake: Lake) -> None:
-    lake.write(TABLE, batches(*range(500), value=0.0), PROVENANCE, "m")
+    write_table(lake, TABLE, batches(*range(500), value=0.0), PROVENANCE, "m")
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=write_many, args=(lake.root, v)) for v in (1.0, 2.0)]
     for writer in writers:

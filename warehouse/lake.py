@@ -1,0 +1,140 @@
+"""A lake: where its tables are, and what their files say of themselves."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from warehouse.schema import PARTITION_COLUMN, Table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHECKPOINT_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_PREFIX = "anchorlake."
+
+
+def check_checkpoint_name(name: str) -> str:
+    """Returns the name if it can be a partition key.
+
+    Raises:
+        ValueError: It holds other characters, is too long, or is a name that paths reserve.
+    """
+    if not CHECKPOINT_NAME.fullmatch(name) or name in (".", ".."):
+        raise ValueError(
+            f"{name!r} cannot name a checkpoint: use letters, digits, '.', '_' and '-', "
+            "at most 128 characters"
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a file's rows come from; kept in its footer, keys prefixed with `anchorlake.`.
+
+    Attributes:
+        fingerprint: Digest of the inputs, the parameters that matter and the code's version.
+        signature: The same for people, in the manner of sacreBLEU: `p:0.9|T:1|S:100|...`.
+        study: The study's name.
+        version: The package's version.
+    """
+
+    fingerprint: str
+    signature: str
+    study: str
+    version: str
+
+    def to_footer(self) -> dict[str, str]:
+        """The footer's key-value pairs."""
+        return {_PREFIX + field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_footer(cls, metadata: dict[bytes, bytes] | None) -> Provenance | None:
+        """Reads it back; None where the file was not written by a lake."""
+        found = {
+            k.decode(): v.decode() for k, v in (metadata or {}).items() if k != b"ARROW:schema"
+        }
+        if _PREFIX + "fingerprint" not in found:
+            return None
+        return cls(**{field.name: found.get(_PREFIX + field.name, "") for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A folder of tables.
+
+    Attributes:
+        root: The folder; made when first written to.
+    """
+
+    root: Path
+
+    @property
+    def staging(self) -> Path:
+        """Unfinished work, never read by a query."""
+        return self.root / ".staging"
+
+    @property
+    def catalog(self) -> Path:
+        """The DuckDB file with a view for each table."""
+        return self.root / "catalog.duckdb"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the figures."""
+        return self.root / "figures"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.root / "report.html"
+
+    def path(self, table: Table, checkpoint: str | None = None) -> Path:
+        """Where a partition's file is, or will be."""
+        if not table.partitioned:
+            return self.root / table.name / "data.parquet"
+        if checkpoint is None:
+            raise ValueError(f"{table.name} is partitioned by checkpoint, and none was given")
+        name = check_checkpoint_name(checkpoint)
+        return self.root / table.name / f"{PARTITION_COLUMN}={name}" / "data.parquet"
+
+    def files(self, table: Table, checkpoint: str | None = None) -> list[Path]:
+        """A table's files, or that of one checkpoint; those that exist."""
+        if checkpoint is not None or not table.partitioned:
+            path = self.path(table, checkpoint)
+            return [path] if path.exists() else []
+        return sorted(self.root.glob(f"{table.name}/{PARTITION_COLUMN}=*/data.parquet"))
+
+    def pattern(self, table: Table) -> str:
+        """A glob that matches a table's files, those to come included."""
+        partition = f"{PARTITION_COLUMN}=*/" if table.partitioned else ""
+        return f"{self.root.absolute()}/{table.name}/{partition}data.parquet"
+
+    def partitions(self, table: Table) -> list[str]:
+        """The checkpoints that a partitioned table has rows of."""
+        return [path.parent.name.partition("=")[2] for path in self.files(table)]
+
+    def provenance(self, table: Table, checkpoint: str | None = None) -> Provenance | None:
+        """Where a partition's rows come from; None where there are none yet."""
+        path = self.path(table, checkpoint)
+        try:
+            return Provenance.from_footer(pq.read_metadata(path).metadata)
+        except FileNotFoundError:
+            return None
+
+    def read(self, table: Table, checkpoint: str | None = None) -> pa.Table:
+        """A partition's rows, without the partition column.
+
+        Raises:
+            FileNotFoundError: There are none yet.
+        """
+        return pq.ParquetFile(self.path(table, checkpoint)).read()
+
+    def remove(self, table: Table, checkpoint: str) -> None:
+        """Removes a checkpoint's partition, if there is one."""
+        shutil.rmtree(self.path(table, checkpoint).parent, ignore_errors=True)

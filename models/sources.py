@@ -6,7 +6,9 @@ import hashlib
 import importlib
 import importlib.metadata
 import os
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 _SAMPLED = 1 << 20
 """Bytes read at the start, the middle and the end of a weights file to tell it from another."""
+_HUB_ANSWER_LASTS = 60.0
+"""Seconds for which the hub is not asked again what commit a revision is."""
 _TEXT_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
 
 
@@ -194,6 +198,12 @@ def _packaged_gguf(name: str) -> Path:
 
 def _hub_commit(location: str) -> str:
     """The commit of a hub model's revision; the cached one where the hub is out of reach."""
+    return _ask_hub(location, int(time.monotonic() / _HUB_ANSWER_LASTS))
+
+
+@lru_cache(maxsize=64)
+def _ask_hub(location: str, period: int) -> str:
+    """Asks the hub once a period, as one command wants to know the same commit many times."""
     import huggingface_hub
     from huggingface_hub import constants, errors
 

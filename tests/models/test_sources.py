@@ -7,7 +7,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants, errors
 
-from models import ModelError, Source
+from models import ModelError, Source, sources
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,16 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub, "model_info", hub.model_info)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", hub.snapshot_download)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(sources, "_HUB_ANSWER_LASTS", 1e-9)
     return hub
+
+
+def test_the_hub_is_asked_once_for_all_that_a_command_wants_to_know(hub, monkeypatch):
+    monkeypatch.setattr(sources, "_HUB_ANSWER_LASTS", 3600.0)
+    sources._ask_hub.cache_clear()
+    first = HUB.digest()
+    hub.commits[None] = "c2"
+    assert HUB.digest() == first
 
 
 def test_a_hub_models_digest_is_that_of_its_commit(hub):

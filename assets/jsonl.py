@@ -41,7 +41,7 @@ def read_jsonl(path: Path, fields: Mapping[str, type]) -> Iterator[tuple[int, di
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}, line {number}: no valid JSON: {error}") from None
         if not isinstance(row, dict):
             raise InputError(f"{path}, line {number}: found {_short(row)} where an object must be")
@@ -55,7 +55,20 @@ def read_jsonl(path: Path, fields: Mapping[str, type]) -> Iterator[tuple[int, di
                     f"{path}, line {number}: {name!r} is {_short(row[name])}, "
                     f"and must be {_KINDS[kind]}"
                 )
+            if kind is str and not is_text(row[name]):
+                raise InputError(
+                    f"{path}, line {number}: {name!r} holds half a surrogate pair, which is no text"
+                )
         yield number, row
+
+
+def is_text(value: str) -> bool:
+    """Whether every character can be written as UTF-8; halves of surrogate pairs cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _short(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,7 @@ from models.loading import DTYPES
 from warehouse.lake import check_checkpoint_name
 
 DEFAULT_PROMPTS = Path(__file__).parent.parent / "studies" / "prompts" / "demo.jsonl"
+_DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 _DECODINGS = "`greedy`, or `{top_p: P}` with P in (0, 1] and, if wanted, `temperature: T` over 0"
 
 
@@ -75,6 +77,13 @@ class Checkpoint(_Part):
     def _parse_source(cls, text: Any, info: ValidationInfo) -> Source:
         folder = (info.context or {}).get("folder", Path())
         return text if isinstance(text, Source) else Source.parse(str(text), folder)
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, value: str | None) -> str | None:
+        if value is not None and not _DEVICE.fullmatch(value):
+            raise ValueError("a device is cpu, mps, cuda or cuda:N")
+        return value
 
     @field_validator("prompt_format")
     @classmethod
@@ -129,9 +138,9 @@ class Study(_Part):
 
     name: StrictStr = Field(min_length=1)
     checkpoints: tuple[Checkpoint, ...] = Field(min_length=1)
-    samples_per_prompt: StrictInt = Field(default=100, ge=1)
-    max_new_tokens: StrictInt = Field(default=512, ge=1)
-    seed: StrictInt = Field(default=0, ge=0)
+    samples_per_prompt: StrictInt = Field(default=100, ge=1, le=1_000_000)
+    max_new_tokens: StrictInt = Field(default=512, ge=1, le=1_000_000)
+    seed: StrictInt = Field(default=0, ge=0, lt=1 << 63)
     prompts: Path = DEFAULT_PROMPTS
     corpora: tuple[Corpus, ...] = ()
     diversity_sweep: DiversitySweep | None = None
@@ -178,11 +187,14 @@ class Study(_Part):
         return checkpoint.decodings or (default,)
 
 
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 class _StudyLoader(yaml.SafeLoader):
     """YAML that refuses a key given twice, where plain YAML keeps the last in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != _MERGE]
         for key in keys:
             if keys.count(key) > 1:
                 raise InputError(f"line {node.start_mark.line + 1}: the key {key!r} stands twice")
@@ -205,7 +217,7 @@ def load_study(path: Path) -> Study:
         values = yaml.load(text, _StudyLoader)  # a safe loader
     except InputError as error:
         raise InputError(f"{path}, {error}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold keys and values; allowed keys: {_keys(Study)}")
@@ -214,6 +226,8 @@ def load_study(path: Path) -> Study:
     except ValidationError as error:
         found = [problem for problem in error.errors() if not _follows(problem, error.errors())]
         raise InputError("\n".join(f"{path}: {_explain(problem)}" for problem in found)) from None
+    except (RuntimeError, OverflowError) as error:  # such as a home folder of nobody
+        raise InputError(f"{path}: {error}") from None
 
 
 def _keys(model: type[BaseModel]) -> str:
@@ -239,7 +253,9 @@ def _explain(problem: Any) -> str:
     where = ""
     for step in problem["loc"]:
         where += f"[{step}]" if isinstance(step, int) else f".{step}" if where else str(step)
-    message = problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ").replace("tuple", "list")
+    if problem["type"] == "string_type":
+        message += "; put it in quotes"
     if problem["type"] == "missing":
         return f"{where}: is missing"
     if problem["type"] == "extra_forbidden":

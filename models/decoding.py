@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_COLDEST, _HOTTEST = 0.001, 1000.0
+"""Beyond these temperatures logits leave the range of float32."""
+
 
 @dataclass(frozen=True, order=True)
 class Decoding:
@@ -15,7 +18,7 @@ class Decoding:
 
     Attributes:
         top_p: The nucleus's mass, in (0, 1]; 0 stands for greedy decoding.
-        temperature: What logits are divided by before anything else; over 0.
+        temperature: What logits are divided by before anything else; from 0.001 to 1000.
     """
 
     top_p: float = 1.0
@@ -26,8 +29,10 @@ class Decoding:
         object.__setattr__(self, "temperature", float(self.temperature))
         if not 0 <= self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}, and must lie in (0, 1]")
-        if not 0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature is {self.temperature}, and must be over 0")
+        if not _COLDEST <= self.temperature <= _HOTTEST:
+            raise ValueError(
+                f"temperature is {self.temperature}, and must be from {_COLDEST} to {_HOTTEST:g}"
+            )
         if self.is_greedy:  # the most likely token is the same at every temperature
             object.__setattr__(self, "temperature", 1.0)
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from assets.errors import InputError
+from assets.jsonl import is_text
 from warehouse import DeclarationError, Lake, QueryError
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, markup=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 FAILED, BAD_INPUT, STOPPED = 1, 2, 130
 _debug = False
@@ -76,6 +77,7 @@ def run_command(
     from assets.inventory import Inventory
     from assets.study import load_study
     from orchestration.preflight import check_inputs, not_measured
+    from warehouse.catalog import write_catalog
 
     with _input_errors():
         read = load_study(study)
@@ -83,6 +85,8 @@ def run_command(
         inventory = Inventory(read, _lake(lake))
         nodes = inventory.select(select or (), checkpoint or ())
         stale = inventory.out_of_date(nodes)
+        if inventory.lake.root.exists():  # it may have been moved, or its catalog removed
+            write_catalog(inventory.lake, inventory.tables)
         if force:
             named = inventory.named(select or ())
             stale = [node for node in nodes if node in stale or node[0] in named]
@@ -106,12 +110,10 @@ def run_command(
                 defs, inventory, stale, instance, force=force, debug=_debug, say=out.print
             )
     except KeyboardInterrupt:
-        progress.finish()
         err.print("stopped; finished batches are kept, and the same command goes on from there")
         raise typer.Exit(STOPPED) from None
     for name, reason in outcome.failures:
-        err.print(f"[bold red]{name} failed:[/] ", end="")
-        err.print(reason, markup=False)
+        err.print(f"{name} failed: {reason}")
     out.print(f"{read.name}: {len(outcome.made)} of {len(stale)} assets made")
     _say_where(inventory.lake)
     if outcome.failures:
@@ -184,8 +186,8 @@ def tables(
     """The data dictionary: what tables hold, their grain, columns and units."""
     from assets.declared import declared_tables
 
-    place = _lake(lake)
     with _input_errors():
+        place = _lake(lake)
         declared = {table.name: table for table in declared_tables(place)}
         if name is not None and name not in declared:
             raise InputError(f"there is no table {name!r}; there are {', '.join(declared)}")
@@ -194,7 +196,7 @@ def tables(
         for table in declared.values():
             files = str(len(place.files(table)))
             grid.add_row(table.name, ", ".join(table.grain), table.description, files)
-        Console(highlight=False).print(grid)
+        Console(highlight=False, markup=False).print(grid)
         return
     table = declared[name]
     out.print(table.description)
@@ -202,8 +204,8 @@ def tables(
     out.print("one file a checkpoint" if table.partitioned else "one file")
     grid = Grid("column", "type", "unit", "meaning", box=None, pad_edge=False)
     for column in table.columns:
-        grid.add_row(column.name, column.type.replace("[", r"\["), column.unit, column.meaning)
-    Console(highlight=False).print(grid)
+        grid.add_row(column.name, column.type, column.unit, column.meaning)
+    Console(highlight=False, markup=False).print(grid)
 
 
 @app.command()
@@ -251,7 +253,12 @@ def ui(
 
 
 def _lake(folder: Path) -> Lake:
-    return Lake(folder.expanduser().absolute())
+    root = folder.expanduser().absolute()
+    if root.exists() and not root.is_dir():
+        raise InputError(f"--lake {folder} is a file; name a folder")
+    if set("*?[]{}") & set(str(root)):
+        raise InputError(f"--lake {folder}: a lake's path cannot hold any of * ? [ ] {{ }}")
+    return Lake(root)
 
 
 def _existing_lake(folder: Path) -> Lake:
@@ -267,7 +274,10 @@ def _query_text(query: str | None, file: Path | None) -> str:
             return file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{file} cannot be read: {error}") from None
-    return sys.stdin.read() if query == "-" else str(query)
+    text = sys.stdin.read() if query == "-" else str(query)
+    if not is_text(text):
+        raise InputError("the query is not UTF-8 text")
+    return text
 
 
 def _say_where(lake: Lake) -> None:
@@ -283,7 +293,7 @@ def _input_errors() -> Iterator[None]:
     except (InputError, DeclarationError, QueryError) as error:
         if _debug:
             raise
-        err.print(str(error), markup=False)
+        err.print(str(error))
         raise typer.Exit(BAD_INPUT) from None
 
 
@@ -296,6 +306,6 @@ def main() -> None:
     except Exception as error:
         if _debug:
             raise
-        err.print(f"{type(error).__name__}: {error}", markup=False)
+        err.print(f"{type(error).__name__}: {error}")
         err.print("this should not have happened; `anchorlake --debug ...` shows where it did")
         sys.exit(FAILED)

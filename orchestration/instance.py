@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import psutil
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from warehouse import Lake
@@ -31,8 +32,11 @@ def home(lake: Lake) -> Path:
 
 def open_instance(lake: Lake) -> dg.DagsterInstance:
     """Opens the instance, and closes the books on runs whose process is gone."""
-    os.environ["DAGSTER_HOME"] = str(home(lake))
-    instance = dg.DagsterInstance.get()
+    folder = home(lake)
+    os.environ["DAGSTER_HOME"] = str(folder)
+    with FileLock(folder / ".lock"):  # two processes that make its database at once trip each other
+        instance = dg.DagsterInstance.get()
+        instance.get_runs(limit=1)
     for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
         process = run.tags.get(PROCESS)
         if process is not None and not psutil.pid_exists(int(process)):

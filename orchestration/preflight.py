@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from assets.errors import InputError
 from assets.generations.generations import asked
 from assets.generations.imported import read_generations
-from assets.sources.prompts import prompts_of
+from assets.sources.prompts import all_prompts, prompts_of
 from models import ModelError
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def check_inputs(study: Study) -> list[Need]:
             problems[f"checkpoint {checkpoint.name}: {error}"] = None
         except InputError as error:
             problems[str(error)] = None
+    if not problems:
+        all_prompts(study)
     if problems:
         raise InputError("\n".join(problems))
     return needs

@@ -9,6 +9,7 @@ import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assets.errors import InputError
@@ -42,23 +43,30 @@ def write_result(
         if path is not None and path.suffix not in endings:
             raise InputError(f"{path} does not tell its format; add --format csv, json or parquet")
         form = endings[path.suffix] if path else "table"
+    if form != "table" and len(set(result.columns)) < len(result.columns):
+        raise InputError("two columns of the result have one name; rename one with AS")
     if form == "parquet" and path is None:
         raise InputError("parquet goes into a file: name it with -o")
     if path is None:
         _WRITERS[form](result, sys.stdout)
         return
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    target = path.resolve()
+    # A file appears whole or not at all; a device or a pipe is written to, never replaced.
+    whole = target.is_file() or not target.exists()
+    unfinished = target.with_name(f".{target.name}.unfinished") if whole else target
     try:
         if form == "parquet":
             _write_parquet(result, unfinished)
         else:
             with unfinished.open("w", encoding="utf-8", newline="") as file:
                 _WRITERS[form](result, file)
-        unfinished.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+        if whole:
+            unfinished.replace(target)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} cannot be written: {error}") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        if whole:
+            unfinished.unlink(missing_ok=True)
 
 
 def _write_table(result: duckdb.DuckDBPyRelation, file: TextIO) -> None:

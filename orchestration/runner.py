@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from assets.inventory import Inventory, Node
 
 
+_INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
+
+
 @dataclass
 class Outcome:
     """What a run came to.
@@ -74,6 +77,9 @@ def run(
         force: Make them whether or not they are up to date.
         debug: Show all that Dagster logs, tracebacks included.
         say: Told of each run as it begins.
+
+    Raises:
+        KeyboardInterrupt: It was stopped; what was finished is kept.
     """
     register(instance, inventory.study)
     job = defs.resolve_implicit_global_asset_job_def()
@@ -95,6 +101,8 @@ def run(
                 tags={FORCE: str(force).lower(), PROCESS: str(os.getpid())},
                 run_config={"loggers": {"console": {"config": {"log_level": level}}}},
             )
+            if _interrupted(result):
+                raise KeyboardInterrupt
             outcome.failures += [
                 (f"{_name(event)} ({partition})" if partition else _name(event), reason)
                 for event, reason in _failures(result)
@@ -121,6 +129,12 @@ def _name(event: dg.DagsterEvent) -> str:
 def _materialized(event: dg.DagsterEvent) -> str | None:
     key = event.asset_key if event.is_step_materialization else None
     return "/".join(key.path) if key else None
+
+
+def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether the run was stopped from outside, which Dagster reports as a failed step."""
+    errors = (e.step_failure_data.error for e in result.all_events if e.is_step_failure)
+    return any(error and error.cls_name in _INTERRUPTIONS for error in errors)
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> list[tuple[dg.DagsterEvent, str]]:

@@ -74,7 +74,7 @@ class Bench:
 
 
 def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    path.write_text("\n".join(json.dumps(row) for row in rows))
     return path
 
 

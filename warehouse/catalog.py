@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -41,7 +42,9 @@ def write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
             load_macros(connection)
             for table in tables:
                 if lake.files(table):
-                    create_view(connection, table, [lake.pattern(table)])
+                    # A damaged file hides its table until it is written anew.
+                    with suppress(duckdb.Error):
+                        create_view(connection, table, [lake.pattern(table)])
         unfinished.replace(lake.catalog)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from warehouse.query import QueryError, check_reads_only
 from warehouse.schema import COMMON_COLUMNS, PARTITION_COLUMN, Column, Table, arrow_type
 from warehouse.sessions import create_view, session
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from warehouse.lake import Lake
 
+_TABLE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_RESERVED = ("figures", "report", "shown")
 _FIELD = re.compile(r"(grain|reads|partition|columns):\s*(.*)")
 _COLUMN = re.compile(r"(\w+)\s+([A-Za-z]+(?:\[\])*)\s*(?:\[([^\]]+)\])?\s*(.*)")
 
@@ -106,7 +109,12 @@ def read_measurements(
 
 def _read_header(path: Path) -> _Header:
     lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    if not _TABLE_NAME.fullmatch(path.stem) or path.stem in _RESERVED:
+        raise DeclarationError(
+            f"{path}: a table is named in small letters, digits and _, and not "
+            f"{' or '.join(_RESERVED)}; rename the file"
+        )
+    for line in _read(path).splitlines():
         if not line.startswith("--"):
             break
         lines.append(line.removeprefix("--"))
@@ -153,6 +161,13 @@ def _read_header(path: Path) -> _Header:
     return header
 
 
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeclarationError(f"{path} cannot be read as UTF-8 text: {error}") from None
+
+
 def _read_column(path: Path, text: str) -> Column:
     match = _COLUMN.fullmatch(text)
     if not match:
@@ -177,7 +192,7 @@ def _complete(
     parameters: Mapping[str, object],
 ) -> Measurement:
     """Runs the query over empty tables: it must run, and give what the file declares."""
-    query = path.read_text(encoding="utf-8")
+    query = _read(path)
     given = _columns_of(path, query, inputs, lake, parameters)
     declared = [*header.grain, *(name for name in header.columns if name not in header.grain)]
     if sorted(given) != sorted(declared):
@@ -205,11 +220,12 @@ def _columns_of(
         for table in inputs:
             create_view(connection, table, files=[])
         try:
+            check_reads_only(connection, query)
             relation = connection.sql(query, params=used_parameters(query, parameters))
-        except (DeclarationError, duckdb.Error) as error:
+        except (DeclarationError, QueryError, duckdb.Error) as error:
             raise DeclarationError(f"{path}: {error}") from error
-        if relation is None:
-            raise DeclarationError(f"{path}: holds no query")
+        if len(set(relation.columns)) < len(relation.columns):
+            raise DeclarationError(f"{path}: its query gives two columns of one name")
         return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
 

@@ -124,7 +124,7 @@ class Lake:
         path = self.path(table, checkpoint)
         try:
             return Provenance.from_footer(pq.read_metadata(path).metadata)
-        except FileNotFoundError:
+        except (OSError, pa.ArrowInvalid):  # not there, or damaged: to be made anew
             return None
 
     def read(self, table: Table, checkpoint: str | None = None) -> pa.Table:

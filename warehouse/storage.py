@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from warehouse.checks import Finding, check_file
+from warehouse.schema import PARTITION_COLUMN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from warehouse.lake import Lake, Provenance
@@ -69,7 +70,8 @@ def write_table(
     lake.staging.mkdir(parents=True, exist_ok=True)
     unfinished = lake.staging / f"{table.name}.{uuid.uuid4().hex}.parquet"
     try:
-        write_parquet(unfinished, table.arrow_schema, rows, {**footer, **provenance.to_footer()})
+        own = _of_partition(rows, checkpoint) if table.partitioned else rows
+        write_parquet(unfinished, table.arrow_schema, own, {**footer, **provenance.to_footer()})
         findings = check_file(table, unfinished, lake)
         if not all(finding.passed for finding in findings):
             rejected = lake.staging / "rejected" / f"{table.name}.{checkpoint or 'all'}.parquet"
@@ -81,6 +83,18 @@ def write_table(
     finally:
         unfinished.unlink(missing_ok=True)
     return findings
+
+
+def _of_partition(
+    rows: Iterable[pa.RecordBatch], checkpoint: str | None
+) -> Iterator[pa.RecordBatch]:
+    """Passes rows on; those that name a partition must name their own."""
+    for batch in rows:
+        if PARTITION_COLUMN in batch.schema.names:
+            others = set(batch.column(PARTITION_COLUMN).to_pylist()) - {checkpoint}
+            if others:
+                raise ValueError(f"rows of {checkpoint} name the checkpoint {others.pop()!r}")
+        yield batch
 
 
 def write_parquet(

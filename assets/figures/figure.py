@@ -39,7 +39,8 @@ class Evidence:
     """What a figure is drawn from.
 
     Attributes:
-        rows: The rows of its query, one for each prompt and whatever else it tells apart.
+        rows: The rows of its query, one for each prompt and whatever else it tells apart; `prompt`
+            is the prompt's text, which tells whether two checkpoints were given the same.
         shown: The checkpoints, those of the lake's that the study has, in the study's order.
         unit: What n-grams are made of: token where all checkpoints share a tokenizer, word else.
     """

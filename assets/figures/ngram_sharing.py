@@ -54,7 +54,7 @@ def _findings(evidence: Evidence) -> list[str]:
     for aligned, base in evidence.pairs:
         shares = {
             shown.checkpoint: {
-                (row["prompt_id"], row["n"]): row["share"]
+                (row["prompt"], row["n"]): row["share"]
                 for row in evidence.rows
                 if row["checkpoint"] == shown.checkpoint
             }

@@ -15,6 +15,7 @@ from assets.figures import style
 from assets.figures.figure import Evidence, Figure, Shown
 from assets.figures.page import Section, write_page
 from assets.recipe import Made, Recipe, Work, provenance
+from assets.sources.prompts import prompts_of
 from warehouse import Lake, Provenance, session
 from warehouse.declarations import used_parameters
 from warehouse.sessions import bind
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _PREVIEW_LIMIT = 110_000
 """Bytes of a preview; in base 64 it stays under the 150 kB beyond which the UI slows down."""
 _USERMETA = "anchorlake"
+_FILES = ("chart.html", "chart.svg", "chart.png", "chart.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +145,15 @@ def gather(figure: Figure, work: Work) -> Evidence:
         connection.register("shown", listed)
         parameters = used_parameters(query, {"unit": unit})
         rows = connection.sql(query, params=parameters).to_arrow_table().to_pylist()
+    texts = {s.checkpoint: _prompt_texts(work, s.checkpoint) for s in shown}
+    for row in rows:
+        row["prompt"] = texts[row["checkpoint"]].get(row["prompt_id"])
     return Evidence(rows, shown, unit)
+
+
+def _prompt_texts(work: Work, checkpoint: str) -> dict[str, str]:
+    prompts = prompts_of(work.study, work.study.checkpoint(checkpoint))
+    return {str(prompt["prompt_id"]): str(prompt["text"]) for prompt in prompts}
 
 
 def _facts(work: Work) -> dict[str, dict[str, Any]]:
@@ -168,14 +178,16 @@ def _draw(figure: Figure, evidence: Evidence, width: int) -> Any:
 
 def read_drawn(lake: Lake, figure: Figure) -> Drawn | None:
     """The figure as it is in the lake; None where it is not."""
+    folder = lake.figures / figure.name
+    if not all((folder / name).is_file() for name in _FILES):
+        return None
     try:
-        wide = json.loads((lake.figures / figure.name / "chart.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        wide = json.loads((folder / "chart.json").read_text(encoding="utf-8"))
+        meta = wide["usermeta"][_USERMETA]
+        made = Provenance(**meta["provenance"])
+        return Drawn(figure, made, meta["findings"], wide, meta["narrow"])
+    except (ValueError, KeyError, TypeError):  # damaged: to be drawn anew
         return None
-    meta = wide.get("usermeta", {}).get(_USERMETA)
-    if meta is None:
-        return None
-    return Drawn(figure, Provenance(**meta["provenance"]), meta["findings"], wide, meta["narrow"])
 
 
 def _write(work: Work, drawn: Drawn) -> bytes:

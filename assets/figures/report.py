@@ -27,7 +27,7 @@ class ReportRecipe(Recipe):
     def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
         """Reads it from the page's meta elements."""
         try:
-            with lake.report.open(encoding="utf-8") as page:
+            with lake.report.open(encoding="utf-8", errors="replace") as page:
                 head = page.read(4096)
         except FileNotFoundError:
             return None

@@ -198,7 +198,10 @@ def _already_made(work: Work, made_from: Mapping[str, str]) -> Iterator[pa.Table
     """Generations there already, published or staged, that would come out the same again."""
     published = [] if work.force else work.lake.files(tables.GENERATIONS, work.partition)
     for path in [*published, *sorted(_staging(work).glob("*.parquet"))]:
-        file = pq.ParquetFile(path)
+        try:
+            file = pq.ParquetFile(path)
+        except pa.ArrowInvalid:
+            continue  # damaged: what it held is made anew
         footer = file.metadata.metadata or {}
         known = json.loads(footer.get(_MADE_FROM.encode(), b"{}"))
         same = [prompt_id for prompt_id, mark in made_from.items() if known.get(prompt_id) == mark]

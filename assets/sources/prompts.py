@@ -67,21 +67,31 @@ def _imported_prompts(checkpoint: Checkpoint) -> list[Prompt]:
     ]
 
 
-def _all_prompts(study: Study) -> list[Prompt]:
+def all_prompts(study: Study) -> list[Prompt]:
+    """The prompts of all checkpoints, each set once.
+
+    Raises:
+        InputError: A file is not as it must be, or two sets have one name.
+    """
     sets: dict[str, list[Prompt]] = {}
     for checkpoint in study.checkpoints:
         prompts = prompts_of(study, checkpoint)
-        sets.setdefault(str(prompts[0]["prompt_set"]), prompts)
+        name = str(prompts[0]["prompt_set"])
+        if sets.setdefault(name, prompts) != prompts:
+            raise InputError(
+                f"the checkpoint {name!r} brings prompts of its own, and is named like the set of "
+                f"{study.prompts}; rename one of them"
+            )
     return [prompt for prompts in sets.values() for prompt in prompts]
 
 
 @contextmanager
 def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
-    yield pa.Table.from_pylist(_all_prompts(work.study), _SCHEMA).to_batches()
+    yield pa.Table.from_pylist(all_prompts(work.study), _SCHEMA).to_batches()
 
 
 def _signature(work: Work) -> str:
-    prompts = _all_prompts(work.study)
+    prompts = all_prompts(work.study)
     return f"prompts:{len(prompts)}|digest:{digest(prompts)[:8]}"
 
 
@@ -92,7 +102,7 @@ PROMPTS = TableRecipe(
     group="sources",
     description=tables.PROMPTS.description,
     partitioned=False,
-    parameters=lambda study, checkpoint: _all_prompts(study),
+    parameters=lambda study, checkpoint: all_prompts(study),
     table=tables.PROMPTS,
     rows=_rows,
     signature=_signature,

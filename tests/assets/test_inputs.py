@@ -70,6 +70,7 @@ def test_an_empty_text_is_a_generation(tmp_path: Path) -> None:
         ([LINE | {"sample": "0"}], ["'sample' is \"0\"", "whole number"]),
         ([LINE | {"sample": True}], ["'sample' is true"]),
         ([LINE | {"text": None}], ["'text' is null"]),
+        ([LINE | {"text": "\ud800"}], ["line 1", "surrogate"]),
         ([], ["holds no generation"]),
     ],
 )

@@ -75,6 +75,11 @@ def with_checkpoint(keys: str) -> str:
         (ONE + "name: t", ["line 1", "'name' stands twice"]),
         (ONE + "seeds: 1", ["seeds: is no key", "seed"]),
         (ONE + "seed: x", ["seed", "'x'", "integer"]),
+        (ONE + "seed: 99999999999999999999999", ["seed"]),
+        (ONE + "samples_per_prompt: 1000000000000", ["samples_per_prompt"]),
+        (with_checkpoint("name: a, source: 'pypi:x', device: tpu"), ["'tpu'", "cuda"]),
+        (with_checkpoint("name: a, source: 'dir:~nobody-here/x'"), ["home directory"]),
+        (ONE + "corpora: none", ["corpora", "list"]),
         (ONE + "samples_per_prompt: 0", ["samples_per_prompt", "0"]),
         (ONE + "max_new_tokens: 1.5", ["max_new_tokens", "1.5"]),
         (ONE + "aligner: clustal", ["aligner", "'clustal'", "'mafft'"]),
@@ -105,6 +110,7 @@ def with_checkpoint(keys: str) -> str:
                 "{top_p: -0.1}",
                 "{top_p: high}",
                 "{temperature: 0}",
+                "{temperature: 1.0e-300}",
                 "{top_k: 5}",
                 "{}",
                 "beam",
@@ -139,6 +145,15 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load(tmp_path, with_checkpoint("name: a b, source: 'zip:x'") + "seed: x\n")
     assert len(str(caught.value).splitlines()) == 3
+
+
+def test_merge_keys_work_as_yaml_has_them(tmp_path: Path) -> None:
+    text = (
+        "name: s\ncheckpoints:\n  - &one {name: a, source: 'pypi:x', dtype: float32}\n"
+        "  - {<<: *one, name: b}\n"
+    )
+    study = load(tmp_path, text)
+    assert [(c.name, c.dtype) for c in study.checkpoints] == [("a", "float32"), ("b", "float32")]
 
 
 def test_a_study_that_is_not_there(tmp_path: Path) -> None:

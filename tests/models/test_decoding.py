@@ -30,9 +30,9 @@ def test_a_top_p_that_is_no_probability_is_refused(top_p):
         Decoding(top_p=top_p)
 
 
-@pytest.mark.parametrize("temperature", [0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("temperature", [0, -1.0, 1e-300, float("nan"), float("inf")])
 def test_a_temperature_that_cannot_divide_is_refused(temperature):
-    with pytest.raises(ValueError, match=r"temperature is .* and must be over 0"):
+    with pytest.raises(ValueError, match=r"temperature is .* and must be from 0.001 to 1000"):
         Decoding(temperature=temperature)
 
 

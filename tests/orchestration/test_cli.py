@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -173,6 +176,10 @@ def test_json_has_numbers_lists_and_nulls(folder: Path) -> None:
     [
         (["sql", "drop view prompts"], "only reading"),
         (["sql", "selec 1"], "syntax error"),
+        (["sql", "select 'a'::int"], "Could not convert"),
+        (["sql", "--format", "csv", "select error('no')"], "no"),
+        (["sql", "--format", "json", "select 1 as a, 2 as a"], "rename one with AS"),
+        (["sql", "pivot generations on prompt_id using count(*)"], "PIVOT"),
         (["sql"], "give a query"),
         (["sql", "select 1", "-f", "query.sql"], "give a query"),
         (["sql", "-f", "none.sql"], "cannot be read"),
@@ -228,3 +235,123 @@ def test_a_new_file_alone_is_a_table_an_asset_a_view_and_a_page(
     query = "select words from generation_lengths"
     assert json.loads(run("sql", "--format", "json", query).stdout) == [{"words": 4.0}]
     assert "on average" in run("tables", "generation_lengths").stdout
+
+
+def test_an_output_that_is_a_link_or_a_pipe_is_written_to_not_replaced(folder: Path) -> None:
+    (folder / "lake").mkdir()
+    (folder / "target.csv").write_text("old")
+    (folder / "link.csv").symlink_to("target.csv")
+    run("sql", "-o", "link.csv", "select 1 as a")
+    assert (folder / "link.csv").is_symlink()
+    assert (folder / "target.csv").read_text().split() == ["a", "1"]
+    os.mkfifo(folder / "pipe.csv")
+    reader = subprocess.Popen(["cat", "pipe.csv"], stdout=subprocess.PIPE, text=True)
+    run("sql", "-o", "pipe.csv", "select 1 as a")
+    assert reader.communicate(timeout=60)[0].split() == ["a", "1"]
+
+
+def test_ctrl_c_stops_a_run_and_keeps_what_was_finished(
+    folder: Path, llama_source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models import sampling
+
+    def interrupted(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    model = {"name": "llama", "source": str(llama_source), "decodings": [{"top_p": 0.9}]}
+    other = {"name": "m", "source": "file:made.jsonl"}
+    write_study(folder, checkpoints=[other, model], samples_per_prompt=2, max_new_tokens=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(sampling, "_run_batch", interrupted)
+        result = run("run", "s.yaml", status=130)
+    assert "the same command goes on from there" in result.stderr
+    assert not (folder / "lake" / "report.html").exists()
+    assert "9 of 9 assets made" in run("run", "s.yaml").output
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("generations/checkpoint=m/data.parquet", b"PAR1 cut"),
+        ("figures/ngram_sharing/chart.json", b"[]"),
+        ("figures/ngram_sharing/chart.json", b'{"usermeta": null}'),
+        ("figures/ngram_sharing/chart.png", None),
+        ("report.html", b"\xff\xfe"),
+        ("catalog.duckdb", None),
+    ],
+)
+def test_what_is_damaged_or_gone_is_made_anew(
+    folder: Path, path: str, content: bytes | None
+) -> None:
+    run("run", "s.yaml")
+    file = folder / "lake" / path
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    assert json.loads(run("sql", "--format", "json", QUERY).stdout)  # others can still be asked
+    run("run", "s.yaml")
+    assert file.read_bytes() != content
+    assert "everything is up to date" in run("run", "s.yaml").output
+
+
+def test_a_moved_lake_has_its_catalog_mended(folder: Path) -> None:
+    run("run", "s.yaml")
+    (folder / "lake").rename(folder / "moved")
+    run("run", "s.yaml", "--lake", "moved")
+    with duckdb.connect(str(folder / "moved" / "catalog.duckdb"), read_only=True) as connection:
+        assert connection.sql("select count(*) from generations").fetchall() == [(3,)]
+
+
+def test_a_lake_where_there_can_be_none(folder: Path) -> None:
+    (folder / "file").write_text("")
+    assert "is a file" in run("run", "s.yaml", "--lake", "file", status=2).stderr
+    assert "cannot hold any of" in run("run", "s.yaml", "--lake", "a[1]", status=2).stderr
+
+
+def test_a_checkpoint_named_like_the_set_of_prompts(folder: Path, llama_source: Source) -> None:
+    write_jsonl(
+        folder / "m.jsonl", [{"prompt_id": "other", "category": "c", "text": "Something else?"}]
+    )
+    model = {"name": "llama", "source": str(llama_source)}
+    other = {"name": "m", "source": "file:made.jsonl"}
+    write_study(folder, checkpoints=[model, other], prompts="m.jsonl")
+    assert "rename one of them" in run("check", "s.yaml", status=2).stderr
+
+
+def test_different_prompts_of_one_id_are_not_compared(folder: Path) -> None:
+    theirs = [row | {"prompt": "another question"} for row in imported("p", *TEXTS)]
+    write_jsonl(folder / "theirs.jsonl", theirs)
+    checkpoints = [
+        {"name": "m", "source": "file:made.jsonl"},
+        {"name": "n", "source": "file:theirs.jsonl", "base": "m"},
+    ]
+    write_study(folder, checkpoints=checkpoints)
+    run("run", "s.yaml")
+    assert "most common 10-gram stands in" not in (folder / "lake" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("report", None, "rename the file"),
+        ("weird name", None, "rename the file"),
+        ("Upper", None, "rename the file"),
+        ("writes", "copy (select 1) to 'stolen.csv'", "only reading"),
+        ("twice", "select checkpoint, 1.5 as words, 2 as words from generations", "of one name"),
+    ],
+)
+def test_a_wrong_measurement_is_refused_before_it_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str | None, message: str
+) -> None:
+    header = "-- W.\n-- grain: checkpoint\n-- reads: generations\n-- partition: checkpoint\n"
+    header += "-- columns:\n--   words DOUBLE them\n"
+    sql = folder / "sql"
+    sql.mkdir()
+    query = text or "select checkpoint, 1.5 as words from generations group by all"
+    (sql / f"{name}.sql").write_text(header + query)
+    monkeypatch.setattr(declared, "SQL_FOLDER", sql)
+    result = run("check", "s.yaml", status=2)
+    assert message in result.stderr
+    assert f"{name}.sql" in result.stderr
+    assert not (folder / "stolen.csv").exists()

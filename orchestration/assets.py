@@ -19,6 +19,7 @@ from warehouse.checks import CHECKS
 
 FORCE = "anchorlake/force"
 """Run tag that makes assets anew whether or not they are up to date."""
+STOPPED = "stopped; finished batches are kept, and the next run goes on from there"
 MODEL_POOL = "model"
 
 _RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
@@ -79,6 +80,9 @@ def build_asset(
                     check_name=finding.check, passed=finding.passed, description=finding.detail
                 )
             raise dg.Failure(str(error), allow_retries=False) from error
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as error:
+            # Dagster takes it for a failure like any other, and would begin again.
+            raise dg.Failure(STOPPED, allow_retries=False) from error
         except (InputError, ModelError) as error:
             # Trying again changes nothing about what is wrong with the input.
             raise dg.Failure(str(error), allow_retries=False) from error

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orchestration.assets import FORCE, asset_key
+from orchestration.assets import FORCE, STOPPED, asset_key
 from orchestration.instance import PROCESS
 from orchestration.partitions import register
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from assets.inventory import Inventory, Node
-
-
-_INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
 
 @dataclass
@@ -101,7 +98,7 @@ def run(
                 tags={FORCE: str(force).lower(), PROCESS: str(os.getpid())},
                 run_config={"loggers": {"console": {"config": {"log_level": level}}}},
             )
-            if _interrupted(result):
+            if any(reason == STOPPED for _, reason in _failures(result)):
                 raise KeyboardInterrupt
             outcome.failures += [
                 (f"{_name(event)} ({partition})" if partition else _name(event), reason)
@@ -129,12 +126,6 @@ def _name(event: dg.DagsterEvent) -> str:
 def _materialized(event: dg.DagsterEvent) -> str | None:
     key = event.asset_key if event.is_step_materialization else None
     return "/".join(key.path) if key else None
-
-
-def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    """Whether the run was stopped from outside, which Dagster reports as a failed step."""
-    errors = (e.step_failure_data.error for e in result.all_events if e.is_step_failure)
-    return any(error and error.cls_name in _INTERRUPTIONS for error in errors)
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> list[tuple[dg.DagsterEvent, str]]:

@@ -186,6 +186,12 @@ class Study(_Part):
         default = Decoding(top_p=0.9 if checkpoint.role == "aligned" else 0.7)
         return checkpoint.decodings or (default,)
 
+    def first_decoding(self, checkpoint: Checkpoint) -> str:
+        """The name of the decoding that comparisons are made at; - where it is not known."""
+        if checkpoint.source.is_generations and not checkpoint.decodings:
+            return "-"
+        return self.decodings(checkpoint)[0].name
+
 
 _MERGE = "tag:yaml.org,2002:merge"
 

@@ -98,11 +98,12 @@ def run(
                 tags={FORCE: str(force).lower(), PROCESS: str(os.getpid())},
                 run_config={"loggers": {"console": {"config": {"log_level": level}}}},
             )
-            if any(reason == STOPPED for _, reason in _failures(result)):
+            failures = _failures(result)
+            if any(reason == STOPPED for _, reason in failures):
                 raise KeyboardInterrupt
             outcome.failures += [
                 (f"{_name(event)} ({partition})" if partition else _name(event), reason)
-                for event, reason in _failures(result)
+                for event, reason in failures
             ]
             made = {name for event in result.all_events if (name := _materialized(event))}
             outcome.made += [step for step in steps if step[0] in made]

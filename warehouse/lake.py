@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -134,7 +133,3 @@ class Lake:
             FileNotFoundError: There are none yet.
         """
         return pq.ParquetFile(self.path(table, checkpoint)).read()
-
-    def remove(self, table: Table, checkpoint: str) -> None:
-        """Removes a checkpoint's partition, if there is one."""
-        shutil.rmtree(self.path(table, checkpoint).parent, ignore_errors=True)

@@ -119,8 +119,7 @@ def _shown(study: Study, there: list[str]) -> list[Shown]:
     found = []
     for checkpoint in study.checkpoints:
         if checkpoint.name in there:
-            imported = checkpoint.source.is_generations and not checkpoint.decodings
-            decoding = "-" if imported else study.decodings(checkpoint)[0].name
+            decoding = study.first_decoding(checkpoint)
             found.append(Shown(checkpoint.name, decoding, checkpoint.role, checkpoint.base))
     return found
 

@@ -68,13 +68,13 @@ def asked(study: Study, checkpoint: Checkpoint) -> list[Ask]:
 def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
     assert work.checkpoint is not None
     if work.checkpoint.source.is_generations:
-        yield iter(_imported(work.checkpoint).to_batches())
+        yield iter(_imported(work.study, work.checkpoint).to_batches())
     else:
         yield iter(_sampled(work, work.checkpoint).to_batches())
 
 
-def _imported(checkpoint: Checkpoint) -> pa.Table:
-    decoding = checkpoint.decodings[0].name if checkpoint.decodings else "-"
+def _imported(study: Study, checkpoint: Checkpoint) -> pa.Table:
+    decoding = study.first_decoding(checkpoint)
     return pa.Table.from_pylist(
         [
             {
@@ -237,7 +237,7 @@ def _signature(work: Work) -> str:
     checkpoint = work.checkpoint
     assert checkpoint is not None
     if checkpoint.source.is_generations:
-        decoding = checkpoint.decodings[0].name if checkpoint.decodings else "-"
+        decoding = work.study.first_decoding(checkpoint)
         return f"decoding:{decoding}|file:{checkpoint.source.digest()[:8]}"
     (facts,) = work.lake.read(tables.CHECKPOINTS, checkpoint.name).to_pylist()
     decodings = [ask.decoding for ask in asked(work.study, checkpoint)]

@@ -69,7 +69,7 @@ def test_a_stopped_run_goes_on_as_if_never_stopped(
     study = bench.study(diversity_sweep=SWEEP)
     bench.run(study)
     whole = by_key(bench)
-    bench.lake.remove(GENERATIONS, "llama")
+    bench.lake.path(GENERATIONS, "llama").unlink()
 
     run_batch = model_sampling._run_batch
     sampled: list[int] = []

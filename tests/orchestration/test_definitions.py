@@ -79,6 +79,7 @@ def test_the_module_that_dagster_loads(bench: Bench, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("ANCHORLAKE_LAKE", str(bench.lake.root))
     module = importlib.reload(importlib.import_module("orchestration.definitions"))
     dg.Definitions.validate_loadable(module.defs)
+    assert module.defs.metadata["lake"].value == str(bench.lake.root)
 
 
 def test_materializing_writes_tables_checks_and_metadata(
@@ -136,7 +137,7 @@ def test_rows_that_break_a_declaration_fail_their_check_and_stop_what_reads_them
     read = study(bench)
     once = generations._imported
     monkeypatch.setattr(
-        generations, "_imported", lambda c: __import__("pyarrow").concat_tables([once(c)] * 2)
+        generations, "_imported", lambda s, c: __import__("pyarrow").concat_tables([once(s, c)] * 2)
     )
     inventory = Inventory(read, bench.lake)
     nodes = list(inventory.select(["ngram_sharing"], ["elsewhere"]))

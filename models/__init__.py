@@ -8,6 +8,7 @@ from models.errors import ModelError
 from models.loading import LanguageModel, ModelPool
 from models.prompting import check_prompt_format, encode_prompt
 from models.sampling import Completion, Request, sample
+from models.scoring import Scored, Text, score
 from models.sources import Source
 
 __all__ = [
@@ -17,8 +18,11 @@ __all__ = [
     "ModelError",
     "ModelPool",
     "Request",
+    "Scored",
     "Source",
+    "Text",
     "check_prompt_format",
     "encode_prompt",
     "sample",
+    "score",
 ]

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _MEMORY_SHARE = 0.4
 """Share of the free memory that one batch's cache and logits may take."""
+_NO_LIMIT = 10**12
+"""A tokenizer whose `model_max_length` is beyond this knows of no limit."""
+_DEFAULT_CONTEXT = 2048
 _MOST_ROWS = 256
 """More rows at once bring no more tokens a second."""
 
@@ -80,28 +83,68 @@ class LanguageModel:
         )
         return hashlib.sha256(definition.encode()).hexdigest()[:16]
 
+    @property
+    def context_length(self) -> int:
+        """Tokens that the model reads at most, found as lm-evaluation-harness finds it."""
+        for name in ("n_positions", "max_position_embeddings", "n_ctx"):
+            if length := getattr(self.config, name, None):
+                return int(length)
+        length = self.tokenizer.model_max_length
+        return int(length) if length < _NO_LIMIT else _DEFAULT_CONTEXT
+
+    @property
+    def start_token_id(self) -> int:
+        """What stands before a text that nothing precedes: BOS, or EOS where there is none.
+
+        Raises:
+            ModelError: The tokenizer has neither.
+        """
+        for token_id in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
+            if token_id is not None:
+                return int(token_id)
+        raise ModelError(
+            "the tokenizer has neither a BOS nor an EOS token, and a text's first token is "
+            "predicted after one; set `bos_token` in its tokenizer_config.json"
+        )
+
     def forward(
-        self, ids: Tensor, *, cache: Any, attention: Tensor | None, positions: Tensor | None
+        self,
+        ids: Tensor,
+        *,
+        cache: Any = None,
+        attention: Tensor | None = None,
+        positions: Tensor | None = None,
+        keep: int = 1,
     ) -> Tensor:
         """Reads tokens after those in the cache, and gives the logits of what comes next.
 
         Args:
             ids: int64 [rows, new].
-            cache: Keys and values of what came before; extended in place.
-            attention: int64 [rows, seen + new], 0 on padding; None without padding.
-            positions: int64 [rows, new]; None without padding.
+            cache: Keys and values of what came before; extended in place. None keeps none.
+            attention: int64 [rows, seen + new], 0 on padding; None without padding on the left.
+            positions: int64 [rows, new]; None without padding on the left.
+            keep: After how many of each row's last tokens logits are wanted.
 
         Returns:
-            [rows, vocabulary], after the last token of each row.
+            [rows, keep, vocabulary].
         """
         masks = (
             {} if attention is None else {"attention_mask": attention, "position_ids": positions}
         )
         output = self.model(
-            input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **masks
+            input_ids=ids,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            logits_to_keep=keep,
+            **masks,
         )
-        logits: Tensor = output.logits[:, -1]
+        logits: Tensor = output.logits
         return logits
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text, without special ones around it."""
+        ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return list(ids)
 
     def decode(self, token_ids: list[int]) -> str:
         """The text of a generation, without its special tokens."""

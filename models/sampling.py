@@ -180,7 +180,7 @@ class _State:
             positions = self.attention.sum(1, keepdim=True) - 1
         self.logits = model.forward(
             tokens[:, None], cache=self.cache, attention=self.attention, positions=positions
-        )
+        )[:, 0]
 
 
 def _read_prompts(model: LanguageModel, batch: Sequence[Request]) -> _State:
@@ -201,7 +201,7 @@ def _read_prompts(model: LanguageModel, batch: Sequence[Request]) -> _State:
         cache=cache,
         attention=attention if padded else None,
         positions=(attention.cumsum(1) - 1).clamp(min=0) if padded else None,
-    )
+    )[:, 0]
     state = _State(cache, logits, attention if padded else None)
     state.keep(torch.tensor([place[r.prompt_ids] for r in batch], device=model.device))
     return state

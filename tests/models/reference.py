@@ -97,3 +97,22 @@ def _pool(cells: np.ndarray, by: int) -> np.ndarray:
 def _as_normal(statistic: float, freedom: int) -> float:
     spread = 2 / (9 * freedom)
     return (math.cbrt(statistic / freedom) - (1 - spread)) / math.sqrt(spread)
+
+
+def distribution(logits: torch.Tensor, target: int) -> dict[str, Any]:
+    """What is kept of one distribution, from a softmax over the whole vocabulary in float64."""
+    logprobs = logits.double().log_softmax(0).tolist()
+    order = sorted(range(len(logprobs)), key=lambda token: (-logits[token].item(), token))
+    possible = [logprob for logprob in logprobs if logprob > -math.inf]
+    return {
+        "logprob": logprobs[target],
+        "rank": order.index(target) + 1,
+        "entropy": -math.fsum(math.exp(logprob) * logprob for logprob in possible),
+        "support": sum(math.exp(logprob) > 1e-8 for logprob in possible),
+        "top_mass": [
+            math.fsum(math.exp(logprobs[token]) for token in order[:k])
+            for k in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100)
+        ],
+        "top_ids": order[:10],
+        "top_logprobs": [logprobs[token] for token in order[:10]],
+    }

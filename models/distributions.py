@@ -1,0 +1,326 @@
+"""What a distribution over next tokens is reduced to, at the speed of the forward pass.
+
+A row of 262,144 logits is a megabyte. Nothing of it is copied or sorted: one kernel goes over each
+row while it is in the processor's cache. The maxima of blocks of logits, found on the way, say in
+which few blocks the most likely tokens must be.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.errors import ModelError
+from models.nucleus import top
+
+K_GRID = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100)
+"""Numbers of most likely tokens whose mass is kept."""
+N_TOP = 10
+"""Most likely tokens that are kept."""
+SUPPORT_ABOVE = 1e-8
+"""A token is in a distribution's support if it is more probable than this."""
+
+_BLOCK = 64
+_CHUNK = 1024
+"""Exponentials summed in float32, before the sum goes on in float64."""
+_GRID = np.array(K_GRID)
+_CUDA_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """What is kept of n distributions, each over the next token after some text.
+
+    Tokens are ordered by probability, and equally probable ones by id, the lower first.
+
+    Attributes:
+        logprob: float32 [n], log-probability of the token that came, in nats.
+        rank: int32 [n], its place in that order, from 1.
+        entropy: float32 [n], in nats.
+        support: int32 [n], tokens with a probability over `SUPPORT_ABOVE`.
+        top_mass: float32 [n, 13], probability of the k most likely tokens together, k in `K_GRID`.
+        top_ids: int32 [n, 10], the most likely tokens, in order.
+        top_logprobs: float32 [n, 10], their log-probabilities, in nats.
+    """
+
+    logprob: np.ndarray
+    rank: np.ndarray
+    entropy: np.ndarray
+    support: np.ndarray
+    top_mass: np.ndarray
+    top_ids: np.ndarray
+    top_logprobs: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.logprob)
+
+    def __getitem__(self, rows: slice) -> Distributions:
+        return Distributions(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    @classmethod
+    def empty(cls, n: int, vocabulary: int) -> Distributions:
+        """Room for n of them; small vocabularies have fewer most likely tokens."""
+        shown = min(N_TOP, vocabulary)
+        return cls(
+            logprob=np.empty(n, np.float32),
+            rank=np.empty(n, np.int32),
+            entropy=np.empty(n, np.float32),
+            support=np.empty(n, np.int32),
+            top_mass=np.empty((n, len(K_GRID)), np.float32),
+            top_ids=np.empty((n, shown), np.int32),
+            top_logprobs=np.empty((n, shown), np.float32),
+        )
+
+    @classmethod
+    def join(cls, parts: list[Distributions]) -> Distributions:
+        """One after the other; at least one."""
+        return cls(
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in cls.__dataclass_fields__
+            )
+        )
+
+
+def reduce(logits: Tensor, rows: Tensor, targets: Tensor) -> Distributions:
+    """Reduces some rows of logits.
+
+    Probabilities are float32 exponentials, summed in float64; on a CPU and on a GPU alike.
+
+    Args:
+        logits: float [any, vocabulary]. Left unchanged.
+        rows: int64 [n], which of its rows.
+        targets: int64 [n], the token that came after each.
+
+    Raises:
+        ModelError: Logits are not numbers, or the token that came has no probability at all.
+    """
+    if logits.device.type == "cuda":
+        found = _on_gpu(logits, rows, targets)
+    else:
+        values = logits.detach().cpu().float().contiguous().numpy()
+        found = _on_cpu(values, rows.cpu().numpy(), targets.cpu().numpy())
+    if not (np.isfinite(found.logprob).all() and np.isfinite(found.entropy).all()):
+        raise ModelError(
+            "the model's logits are not finite numbers, so nothing can be said of its predictions; "
+            "set `dtype: float32` or `bfloat16` for this checkpoint, and look whether its weights "
+            "are whole"
+        )
+    return found
+
+
+def _on_cpu(logits: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> Distributions:
+    found = Distributions.empty(len(rows), logits.shape[1])
+    n_threads = torch.get_num_threads()
+    parts = np.array_split(np.arange(len(rows)), n_threads)
+
+    def work(part: np.ndarray) -> None:
+        if len(part):
+            some = slice(part[0], part[-1] + 1)
+            out = found[some]
+            _reduce_rows(
+                logits,
+                rows[some],
+                targets[some],
+                _GRID,
+                out.logprob,
+                out.rank,
+                out.entropy,
+                out.support,
+                out.top_mass,
+                out.top_ids,
+                out.top_logprobs,
+            )
+
+    if n_threads == 1:
+        work(parts[0])
+    else:
+        with ThreadPoolExecutor(n_threads) as threads:
+            list(threads.map(work, parts))
+    return found
+
+
+# LLVM may reorder a float32 sum, which is what lets it add sixteen numbers at once, and fuse a
+# product with a sum; it may not suppose that there are no infinities.
+_VECTOR = {"reassoc", "contract", "nsz"}
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)  # type: ignore[untyped-decorator]
+def _block_maxima(row, maxima):  # type: ignore[no-untyped-def]  # numba infers
+    whole = row.shape[0] // _BLOCK
+    for block in range(whole):
+        highest = row[block * _BLOCK]
+        for i in range(_BLOCK):
+            value = row[block * _BLOCK + i]
+            highest = value if value > highest else highest
+        maxima[block] = highest
+    if whole < maxima.shape[0]:
+        maxima[whole] = row[whole * _BLOCK :].max()
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)  # type: ignore[untyped-decorator]
+def _sum_exponentials(values, highest):  # type: ignore[no-untyped-def]
+    """The sums of exp(d) and of d exp(d), d = value - highest.
+
+    exp is Cody and Waite's reduction to |r| <= ln(2)/2 with Cephes' polynomial for float32, written
+    out so that it is vectorized; its error is 1e-7. Beyond -87 it is 0 in float32, or nearly.
+    """
+    total = np.float32(0)
+    weighted = np.float32(0)
+    for i in range(values.shape[0]):
+        d = max(values[i] - highest, np.float32(-87))
+        k = np.floor(d * np.float32(1.44269504) + np.float32(0.5))
+        r = d - k * np.float32(0.693359375)
+        r = r + k * np.float32(2.12194440e-4)
+        p = np.float32(1.9875691500e-4)
+        p = p * r + np.float32(1.3981999507e-3)
+        p = p * r + np.float32(8.3334519073e-3)
+        p = p * r + np.float32(4.1665795894e-2)
+        p = p * r + np.float32(1.6666665459e-1)
+        p = p * r + np.float32(5.0000001201e-1)
+        p = p * r * r + r + np.float32(1)
+        power = np.int32((np.int32(k) + np.int32(127)) << np.int32(23)).view(np.float32)
+        e = p * power
+        total += e
+        weighted += e * d
+    return total, weighted
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)  # type: ignore[untyped-decorator]
+def _count_above(row, first, second):  # type: ignore[no-untyped-def]
+    above_first = np.int32(0)
+    above_second = np.int32(0)
+    for i in range(row.shape[0]):
+        above_first += np.int32(row[i] > first)
+        above_second += np.int32(row[i] > second)
+    return above_first, above_second
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)  # type: ignore[untyped-decorator]
+def _count_equal(row, value):  # type: ignore[no-untyped-def]
+    equal = np.int32(0)
+    for i in range(row.shape[0]):
+        equal += np.int32(row[i] == value)
+    return equal
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _top(row, maxima, k):  # type: ignore[no-untyped-def]
+    """At least the k largest values and their ids, in order.
+
+    The k-th largest block maximum is a bound: at least k values reach it, so the k largest do.
+    """
+    bound = -np.inf
+    if k < maxima.shape[0]:
+        bound = np.partition(maxima, maxima.shape[0] - k)[maxima.shape[0] - k]
+    ids = np.empty(4 * k, np.int64)
+    n = 0
+    for block in range(maxima.shape[0]):
+        if maxima[block] >= bound:
+            for i in range(block * _BLOCK, min((block + 1) * _BLOCK, row.shape[0])):
+                if row[i] >= bound:
+                    if n == ids.shape[0]:
+                        ids = np.concatenate((ids, np.empty(n, np.int64)))
+                    ids[n] = i
+                    n += 1
+    ids = ids[:n]  # by id, so a stable sort by value keeps equal ones in that order
+    order = np.argsort(-row[ids], kind="mergesort")
+    return ids[order]
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _reduce_rows(  # type: ignore[no-untyped-def]
+    logits, rows, targets, grid, logprob, rank, entropy, support, top_mass, top_ids, top_logprobs
+):
+    vocabulary = logits.shape[1]
+    maxima = np.empty((vocabulary + _BLOCK - 1) // _BLOCK, np.float32)
+    for n in range(rows.shape[0]):
+        row = logits[rows[n]]
+        target = targets[n]
+        _block_maxima(row, maxima)
+        highest = maxima.max()
+        total = 0.0
+        weighted = 0.0
+        for start in range(0, vocabulary, _CHUNK):
+            some, some_weighted = _sum_exponentials(row[start : start + _CHUNK], highest)
+            total += some
+            weighted += some_weighted
+        log_total = highest + np.log(total)
+        least = log_total + np.log(SUPPORT_ABOVE)
+        threshold = np.float32(least)
+        if threshold > least:  # rounded up
+            threshold = np.nextafter(threshold, np.float32(-np.inf))
+        supported, likelier = _count_above(row, threshold, row[target])
+        support[n] = supported
+        rank[n] = 1 + likelier + _count_equal(row[:target], row[target])
+        logprob[n] = row[target] - log_total
+        entropy[n] = np.log(total) - weighted / total
+
+        ids = _top(row, maxima, min(grid[-1], vocabulary))
+        for i in range(top_ids.shape[1]):
+            top_ids[n, i] = ids[i]
+            top_logprobs[n, i] = row[ids[i]] - log_total
+        mass = 0.0
+        taken = 0
+        for i in range(grid.shape[0]):
+            while taken < min(grid[i], vocabulary):
+                mass += np.exp(row[ids[taken]] - log_total)
+                taken += 1
+            top_mass[n, i] = min(mass, 1.0)
+
+
+def _on_gpu(logits: Tensor, rows: Tensor, targets: Tensor) -> Distributions:
+    """The same with PyTorch, some rows at a time."""
+    return Distributions.join(
+        [
+            _with_torch(logits[some].float(), wanted)
+            for some, wanted in zip(
+                rows.to(logits.device).split(_CUDA_ROWS),
+                targets.to(logits.device).split(_CUDA_ROWS),
+                strict=True,
+            )
+        ]
+    )
+
+
+def _with_torch(values: Tensor, targets: Tensor) -> Distributions:
+    vocabulary = values.shape[1]
+    n_top = min(K_GRID[-1], vocabulary)
+    shown = min(N_TOP, vocabulary)
+    highest = values.amax(dim=1, keepdim=True)
+    distance = (values - highest).clamp(min=-87)
+    exponential = distance.exp()
+    total = exponential.sum(dim=1, keepdim=True, dtype=torch.float64)
+    weighted = (exponential * distance).sum(dim=1, dtype=torch.float64)
+    log_total = highest.double() + total.log()
+    wanted = values.gather(1, targets[:, None])
+    ids_below = torch.arange(vocabulary, device=values.device) < targets[:, None]
+    rank = 1 + (values > wanted).sum(1) + ((values == wanted) & ids_below).sum(1)
+    best, ids = top(values, n_top)
+    # Where values equal the last of those kept, which of the equal ones are kept is not defined.
+    tied = best[:, shown - 1] == best[:, -1]
+    if n_top < vocabulary and bool(tied.any()):
+        best[tied], ids[tied] = (
+            part[:, :n_top] for part in values[tied].sort(dim=1, descending=True, stable=True)
+        )
+    logprobs = best.double() - log_total
+    cumulative = logprobs.exp().cumsum(1).clamp(max=1)
+    grid = torch.tensor([min(k, n_top) - 1 for k in K_GRID], device=values.device)
+
+    def array(tensor: Tensor, dtype: type) -> np.ndarray:
+        return tensor.cpu().numpy().astype(dtype)
+
+    return Distributions(
+        logprob=array(wanted[:, 0].double() - log_total[:, 0], np.float32),
+        rank=array(rank, np.int32),
+        entropy=array(total[:, 0].log() - weighted / total[:, 0], np.float32),
+        support=array((values.double() > log_total + np.log(SUPPORT_ABOVE)).sum(1), np.int32),
+        top_mass=array(cumulative[:, grid], np.float32),
+        top_ids=array(ids[:, :shown], np.int32),
+        top_logprobs=array(logprobs[:, :shown], np.float32),
+    )

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from models.distributions import K_GRID, Distributions, _with_torch, reduce
+from models.errors import ModelError
+from tests.models.reference import distribution
+
+VOCABULARIES = [3, 10, 64, 100, 260, 6400, 6401, 50_000]
+
+
+def logits_of(kind: str, vocabulary: int, rows: int = 9) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(vocabulary)
+    random = torch.randn(rows, vocabulary, generator=generator)
+    if kind == "flat":
+        return random / 100
+    if kind == "peaked":
+        return random * 12
+    if kind == "tied":  # as bfloat16 leaves them, many equal ones
+        return (random * 2).round() / 2
+    if kind == "equal":
+        return torch.zeros(rows, vocabulary)
+    if kind == "impossible":  # padding of the vocabulary that a model rules out
+        return random.where(torch.arange(vocabulary) % 3 < 2, -torch.inf)
+    return random * 4
+
+
+@pytest.mark.parametrize("kind", ["plain", "flat", "peaked", "tied", "equal", "impossible"])
+@pytest.mark.parametrize("vocabulary", VOCABULARIES)
+@pytest.mark.parametrize("implementation", ["kernel", "torch"])
+def test_statistics_are_those_of_a_plain_softmax(kind, vocabulary, implementation):
+    logits = logits_of(kind, vocabulary)
+    targets = torch.arange(len(logits)) * 7919 % vocabulary
+    targets -= ((targets % 3 == 2) & (targets > 0)).long()  # none that is impossible
+    if implementation == "kernel":
+        found = reduce(logits, torch.arange(len(logits)), targets)
+    else:
+        found = _with_torch(logits, targets)
+    for row, target in enumerate(targets.tolist()):
+        expected = distribution(logits[row], target)
+        assert found.logprob[row] == pytest.approx(expected["logprob"], rel=1e-6, abs=1e-6)
+        assert found.rank[row] == expected["rank"]
+        assert found.entropy[row] == pytest.approx(expected["entropy"], rel=1e-5, abs=2e-6)
+        assert found.support[row] == expected["support"]
+        assert found.top_mass[row] == pytest.approx(expected["top_mass"], rel=1e-6, abs=1e-6)
+        assert found.top_ids[row].tolist() == expected["top_ids"]
+        assert found.top_logprobs[row] == pytest.approx(
+            expected["top_logprobs"], rel=1e-6, abs=1e-6
+        )
+
+
+def test_the_lower_id_is_the_likelier_of_two_equal_ones():
+    logits = torch.tensor([[1.0, 5.0, 5.0, 5.0, 0.0]] * 5)
+    found = reduce(logits, torch.arange(5), torch.arange(5))
+    assert found.rank.tolist() == [4, 1, 2, 3, 5]
+    assert found.top_ids[0].tolist() == [1, 2, 3, 0, 4]
+
+
+def test_only_the_rows_asked_for_are_reduced():
+    logits = logits_of("plain", 260)
+    rows, targets = torch.tensor([7, 2, 2]), torch.tensor([5, 0, 259])
+    some = reduce(logits, rows, targets)
+    every = [
+        reduce(logits[[row]], torch.tensor([0]), target[None])
+        for row, target in zip(rows.tolist(), targets, strict=True)
+    ]
+    for name in Distributions.__dataclass_fields__:
+        assert np.array_equal(getattr(some, name), getattr(Distributions.join(every), name))
+    assert len(reduce(logits, rows[:0], targets[:0])) == 0
+
+
+def test_bfloat16_logits_are_what_they_are_as_float32():
+    logits = logits_of("plain", 6400).bfloat16()
+    rows = targets = torch.arange(9)
+    ours, wider = reduce(logits, rows, targets), reduce(logits.float(), rows, targets)
+    for name in Distributions.__dataclass_fields__:
+        assert np.array_equal(getattr(ours, name), getattr(wider, name))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_statistics_do_not_depend_on_the_number_of_threads(threads):
+    logits = logits_of("plain", 6400)
+    rows = targets = torch.arange(9)
+    one = reduce(logits, rows, targets)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        several = reduce(logits, rows, targets)
+    finally:
+        torch.set_num_threads(before)
+    for name in Distributions.__dataclass_fields__:
+        assert np.array_equal(getattr(one, name), getattr(several, name))
+
+
+def test_mass_grows_with_k_up_to_one():
+    for kind in ("plain", "flat", "peaked", "equal"):
+        mass = reduce(logits_of(kind, 260), torch.arange(9), torch.arange(9)).top_mass
+        assert mass.shape == (9, len(K_GRID))
+        assert (np.diff(mass, axis=1) >= 0).all()
+        assert (mass <= 1).all()
+    few = reduce(logits_of("plain", 7), torch.arange(9), torch.arange(9) % 7)
+    assert few.top_mass[:, K_GRID.index(7) :] == pytest.approx(1, abs=1e-6)
+    assert few.top_ids.shape == (9, 7)
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_logits_that_are_no_numbers_are_refused(broken):
+    logits = logits_of("plain", 260)
+    logits[3, 200] = broken
+    with pytest.raises(ModelError, match="set `dtype: float32`"):
+        reduce(logits, torch.arange(9), torch.arange(9))
+
+
+def test_a_token_that_cannot_come_is_refused():
+    logits = logits_of("impossible", 260)
+    with pytest.raises(ModelError, match="finite"):
+        reduce(logits, torch.tensor([0]), torch.tensor([2]))

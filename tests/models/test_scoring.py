@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from models import Decoding, ModelError, Request, Text, sample, score
+from models.scoring import windows
+from tests.models.reference import distribution
+
+if TYPE_CHECKING:
+    from models.distributions import Distributions
+
+
+def texts_of(*lengths: int, context: int = 1) -> list[Text]:
+    generator = torch.Generator().manual_seed(1)
+    return [
+        Text(
+            str(i),
+            tuple(torch.randint(4, 260, (context + i % 3 * (context > 1),), generator=generator)),
+            tuple(torch.randint(4, 260, (length,), generator=generator).tolist()),
+        )
+        for i, length in enumerate(lengths)
+    ]
+
+
+def slowly(model, text: Text) -> list[dict]:
+    """Every token by itself, after all that it is allowed to see."""
+    everything = [*map(int, text.context_ids), *text.token_ids]
+    found = []
+    for window in windows(text.context_ids, text.token_ids, model.context_length):
+        inputs = list(map(int, window.inputs))
+        for i, target in enumerate(window.targets):
+            seen = torch.tensor([inputs[: window.skipped + i + 1]])
+            with torch.inference_mode():
+                logits = model.model(seen, use_cache=False).logits[0, -1]
+            found.append(distribution(logits, int(target)) | {"token": int(target)})
+    assert [row["token"] for row in found] == everything[len(text.context_ids) :]
+    return found
+
+
+def assert_equal(found: Distributions, expected: list[dict]) -> None:
+    assert len(found) == len(expected)
+    for row, one in enumerate(expected):
+        assert found.logprob[row] == pytest.approx(one["logprob"], abs=2e-4)
+        assert found.rank[row] == one["rank"]
+        assert found.entropy[row] == pytest.approx(one["entropy"], abs=2e-4)
+        assert found.support[row] == one["support"]
+        assert found.top_mass[row] == pytest.approx(one["top_mass"], abs=1e-4)
+        assert found.top_ids[row].tolist() == one["top_ids"]
+
+
+@pytest.fixture(params=[16, 256])
+def model(request, tiny_model, monkeypatch):
+    """Each tiny model, with a context that is shorter, and one that is longer, than its texts."""
+    monkeypatch.setattr(tiny_model.config, "max_position_embeddings", request.param)
+    return tiny_model
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 7, 40, 10_000])
+@pytest.mark.parametrize("group_tokens", [1, 30, 10_000])
+def test_scores_are_those_of_one_token_at_a_time(model, batch_tokens, group_tokens):
+    texts = texts_of(5, 1, 40, 16, 17, 15, 33, 2)
+    groups = list(score(model, texts, batch_tokens=batch_tokens, group_tokens=group_tokens))
+    found = [scored for group in groups for scored in group]
+    assert [scored.text for scored in found] == texts
+    for scored in found:
+        assert_equal(scored.distributions, slowly(model, scored.text))
+
+
+def test_a_text_is_scored_given_its_context(model):
+    texts = texts_of(6, 1, 30, 12, context=9)
+    (found,) = score(model, texts, batch_tokens=30)
+    for scored in found:
+        assert len(scored.distributions) == len(scored.text.token_ids)
+        assert_equal(scored.distributions, slowly(model, scored.text))
+
+
+def test_windows_score_every_token_once_and_fill_up_the_last():
+    assert [(list(w.inputs), list(w.targets)) for w in windows([0], range(1, 11), 4)] == [
+        ([0, 1, 2, 3], [1, 2, 3, 4]),
+        ([4, 5, 6, 7], [5, 6, 7, 8]),
+        ([6, 7, 8, 9], [9, 10]),
+    ]
+    assert [(list(w.inputs), list(w.targets)) for w in windows([7, 8, 9], [1, 2, 3], 4)] == [
+        ([7, 8, 9, 1], [1, 2]),
+        ([8, 9, 1, 2], [3]),
+    ]
+    assert [(list(w.inputs), list(w.targets)) for w in windows([0], [1, 2], 4)] == [
+        ([0, 1], [1, 2])
+    ]
+    assert list(windows([0], [], 4)) == []
+
+
+@pytest.mark.parametrize("context", [1, 3, 8])
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 16, 17, 100])
+def test_no_window_is_longer_than_what_a_model_reads(context, length):
+    text = list(range(100, 100 + length))
+    found = list(windows(range(context), text, 8))
+    assert [token for window in found for token in window.targets] == text
+    assert all(0 < len(window.targets) <= len(window.inputs) <= 8 for window in found)
+    assert all(len(window.inputs) == 8 for window in found[1:])
+
+
+def test_a_context_longer_than_what_the_model_reads_is_refused(model):
+    with pytest.raises(ModelError, match="a prompt of 300 tokens is more than the"):
+        list(score(model, [Text("long", (0,) * 300, (5, 6))]))
+
+
+def test_a_text_without_tokens_is_passed_over(tiny_llama):
+    (found,) = score(tiny_llama, [Text("none", (0,), ()), *texts_of(3)])
+    assert [scored.text.name for scored in found] == ["0"]
+    assert list(score(tiny_llama, [])) == []
+
+
+def test_texts_are_read_only_as_they_are_needed(tiny_llama):
+    read = []
+
+    def texts():
+        for text in texts_of(*[10] * 20):
+            read.append(text)
+            yield text
+
+    first = next(score(tiny_llama, texts(), group_tokens=30))
+    assert [s.text.name for s in first] == ["0", "1", "2"]
+    assert len(read) == 3
+
+
+def test_progress_counts_every_token(model):
+    counted: list[int] = []
+    list(score(model, texts_of(5, 40, 16), batch_tokens=20, on_tokens=counted.append))
+    assert sum(counted) == 61
+
+
+@pytest.mark.parametrize("top_p", [0.0, 1.0])
+def test_own_text_is_scored_as_it_was_drawn(tiny_model, top_p):
+    """The likeliest token is the one that greedy decoding took, everywhere, the end included."""
+    prompt = (0, 70, 80, 90)
+    requests = [Request("p", prompt, i, Decoding(top_p=top_p)) for i in range(3)]
+    (made,) = sample(tiny_model, requests, max_new_tokens=40, seed=0)
+    texts = [Text(str(i), prompt, completion.token_ids) for i, completion in enumerate(made)]
+    (found,) = score(tiny_model, texts)
+    for scored in found:
+        assert len(scored.distributions) == len(scored.text.token_ids)
+        if top_p == 0:
+            assert (scored.distributions.rank == 1).all()
+            assert np.array_equal(scored.distributions.top_ids[:, 0], scored.text.token_ids)
+        else:
+            assert (scored.distributions.rank > 1).any()
+        assert_equal(scored.distributions, slowly(tiny_model, scored.text))

@@ -51,6 +51,7 @@ bench: $(WEIGHTS)
 	$(PIP) install --quiet --no-deps diversity==0.3.1
 	$(BIN)/python -m bench.ngrams --diversity
 	$(BIN)/python -m bench.sampling
+	$(BIN)/python -m bench.scoring
 
 clean:
 	rm -rf $(VENV) $(LAKE)

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assets.declared import declared_measurements
+from assets.digests import digest
 from assets.errors import InputError
 from assets.figures import FIGURES
 from assets.figures.recipe import figure_recipe
 from assets.figures.report import REPORT
 from assets.generations.generations import GENERATIONS
 from assets.measurements import measurement_recipe, study_parameters
-from assets.recipe import Recipe, TableRecipe, digest
+from assets.predictions.scored_texts import SCORED_TEXTS
+from assets.predictions.shannon_guesses import SHANNON_GUESSES
+from assets.predictions.token_distributions import TOKEN_DISTRIBUTIONS
+from assets.recipe import Recipe, TableRecipe
 from assets.sources.checkpoints import CHECKPOINTS
+from assets.sources.documents import DOCUMENTS
+from assets.sources.passages import PASSAGES
 from assets.sources.prompts import PROMPTS
 
 if TYPE_CHECKING:
@@ -20,6 +26,17 @@ if TYPE_CHECKING:
 
     from assets.study import Checkpoint, Study
     from warehouse import Lake, Table
+
+_BASE = (
+    DOCUMENTS,
+    PROMPTS,
+    PASSAGES,
+    CHECKPOINTS,
+    GENERATIONS,
+    SCORED_TEXTS,
+    TOKEN_DISTRIBUTIONS,
+    SHANNON_GUESSES,
+)
 
 Node = tuple[str, str | None]
 """A recipe's name and, where it is partitioned, a checkpoint's."""
@@ -43,9 +60,10 @@ class Inventory:
         measurements = declared_measurements(lake, study_parameters(study))
         derived = [measurement_recipe(measurement) for measurement in measurements]
         figures = [figure_recipe(figure) for figure in FIGURES]
-        recipes: list[Recipe] = [PROMPTS, CHECKPOINTS, GENERATIONS, *derived, *figures, REPORT]
+        recipes: list[Recipe] = [*_BASE, *derived, *figures, REPORT]
         self.recipes = {recipe.name: recipe for recipe in recipes}
         self._after: dict[Node, str] = {}
+        self._partitions: dict[str, list[str | None]] = {}
 
     @property
     def tables(self) -> list[Table]:
@@ -58,11 +76,37 @@ class Inventory:
         assert isinstance(recipe, TableRecipe)
         return recipe.table
 
+    @property
+    def present(self) -> list[Recipe]:
+        """The recipes that the study has something for."""
+        return [recipe for recipe in self.recipes.values() if self.partitions(recipe.name)]
+
     def partitions(self, name: str) -> list[str | None]:
-        """The partitions that a recipe has: the study's checkpoints, or the one without a name."""
-        if not self.recipes[name].partitioned:
-            return [None]
-        return [checkpoint.name for checkpoint in self.study.checkpoints]
+        """The partitions that a recipe has: checkpoints of the study, or the one without a name.
+
+        It has none where the study has nothing for it, or nothing for what it reads.
+        """
+        if name not in self._partitions:
+            candidates: list[str | None] = [None]
+            if self.recipes[name].partitioned:
+                candidates = [checkpoint.name for checkpoint in self.study.checkpoints]
+            self._partitions[name] = [p for p in candidates if self._is_there(name, p)]
+        return self._partitions[name]
+
+    def has(self, name: str, partition: str | None) -> bool:
+        """Whether the study has something for this partition of a recipe."""
+        return partition in self.partitions(name)
+
+    def _is_there(self, name: str, partition: str | None) -> bool:
+        recipe = self.recipes[name]
+        if not recipe.applies(self.study, self.checkpoint(partition)):
+            return False
+        for required in set(recipe.reads) - set(recipe.optional):
+            there = self.partitions(required)
+            own = partition is not None and self.recipes[required].partitioned
+            if not there or (own and partition not in there):
+                return False
+        return True
 
     def checkpoint(self, name: str | None) -> Checkpoint | None:
         """The study's checkpoint of this name.
@@ -161,16 +205,35 @@ class Inventory:
         return stored.fingerprint if stored else None
 
     def inputs(self, name: str, partition: str | None) -> list[tuple[str, list[str | None]]]:
-        """What a node reads: names, and of each the partitions."""
+        """What a node reads: names, and of each the partitions; without what the study lacks."""
+        recipe = self.recipes[name]
+        checkpoint = self.checkpoint(partition)
+        partners = [p.name for p in self.study.partners(checkpoint)] if checkpoint else []
+        found = []
+        for input_name in recipe.reads:
+            there = self.partitions(input_name)
+            if partition and self.recipes[input_name].partitioned:
+                wanted = [partition, *(partners if input_name in recipe.of_partners else [])]
+                there = [p for p in wanted if p in there]
+            if there:
+                found.append((input_name, there))
+        return found
+
+    def stale_inputs(self, names: Iterable[str], name: str, partition: str | None) -> list[str]:
+        """Those of some inputs of a node that the lake does not have as they would be made now."""
         return [
-            (
-                input_name,
-                [partition]
-                if partition and self.recipes[input_name].partitioned
-                else self.partitions(input_name),
+            input_name
+            for input_name, partitions in self.inputs(name, partition)
+            if input_name in names
+            and any(
+                (stored := self._stored_fingerprint(input_name, p)) is not None
+                and stored != self._fresh(input_name, p)
+                for p in partitions
             )
-            for input_name in self.recipes[name].reads
         ]
+
+    def _fresh(self, name: str, partition: str | None) -> str | None:
+        return self._fingerprint(name, partition, self._fresh)
 
     def _fingerprint(
         self, name: str, partition: str | None, of_input: Callable[[str, str | None], str | None]

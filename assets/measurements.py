@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.declared import STUDY_PARAMETERS
-from assets.recipe import TableRecipe, Work, digest
+from assets.digests import digest
+from assets.recipe import TableRecipe, Work
 from warehouse import sessions
 from warehouse.declarations import used_parameters
 from warehouse.measure import measure

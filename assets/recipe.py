@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,12 +24,6 @@ if TYPE_CHECKING:
     from warehouse.checks import Finding
 
 VERSION = importlib.metadata.version("anchorlake")
-
-
-def digest(value: object) -> str:
-    """32 hexadecimal digits that tell a JSON value from any other."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass
@@ -99,23 +91,35 @@ class Recipe(ABC):
         group: What it belongs to.
         description: What it holds, in a sentence.
         reads: Names of the recipes that it reads.
+        optional: Those of `reads` that it does without where the study has nothing for them.
         version: Changes when its code gives other results.
         partitioned: Whether it is made for each checkpoint by itself.
         uses_model: Whether it runs a language model.
         changes_with: Those of `reads` whose change puts it out of date; by default all. The others
             it reads for a part that `parameters` holds.
         parameters: What of the study changes it, as a JSON value.
+        applies: Whether a study, or one of its checkpoints, has anything for it.
+        of_partners: Those of `reads` whose partitions of the checkpoint's partners it reads too.
     """
 
     name: str
     group: str
     description: str
     reads: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     version: str = "1"
     partitioned: bool = True
     uses_model: bool = False
     changes_with: tuple[str, ...] | None = None
     parameters: Callable[[Study, Checkpoint | None], object] = lambda study, checkpoint: None
+    applies: Callable[[Study, Checkpoint | None], bool] = lambda study, checkpoint: True
+    of_partners: tuple[str, ...] = ()
+
+    @property
+    def parameterized(self) -> tuple[str, ...]:
+        """Those of `reads` whose change does not count, as `parameters` holds what matters."""
+        counted = self.reads if self.changes_with is None else self.changes_with
+        return tuple(name for name in self.reads if name not in counted)
 
     @abstractmethod
     def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
@@ -200,6 +204,11 @@ def bring_up_to_date(recipe: Recipe, work: Work) -> Made | None:
         raise InputError(
             f"{recipe.name} reads {', '.join(missing)}, which the lake does not have yet; "
             "materialize it first"
+        )
+    # What is not counted in the fingerprint must be what the parameters say that it is.
+    if stale := work.inventory.stale_inputs(recipe.parameterized, recipe.name, work.partition):
+        raise InputError(
+            f"{recipe.name} reads {', '.join(stale)}, which is out of date; materialize it first"
         )
     stored = recipe.stored(work.lake, work.partition)
     if stored is not None and stored.fingerprint == fingerprint and not work.force:

@@ -21,7 +21,9 @@ from pydantic import (
     model_validator,
 )
 
+from assets.digests import digest
 from assets.errors import InputError
+from assets.sources.datasets import DatasetSource
 from models import Decoding, Source, check_prompt_format
 from models.loading import DTYPES
 from warehouse.lake import check_checkpoint_name
@@ -47,6 +49,27 @@ def _decoding(value: Any) -> Decoding:
 DecodingField = Annotated[
     Decoding, BeforeValidator(_decoding), PlainSerializer(lambda decoding: decoding.name)
 ]
+TextFields = Annotated[
+    tuple[StrictStr, ...],
+    Field(min_length=1),
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+]
+
+
+def _text_source(text: Any, info: ValidationInfo) -> DatasetSource:
+    folder = (info.context or {}).get("folder", Path())
+    return text if isinstance(text, DatasetSource) else DatasetSource.parse(str(text), folder)
+
+
+def _passages_source(text: Any, info: ValidationInfo) -> DatasetSource | str:
+    try:
+        return text if text == "corpora" else _text_source(text, info)
+    except ValueError as error:
+        raise ValueError(f"{error}; or corpora, passages cut from the study's") from None
+
+
+TextSource = Annotated[DatasetSource, BeforeValidator(_text_source)]
+PassagesSource = Annotated[DatasetSource | Literal["corpora"], BeforeValidator(_passages_source)]
 NucleusMass = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -70,6 +93,8 @@ class Checkpoint(_Part):
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
+        if name in ("gold", "own"):
+            raise ValueError(f"{name!r} is what tables call human or a model's own text; rename it")
         return check_checkpoint_name(name)
 
     @field_validator("source", mode="before")
@@ -114,16 +139,68 @@ class Checkpoint(_Part):
         return self.prompt_format or ("chat" if self.role == "aligned" else "plain")
 
 
-class Corpus(_Part):
-    """A collection of documents."""
+class Dataset(_Part):
+    """Rows of text from outside."""
 
-    name: StrictStr
-    category: StrictStr = "pretraining"
-    source: StrictStr
     config: StrictStr | None = None
     split: StrictStr | None = None
-    text_field: StrictStr = "text"
+    text_field: TextFields = ("text",)
+
+
+class Corpus(Dataset):
+    """A collection of documents."""
+
+    name: StrictStr = Field(min_length=1)
+    source: TextSource
+    category: StrictStr = "pretraining"
+    separator: StrictStr = "\n\n"
     documents: StrictInt | None = Field(default=None, ge=1)
+    max_words: StrictInt | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Corpus:
+        if self.source.scheme == "hf" and self.documents is None:
+            raise ValueError("a corpus from the hub needs `documents: N`, how many are read")
+        return self
+
+    def digest(self) -> str:
+        """Tells its documents from any others.
+
+        Raises:
+            InputError: Its source is not there.
+        """
+        return digest([self.model_dump(mode="json", exclude={"source"}), self.source.digest()])
+
+
+class Prefixes(_Part):
+    """Beginnings of documents that every checkpoint continues (figure 5)."""
+
+    documents: StrictInt = Field(ge=1)
+    words: StrictInt = Field(default=32, ge=1)
+    samples: StrictInt = Field(default=1, ge=1, le=1_000_000)
+
+
+class ShannonGame(Dataset):
+    """Passages whose last word is to be guessed (table 1): a dataset, or cut from the corpora."""
+
+    source: PassagesSource
+    passages: StrictInt | None = Field(default=None, ge=1)
+    words: StrictInt = Field(default=64, ge=2)
+
+    @model_validator(mode="after")
+    def _check_size(self) -> ShannonGame:
+        if self.passages is None and (self.source == "corpora" or self.source.scheme == "hf"):
+            raise ValueError("needs `passages: N`, how many are read")
+        return self
+
+    def digest(self) -> str:
+        """Tells its passages from any others, those cut from corpora aside.
+
+        Raises:
+            InputError: Its source is not there.
+        """
+        source = "" if self.source == "corpora" else self.source.digest()
+        return digest([self.model_dump(mode="json", exclude={"source"}), source])
 
 
 class DiversitySweep(_Part):
@@ -143,6 +220,8 @@ class Study(_Part):
     seed: StrictInt = Field(default=0, ge=0, lt=1 << 63)
     prompts: Path = DEFAULT_PROMPTS
     corpora: tuple[Corpus, ...] = ()
+    prefixes: Prefixes | None = None
+    shannon_game: ShannonGame | None = None
     diversity_sweep: DiversitySweep | None = None
     aligner: Literal["anchorlake", "mafft"] = "anchorlake"
     watch: tuple[dict[str, Any], ...] = ()
@@ -167,7 +246,26 @@ class Study(_Part):
                 )
             if checkpoint.base == checkpoint.name:
                 raise ValueError(f"checkpoints: {checkpoint.name!r} is its own base")
+        # What continues a corpus's documents is a prompt set of the corpus's name.
+        sets = [self.prompts.stem, *names]
+        for corpus in self.corpora:
+            if sets.count(corpus.name):
+                raise ValueError(
+                    f"corpora: {corpus.name!r} names a corpus, and also a checkpoint, another "
+                    "corpus or the file of prompts; rename it"
+                )
+            sets.append(corpus.name)
+        if self.prefixes and not self.corpora:
+            raise ValueError("prefixes: are cut from corpora, and the study has none")
+        if self.shannon_game and self.shannon_game.source == "corpora" and not self.corpora:
+            raise ValueError("shannon_game: its passages are cut from corpora, and there are none")
         return self
+
+    def partners(self, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
+        """Whom it is compared with: its base, or else those that it is the base of."""
+        if checkpoint.base is not None:
+            return (self.checkpoint(checkpoint.base),)
+        return tuple(other for other in self.checkpoints if other.base == checkpoint.name)
 
     def checkpoint(self, name: str) -> Checkpoint:
         """The checkpoint of this name.
@@ -185,6 +283,13 @@ class Study(_Part):
         """What a checkpoint is sampled with: its own, or the paper's 0.7 (base) or 0.9."""
         default = Decoding(top_p=0.9 if checkpoint.role == "aligned" else 0.7)
         return checkpoint.decodings or (default,)
+
+    def compared_decodings(self, checkpoint: Checkpoint) -> tuple[str, ...]:
+        """Names of the decodings whose generations are scored: the first, and greedy if listed."""
+        first = self.first_decoding(checkpoint)
+        greedy = Decoding.greedy().name
+        listed = [decoding.name for decoding in checkpoint.decodings]
+        return (first, greedy) if greedy in listed and greedy != first else (first,)
 
     def first_decoding(self, checkpoint: Checkpoint) -> str:
         """The name of the decoding that comparisons are made at; - where it is not known."""
@@ -243,6 +348,8 @@ def _keys(model: type[BaseModel]) -> str:
 _PARTS: dict[str, type[BaseModel]] = {
     "checkpoints": Checkpoint,
     "corpora": Corpus,
+    "prefixes": Prefixes,
+    "shannon_game": ShannonGame,
     "diversity_sweep": DiversitySweep,
 }
 

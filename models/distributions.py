@@ -150,7 +150,7 @@ def _on_cpu(logits: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> Distri
 _VECTOR = {"reassoc", "contract", "nsz"}
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
 def _block_maxima(row, maxima):  # type: ignore[no-untyped-def]  # numba infers
     whole = row.shape[0] // _BLOCK
     for block in range(whole):
@@ -163,7 +163,7 @@ def _block_maxima(row, maxima):  # type: ignore[no-untyped-def]  # numba infers
         maxima[whole] = row[whole * _BLOCK :].max()
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
 def _sum_exponentials(values, highest):  # type: ignore[no-untyped-def]
     """The sums of exp(d) and of d exp(d), d = value - highest.
 
@@ -191,7 +191,7 @@ def _sum_exponentials(values, highest):  # type: ignore[no-untyped-def]
     return total, weighted
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
 def _count_above(row, first, second):  # type: ignore[no-untyped-def]
     above_first = np.int32(0)
     above_second = np.int32(0)
@@ -201,7 +201,7 @@ def _count_above(row, first, second):  # type: ignore[no-untyped-def]
     return above_first, above_second
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
 def _count_equal(row, value):  # type: ignore[no-untyped-def]
     equal = np.int32(0)
     for i in range(row.shape[0]):
@@ -209,7 +209,7 @@ def _count_equal(row, value):  # type: ignore[no-untyped-def]
     return equal
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _top(row, maxima, k):  # type: ignore[no-untyped-def]
     """At least the k largest values and their ids, in order.
 
@@ -233,7 +233,7 @@ def _top(row, maxima, k):  # type: ignore[no-untyped-def]
     return ids[order]
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _reduce_rows(  # type: ignore[no-untyped-def]
     logits, rows, targets, grid, logprob, rank, entropy, support, top_mass, top_ids, top_logprobs
 ):
@@ -276,14 +276,12 @@ def _reduce_rows(  # type: ignore[no-untyped-def]
 
 def _on_gpu(logits: Tensor, rows: Tensor, targets: Tensor) -> Distributions:
     """The same with PyTorch, some rows at a time."""
+    places = torch.split(rows.to(logits.device), _CUDA_ROWS)
+    wanted = torch.split(targets.to(logits.device), _CUDA_ROWS)
     return Distributions.join(
         [
-            _with_torch(logits[some].float(), wanted)
-            for some, wanted in zip(
-                rows.to(logits.device).split(_CUDA_ROWS),
-                targets.to(logits.device).split(_CUDA_ROWS),
-                strict=True,
-            )
+            _with_torch(logits[some].float(), tokens)
+            for some, tokens in zip(places, wanted, strict=True)
         ]
     )
 

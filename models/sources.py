@@ -125,7 +125,7 @@ class Source:
             return _digest_files([*texts, *path.glob("*.safetensors")])
         if self.scheme == "pypi":
             return _digest_text(f"pypi:{self.location}=={_distribution(self.location).version}")
-        return _digest_text(f"hf:{self.location}@{_hub_commit(self.location)}")
+        return _digest_text(f"hf:{self.location}@{hub_commit(self.location)}")
 
     def locate(self) -> LocalWeights:
         """Finds the weights on this machine, downloading them where that is what it takes.
@@ -196,22 +196,34 @@ def _packaged_gguf(name: str) -> Path:
     raise ModelError(f"the package {name} ships no GGUF file")
 
 
-def _hub_commit(location: str) -> str:
-    """The commit of a hub model's revision; the cached one where the hub is out of reach."""
-    return _ask_hub(location, int(time.monotonic() / _HUB_ANSWER_LASTS))
+def hub_commit(location: str, *, kind: str = "model") -> str:
+    """The commit of a repository on the hub; the one last heard of where it is out of reach.
+
+    Args:
+        location: `org/name` or `org/name@revision`.
+        kind: `model` or `dataset`.
+
+    Raises:
+        ModelError: There is no such repository or revision, or it is not known and out of reach.
+    """
+    return _ask_hub(location, kind, int(time.monotonic() / _HUB_ANSWER_LASTS))
 
 
 @lru_cache(maxsize=64)
-def _ask_hub(location: str, period: int) -> str:
+def _ask_hub(location: str, kind: str, period: int) -> str:
     """Asks the hub once a period, as one command wants to know the same commit many times."""
     import huggingface_hub
     from huggingface_hub import constants, errors
 
     name, _, revision = location.partition("@")
+    ask = huggingface_hub.model_info if kind == "model" else huggingface_hub.dataset_info
+    heard = cache_folder() / "commits" / f"{kind}--{location.replace('/', '--')}"
     try:
-        commit = huggingface_hub.model_info(name, revision=revision or None, timeout=10).sha
+        commit = ask(name, revision=revision or None, timeout=10).sha
         if commit:
-            return commit
+            heard.parent.mkdir(parents=True, exist_ok=True)
+            heard.write_text(commit)
+            return str(commit)
     except errors.RepositoryNotFoundError as error:
         raise ModelError(
             f"hf:{location} is not on the hub, or needs `hf auth login`: {error}"
@@ -220,10 +232,10 @@ def _ask_hub(location: str, period: int) -> str:
         raise ModelError(f"hf:{location} has no such revision") from error
     except Exception:  # any failure to reach the hub; each version raises others
         pass
-    reference = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "refs"
-    cached = reference / (revision or "main")
-    if cached.is_file():
-        return cached.read_text().strip()
+    reference = Path(constants.HF_HUB_CACHE) / f"{kind}s--{name.replace('/', '--')}" / "refs"
+    for cached in (reference / (revision or "main"), heard):
+        if cached.is_file():
+            return cached.read_text().strip()
     raise ModelError(f"hf:{location} is not in the local cache, and the hub cannot be reached")
 
 
@@ -231,7 +243,7 @@ def _download(location: str) -> tuple[Path, str]:
     import huggingface_hub
 
     name, _, _ = location.partition("@")
-    commit = _hub_commit(location)
+    commit = hub_commit(location)
     wanted = ["*.safetensors", "*.safetensors.index.json", *_TEXT_FILES]
     try:
         folder = huggingface_hub.snapshot_download(name, revision=commit, allow_patterns=wanted)

@@ -20,6 +20,7 @@ from warehouse.checks import CHECKS
 FORCE = "anchorlake/force"
 """Run tag that makes assets anew whether or not they are up to date."""
 STOPPED = "stopped; finished batches are kept, and the next run goes on from there"
+NOT_MEASURED = "nothing to measure: the study has no model for this checkpoint"
 MODEL_POOL = "model"
 
 _RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
@@ -50,7 +51,7 @@ def build_asset(
     @dg.asset(
         key=asset_key(recipe.name),
         description=recipe.description,
-        deps=[asset_key(name) for name in recipe.reads],
+        deps=_deps(recipe, inventory),
         group_name=recipe.group,
         partitions_def=CHECKPOINTS if recipe.partitioned else None,
         pool=MODEL_POOL if recipe.uses_model else None,
@@ -62,6 +63,12 @@ def build_asset(
     )
     def build(context: dg.AssetExecutionContext) -> Iterator[object]:
         partition = context.partition_key if context.has_partition_key else None
+        if partition is not None and not inventory.has(recipe.name, partition):
+            yield dg.MaterializeResult(
+                metadata={"not measured": NOT_MEASURED},
+                check_results=[_check_passed(check.name, NOT_MEASURED) for check in checks],
+            )
+            return
         try:
             work = Work(
                 inventory,
@@ -88,15 +95,28 @@ def build_asset(
             raise dg.Failure(str(error), allow_retries=False) from error
         yield dg.MaterializeResult(
             metadata=_metadata(made, seconds),
-            check_results=[_passed(made, check.name) for check in checks],
+            check_results=[_check_passed(c.name, _detail(made, c.name)) for c in checks],
         )
 
     return build
 
 
-def _passed(made: Made | None, check: str) -> dg.AssetCheckResult:
+def _deps(recipe: Recipe, inventory: Inventory) -> list[dg.AssetDep]:
+    """What an asset reads; of what it reads its partners' partitions of, all.
+
+    Dagster has no mapping from a partition to some others, so it is told of more than is read.
+    """
+    deps = []
+    for name in recipe.reads:
+        if inventory.partitions(name):
+            mapping = dg.AllPartitionMapping() if name in recipe.of_partners else None
+            deps.append(dg.AssetDep(asset_key(name), partition_mapping=mapping))
+    return deps
+
+
+def _check_passed(check: str, detail: str) -> dg.AssetCheckResult:
     """Rows that break a check never reach their table, so what is in it passed."""
-    return dg.AssetCheckResult(check_name=check, passed=True, description=_detail(made, check))
+    return dg.AssetCheckResult(check_name=check, passed=True, description=detail)
 
 
 def _detail(made: Made | None, check: str) -> str:

@@ -38,8 +38,7 @@ def build_defs(
     models = models or ModelPool()
     return dg.Definitions(
         assets=[
-            build_asset(recipe, inventory, lake, models, progress)
-            for recipe in inventory.recipes.values()
+            build_asset(recipe, inventory, lake, models, progress) for recipe in inventory.present
         ],
         # One process a run, so that its steps share the loaded model.
         executor=dg.in_process_executor,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from assets.errors import InputError
 from assets.generations.generations import asked
 from assets.generations.imported import read_generations
-from assets.sources.prompts import all_prompts, prompts_of
+from assets.sources.prompts import given_prompts, prompts_of
 from models import ModelError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def check_inputs(study: Study) -> list[Need]:
         except InputError as error:
             problems[str(error)] = None
     if not problems:
-        all_prompts(study)
+        given_prompts(study)
     if problems:
         raise InputError("\n".join(problems))
     return needs
@@ -63,8 +63,14 @@ def _need(study: Study, checkpoint: Checkpoint) -> Need:
     if checkpoint.source.is_generations:
         rows = read_generations(Path(checkpoint.source.location))
         return Need(checkpoint.name, str(checkpoint.source), len(rows), None)
-    prompts_of(study, checkpoint)
-    generations = sum(len(ask.prompts) * ask.n_samples for ask in asked(study, checkpoint))
+    asks = asked(study, checkpoint, prompts_of(study, checkpoint))
+    generations = sum(len(ask.prompts) * ask.n_samples for ask in asks)
+    if study.prefixes:  # as many of each corpus as are asked for, should it have them
+        per_prefix = sum(
+            1 if decoding == "greedy" else study.prefixes.samples
+            for decoding in study.compared_decodings(checkpoint)
+        )
+        generations += len(study.corpora) * study.prefixes.documents * per_prefix
     tokens = generations * study.max_new_tokens
     return Need(checkpoint.name, str(checkpoint.source), generations, tokens)
 

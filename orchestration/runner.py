@@ -37,12 +37,17 @@ def stages(
     """What is to be run after what: each stage a list of runs, each run a partition and its nodes.
 
     A run is one checkpoint with all its steps. What has no partition is a run before those that
-    read it, and after those that it reads.
+    read it, and after those that it reads. What reads other checkpoints' partitions is a run after
+    theirs.
     """
     level: dict[str, int] = {}
     for name, recipe in inventory.recipes.items():
         above = [
-            level[read] + (inventory.recipes[read].partitioned != recipe.partitioned)
+            level[read]
+            + (
+                inventory.recipes[read].partitioned != recipe.partitioned
+                or read in recipe.of_partners
+            )
             for read in recipe.reads
         ]
         level[name] = max(above, default=0)

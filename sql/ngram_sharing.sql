@@ -4,6 +4,7 @@
 -- reads:     generations
 -- partition: checkpoint
 -- columns:
+--   prompt_set VARCHAR the set that the prompt belongs to
 --   n_samples  INTEGER [generations] generations of this prompt
 --   max_shared INTEGER [generations] those that hold the most common n-gram; 0 where none is long
 --                      enough
@@ -123,6 +124,7 @@ select
     prompt_id,
     unit,
     n,
+    prompt_set,
     n_samples,
     coalesce(max_shared, 0) as max_shared,
     ngram

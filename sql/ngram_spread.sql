@@ -5,8 +5,9 @@
 -- reads:     generations
 -- partition: checkpoint
 -- columns:
---   shared_by INTEGER [generations] how many generations hold the n-gram
---   n_ngrams  BIGINT  [n-grams] different n-grams that so many hold
+--   prompt_set VARCHAR the set that the prompt belongs to
+--   shared_by  INTEGER [generations] how many generations hold the n-gram
+--   n_ngrams   BIGINT  [n-grams] different n-grams that so many hold
 with
     prompts as (
         select checkpoint, decoding, prompt_set, prompt_id, unit, prompt, count(*) as n_samples
@@ -31,6 +32,7 @@ select
     unit,
     10 as n,
     shared_by,
+    prompt_set,
     coalesce(n_ngrams, 0) as n_ngrams
 from prompts
 cross join unnest(range(1, n_samples + 1)) as numbers(shared_by)

@@ -94,6 +94,14 @@ COMMON_COLUMNS = {
         Column(
             "decoding", "VARCHAR", "how tokens were chosen: top_p=0.9, greedy, ...; - if unknown"
         ),
+        Column(
+            "condition",
+            "VARCHAR",
+            "whose text is predicted: gold (human), own, or the checkpoint that generated it",
+        ),
+        Column("corpus", "VARCHAR", "the corpus; for generations their set of prompts"),
+        Column("text_id", "VARCHAR", "the document, or prompt_id/sample of the generation"),
+        Column("k", "INTEGER", "number of most likely tokens", "tokens"),
         Column("prompt_set", "VARCHAR", "the set that the prompt belongs to"),
         Column("prompt_id", "VARCHAR", "identifies the prompt within its set"),
         Column("sample", "INTEGER", "number of the generation among its prompt's, from 0"),

@@ -19,12 +19,14 @@ class Shown:
     Attributes:
         checkpoint: Its name.
         decoding: Its first decoding; the one that comparisons are made at.
+        prompt_set: The prompts that it is asked repeatedly.
         role: base or aligned.
         base: The checkpoint that it is compared with.
     """
 
     checkpoint: str
     decoding: str
+    prompt_set: str
     role: str
     base: str | None
 
@@ -39,8 +41,9 @@ class Evidence:
     """What a figure is drawn from.
 
     Attributes:
-        rows: The rows of its query, one for each prompt and whatever else it tells apart; `prompt`
-            is the prompt's text, which tells whether two checkpoints were given the same.
+        rows: The rows of its query, one for each prompt or document and whatever else it tells
+            apart. Where they have a `prompt_id`, `prompt` is the prompt's text, which tells whether
+            two checkpoints were given the same.
         shown: The checkpoints, those of the lake's that the study has, in the study's order.
         unit: What n-grams are made of: token where all checkpoints share a tokenizer, word else.
     """

@@ -22,6 +22,6 @@ select
     n_distinct / n_total as diversity
 from completed
 join shown
-    using (checkpoint)
+    using (checkpoint, prompt_set)
 where n_values = most_values and n_total > 0
 order by place, n, top_p, prompt_id

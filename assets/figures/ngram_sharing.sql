@@ -7,6 +7,6 @@ select
     max_shared / n_samples as share
 from ngram_sharing
 join shown
-    using (checkpoint, decoding)
+    using (checkpoint, decoding, prompt_set)
 where unit = $unit
 order by place, n, prompt_id

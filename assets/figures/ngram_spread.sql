@@ -15,6 +15,6 @@ select
     sum(n_ngrams)::bigint as n_ngrams
 from counts
 join shown
-    using (checkpoint, decoding)
+    using (checkpoint, decoding, prompt_set)
 group by all
 order by any_value(place), twentieth, prompt_id

@@ -15,7 +15,7 @@ from assets.figures import style
 from assets.figures.figure import Evidence, Figure, Shown
 from assets.figures.page import Section, write_page
 from assets.recipe import Made, Recipe, Work, provenance
-from assets.sources.prompts import prompts_of
+from assets.sources.prompts import prompt_set, prompts_of
 from warehouse import Lake, Provenance, session
 from warehouse.declarations import used_parameters
 from warehouse.sessions import bind
@@ -60,7 +60,7 @@ class FigureRecipe(Recipe):
             narrow=_draw(self.figure, evidence, style.NARROW).to_dict(),
         )
         preview = _write(work, drawn)
-        work.notes["prompts"] = len({row["prompt_id"] for row in evidence.rows})
+        work.notes["rows drawn from"] = len(evidence.rows)
         return Made(made, preview=preview, notes=work.notes)
 
 
@@ -119,8 +119,15 @@ def _shown(study: Study, there: list[str]) -> list[Shown]:
     found = []
     for checkpoint in study.checkpoints:
         if checkpoint.name in there:
-            decoding = study.first_decoding(checkpoint)
-            found.append(Shown(checkpoint.name, decoding, checkpoint.role, checkpoint.base))
+            found.append(
+                Shown(
+                    checkpoint=checkpoint.name,
+                    decoding=study.first_decoding(checkpoint),
+                    prompt_set=prompt_set(study, checkpoint),
+                    role=checkpoint.role,
+                    base=checkpoint.base,
+                )
+            )
     return found
 
 
@@ -134,7 +141,7 @@ def gather(figure: Figure, work: Work) -> Evidence:
     listed = pa.Table.from_pylist(
         [asdict(s) | {"label": s.label, "place": place} for place, s in enumerate(shown)],
         pa.schema(
-            [(name, pa.string()) for name in ("checkpoint", "decoding", "label")]
+            [(name, pa.string()) for name in ("checkpoint", "decoding", "prompt_set", "label")]
             + [("place", pa.int32())]
         ),
     )
@@ -146,7 +153,8 @@ def gather(figure: Figure, work: Work) -> Evidence:
         rows = connection.sql(query, params=parameters).to_arrow_table().to_pylist()
     texts = {s.checkpoint: _prompt_texts(work, s.checkpoint) for s in shown}
     for row in rows:
-        row["prompt"] = texts[row["checkpoint"]].get(row["prompt_id"])
+        if "prompt_id" in row:
+            row["prompt"] = texts[row["checkpoint"]].get(row["prompt_id"])
     return Evidence(rows, shown, unit)
 
 

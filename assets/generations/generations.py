@@ -15,16 +15,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from assets.digests import digest
+from assets.errors import InputError
 from assets.generations.imported import read_generations
-from assets.recipe import TableRecipe, Work, digest
+from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import load_model
-from assets.sources.prompts import Prompt, prompts_of
+from assets.sources.prompts import (
+    Prompt,
+    prefixes_digest,
+    prompt_format,
+    prompts_in_lake,
+    prompts_of,
+)
 from models import Completion, Decoding, Request, encode_prompt, sample
 from warehouse import tables
 from warehouse.storage import write_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from assets.study import Checkpoint, Study
     from models import LanguageModel
@@ -46,21 +54,31 @@ class Ask:
     n_samples: int
 
 
-def asked(study: Study, checkpoint: Checkpoint) -> list[Ask]:
+def asked(study: Study, checkpoint: Checkpoint, prompts: Sequence[Prompt]) -> list[Ask]:
     """What a study asks of a model, in the order of the table.
 
     Every prompt is sampled with each decoding of the checkpoint; the sweep adds values of top_p for
-    its first prompts. A greedy generation is always the same, and made once.
+    its first prompts. The beginnings of documents are continued with those decodings alone that are
+    compared. A greedy generation is always the same, and made once.
+
+    Args:
+        study: The study.
+        checkpoint: The checkpoint.
+        prompts: Its prompts, those cut from corpora included.
     """
-    prompts = tuple(prompts_of(study, checkpoint))
+    given = tuple(prompt for prompt in prompts if prompt["corpus"] is None)
+    cut = tuple(prompt for prompt in prompts if prompt["corpus"] is not None)
     own = study.decodings(checkpoint)
-    plan = [(decoding, prompts) for decoding in own]
+    samples = study.samples_per_prompt
+    plan = [(decoding, given, samples) for decoding in own]
     if sweep := study.diversity_sweep:
         swept = dict.fromkeys(Decoding(top_p=top_p) for top_p in sweep.top_p)
-        plan += [(decoding, prompts[: sweep.prompts]) for decoding in swept if decoding not in own]
+        plan += [(d, given[: sweep.prompts], samples) for d in swept if d not in own]
+    if cut and study.prefixes:
+        compared = study.compared_decodings(checkpoint)
+        plan += [(d, cut, study.prefixes.samples) for d in own if d.name in compared]
     return [
-        Ask(decoding, some, 1 if decoding.is_greedy else study.samples_per_prompt)
-        for decoding, some in plan
+        Ask(decoding, some, 1 if decoding.is_greedy else number) for decoding, some, number in plan
     ]
 
 
@@ -92,14 +110,15 @@ def _imported(study: Study, checkpoint: Checkpoint) -> pa.Table:
 
 def _sampled(work: Work, checkpoint: Checkpoint) -> pa.Table:
     """Samples what is asked and not there yet, keeping every finished batch on the disk."""
+    prompts = prompts_in_lake(work, checkpoint)
     plan = [
         (ask.decoding, prompt, number)
-        for ask in asked(work.study, checkpoint)
+        for ask in asked(work.study, checkpoint, prompts)
         for prompt in ask.prompts
         for number in range(ask.n_samples)
     ]
     keys = [(decoding.name, str(prompt["prompt_id"]), n) for decoding, prompt, n in plan]
-    made_from = _made_from(work.study, checkpoint)
+    made_from = _made_from(work.study, checkpoint, prompts)
     work.footer[_MADE_FROM] = json.dumps(made_from)
     pieces = [_SCHEMA.empty_table(), *_already_made(work, made_from)]
     there = {key for piece in pieces for key in _keys(piece)}
@@ -125,12 +144,14 @@ def _batches(
     """Samples, and gives the rows of each batch as it is finished."""
     study, checkpoint = work.study, work.checkpoint
     assert checkpoint is not None
-    prompts = {str(prompt["prompt_id"]): str(prompt["text"]) for _, prompt, _ in todo}
-    prompt_set = str(todo[0][1]["prompt_set"])
+    prompts = {str(prompt["prompt_id"]): prompt for _, prompt, _ in todo}
     ids = {
-        prompt_id: tuple(encode_prompt(model.tokenizer, text, checkpoint.format_of_prompts))
-        for prompt_id, text in prompts.items()
+        prompt_id: tuple(
+            encode_prompt(model.tokenizer, str(prompt["text"]), prompt_format(checkpoint, prompt))
+        )
+        for prompt_id, prompt in prompts.items()
     }
+    _check_room(model, ids, study.max_new_tokens)
     requests = [
         Request(str(prompt["prompt_id"]), ids[str(prompt["prompt_id"])], number, decoding)
         for decoding, prompt, number in todo
@@ -154,21 +175,32 @@ def _batches(
             seed=study.seed,
             on_tokens=on_tokens,
         ):
-            yield [_row(model, prompt_set, completion, study.seed) for completion in completions]
+            yield [
+                _row(model, prompts[completion.request.prompt_key], completion, study.seed)
+                for completion in completions
+            ]
     finally:
         work.progress.finish()
     work.notes["tokens sampled"] = n_drawn
     work.notes["tokens per second"] = round(n_drawn / (perf_counter() - start), 1)
 
 
-def _row(
-    model: LanguageModel, prompt_set: str, completion: Completion, seed: int
-) -> dict[str, Any]:
+def _check_room(model: LanguageModel, ids: Mapping[str, tuple[int, ...]], n_new: int) -> None:
+    """Models write nonsense, or nothing, beyond the length that they were trained to read."""
+    prompt_id, longest = max(ids.items(), key=lambda item: len(item[1]))
+    if len(longest) + n_new > model.context_length:
+        raise InputError(
+            f"the prompt {prompt_id!r} has {len(longest)} tokens; {n_new} more is over the "
+            f"{model.context_length} that the model reads; shorten it, or lower max_new_tokens"
+        )
+
+
+def _row(model: LanguageModel, prompt: Prompt, completion: Completion, seed: int) -> dict[str, Any]:
     token_ids = list(completion.token_ids)
     return {
         "decoding": completion.request.decoding.name,
-        "prompt_set": prompt_set,
-        "prompt_id": completion.request.prompt_key,
+        "prompt_set": prompt["prompt_set"],
+        "prompt_id": prompt["prompt_id"],
         "sample": completion.request.sample,
         "text": model.decode(token_ids),
         "token_ids": token_ids,
@@ -178,19 +210,20 @@ def _row(
     }
 
 
-def _made_from(study: Study, checkpoint: Checkpoint) -> dict[str, str]:
+def _made_from(study: Study, checkpoint: Checkpoint, prompts: Iterable[Prompt]) -> dict[str, str]:
     """For each prompt a digest of all that its generations depend on but decoding and sample."""
     shared = [
         checkpoint.source.digest(),
-        checkpoint.format_of_prompts,
         checkpoint.dtype,
         study.max_new_tokens,
         study.seed,
         GENERATIONS.version,
     ]
     return {
-        str(prompt["prompt_id"]): digest([*shared, prompt["prompt_set"], prompt["text"]])
-        for prompt in prompts_of(study, checkpoint)
+        str(prompt["prompt_id"]): digest(
+            [*shared, prompt_format(checkpoint, prompt), prompt["prompt_set"], prompt["text"]]
+        )
+        for prompt in prompts
     }
 
 
@@ -226,11 +259,12 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
     assert checkpoint is not None
     if checkpoint.source.is_generations:
         return [checkpoint.source.digest(), [d.name for d in checkpoint.decodings]]
+    given = prompts_of(study, checkpoint)
     plan = [
         [ask.decoding.name, [prompt["prompt_id"] for prompt in ask.prompts], ask.n_samples]
-        for ask in asked(study, checkpoint)
+        for ask in asked(study, checkpoint, given)
     ]
-    return [_made_from(study, checkpoint), plan]
+    return [_made_from(study, checkpoint, given), plan, prefixes_digest(study)]
 
 
 def _signature(work: Work) -> str:
@@ -240,7 +274,8 @@ def _signature(work: Work) -> str:
         decoding = work.study.first_decoding(checkpoint)
         return f"decoding:{decoding}|file:{checkpoint.source.digest()[:8]}"
     (facts,) = work.lake.read(tables.CHECKPOINTS, checkpoint.name).to_pylist()
-    decodings = [ask.decoding for ask in asked(work.study, checkpoint)]
+    prompts = prompts_of(work.study, checkpoint)
+    decodings = [ask.decoding for ask in asked(work.study, checkpoint, prompts)]
     greedy = "+greedy" if any(d.is_greedy for d in decodings) else ""
     sampled = [decoding for decoding in decodings if not decoding.is_greedy]
     masses = "+".join(f"{d.top_p:g}" for d in sampled)

@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from assets.digests import digest
 from assets.errors import InputError
 from assets.generations.imported import read_generations
 from assets.jsonl import read_jsonl, read_once
-from assets.recipe import TableRecipe, Work, digest
+from assets.recipe import TableRecipe, Work
+from assets.sources.documents import first_words
+from models.prompting import PLACEHOLDER
 from warehouse import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from assets.study import Checkpoint, Study
 
@@ -23,7 +27,7 @@ Prompt = dict[str, str | None]
 
 
 def prompts_of(study: Study, checkpoint: Checkpoint) -> list[Prompt]:
-    """The prompts that a checkpoint answers, as rows of the table.
+    """The prompts of files that a checkpoint answers, as rows of the table.
 
     Raises:
         InputError: Their file is not as it must be.
@@ -48,7 +52,8 @@ def read_prompts(path: Path) -> tuple[Prompt, ...]:
             raise InputError(f"{path}, line {number}: the prompt_id {prompt_id!r} stands twice")
         if not str(row["text"]).strip():
             raise InputError(f"{path}, line {number}: the prompt {prompt_id!r} is empty")
-        rows[prompt_id] = {"prompt_set": path.stem, **{name: str(row[name]) for name in fields}}
+        given = {name: str(row[name]) for name in fields}
+        rows[prompt_id] = {"prompt_set": path.stem, **given, "corpus": None, "document_id": None}
     if not rows:
         raise InputError(f"{path} holds no prompt")
     return tuple(rows.values())
@@ -62,13 +67,36 @@ def _imported_prompts(checkpoint: Checkpoint) -> list[Prompt]:
             "prompt_id": prompt_id,
             "category": "imported",
             "text": text,
+            "corpus": None,
+            "document_id": None,
         }
         for prompt_id, text in texts.items()
     ]
 
 
-def all_prompts(study: Study) -> list[Prompt]:
-    """The prompts of all checkpoints, each set once.
+def prompt_set(study: Study, checkpoint: Checkpoint) -> str:
+    """The name of the set of those prompts."""
+    return checkpoint.name if checkpoint.source.is_generations else study.prompts.stem
+
+
+def prompts_in_lake(work: Work, checkpoint: Checkpoint) -> list[Prompt]:
+    """The prompts that a checkpoint answers, those cut from corpora included."""
+    own = prompt_set(work.study, checkpoint)
+    continues = not checkpoint.source.is_generations
+    return [
+        prompt
+        for prompt in work.lake.read(tables.PROMPTS).to_pylist()
+        if prompt["prompt_set"] == own or (continues and prompt["corpus"] is not None)
+    ]
+
+
+def prompt_format(checkpoint: Checkpoint, prompt: Prompt) -> str:
+    """How a checkpoint is given a prompt; the beginning of a document is continued as it is."""
+    return checkpoint.format_of_prompts if prompt["corpus"] is None else PLACEHOLDER
+
+
+def given_prompts(study: Study) -> list[Prompt]:
+    """The prompts of all checkpoints that stand in files, each set once.
 
     Raises:
         InputError: A file is not as it must be, or two sets have one name.
@@ -82,17 +110,63 @@ def all_prompts(study: Study) -> list[Prompt]:
                 f"the checkpoint {name!r} brings prompts of its own, and is named like the set of "
                 f"{study.prompts}; rename one of them"
             )
-    return [prompt for prompts in sets.values() for prompt in prompts]
+    given = [prompt for prompts in sets.values() for prompt in prompts]
+    for prompt in given:
+        corpus = str(prompt["prompt_id"]).partition("/")[0]
+        if study.prefixes and corpus in {c.name for c in study.corpora}:
+            raise InputError(
+                f"the prompt_id {prompt['prompt_id']!r} is one that a document of the corpus "
+                f"{corpus!r} may get; rename one of them"
+            )
+    return given
+
+
+def cut_prefixes(study: Study, documents: Iterable[dict[str, str]]) -> Iterator[Prompt]:
+    """The beginnings of each corpus's first documents that are long enough to be continued."""
+    assert study.prefixes is not None
+    taken: dict[str, int] = {}
+    for document in documents:
+        corpus = document["corpus"]
+        beginning = first_words(document["text"], study.prefixes.words)
+        if beginning is None or taken.get(corpus, 0) == study.prefixes.documents:
+            continue
+        taken[corpus] = taken.get(corpus, 0) + 1
+        yield {
+            "prompt_set": corpus,
+            "prompt_id": f"{corpus}/{document['document_id']}",
+            "category": document["category"],
+            "text": beginning,
+            "corpus": corpus,
+            "document_id": document["document_id"],
+        }
 
 
 @contextmanager
 def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
-    yield pa.Table.from_pylist(all_prompts(work.study), _SCHEMA).to_batches()
+    prompts = given_prompts(work.study)
+    if work.study.prefixes:
+        file = pq.ParquetFile(work.lake.path(tables.DOCUMENTS))
+        documents = (row for batch in file.iter_batches() for row in batch.to_pylist())
+        prompts += cut_prefixes(work.study, documents)
+    yield pa.Table.from_pylist(prompts, _SCHEMA).to_batches()
+
+
+def prefixes_digest(study: Study) -> object:
+    """What the prompts cut from corpora depend on, as a JSON value; None without any."""
+    if study.prefixes is None:
+        return None
+    return [study.prefixes.model_dump(), [corpus.digest() for corpus in study.corpora]]
+
+
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+    return [given_prompts(study), prefixes_digest(study)]
 
 
 def _signature(work: Work) -> str:
-    prompts = all_prompts(work.study)
-    return f"prompts:{len(prompts)}|digest:{digest(prompts)[:8]}"
+    prompts = given_prompts(work.study)
+    cut = work.study.prefixes
+    prefixes = f"|prefixes:{cut.documents}x{cut.words}" if cut else ""
+    return f"prompts:{len(prompts)}|digest:{digest(prompts)[:8]}{prefixes}"
 
 
 _SCHEMA = tables.PROMPTS.arrow_schema
@@ -101,8 +175,11 @@ PROMPTS = TableRecipe(
     name="prompts",
     group="sources",
     description=tables.PROMPTS.description,
+    reads=("documents",),
+    optional=("documents",),
+    changes_with=(),
     partitioned=False,
-    parameters=lambda study, checkpoint: all_prompts(study),
+    parameters=_parameters,
     table=tables.PROMPTS,
     rows=_rows,
     signature=_signature,

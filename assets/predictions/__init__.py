@@ -1,0 +1,1 @@
+"""Models predict: what they make of human text, their own and others'."""

@@ -1,0 +1,265 @@
+"""`token_distributions`: what a checkpoint makes of every token of a text."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import shutil
+import uuid
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from assets.errors import InputError
+from assets.predictions.scored_texts import Part, has_model, texts_to_score
+from assets.recipe import TableRecipe, Work
+from assets.sources.checkpoints import engine_name, load_model
+from models import ModelError, Text, score
+from warehouse import tables
+from warehouse.storage import write_parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from assets.study import Checkpoint, Study
+    from models import LanguageModel, Scored
+
+_SCHEMA = tables.TOKEN_DISTRIBUTIONS.arrow_schema
+_MADE_FROM = "anchorlake.made_from"
+"""Footer key of a JSON object: for each part a digest of all that its rows depend on."""
+
+
+@contextmanager
+def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Scores what is not there yet, keeping every finished group of texts on the disk."""
+    checkpoint = work.checkpoint
+    assert checkpoint is not None
+    model = load_model(work, checkpoint)
+    digests, n_tokens = _survey(work, model)
+    work.footer[_MADE_FROM] = json.dumps({_name(part): d for part, d in digests.items()})
+    kept = {part: _published(work, part, d) for part, d in digests.items()}
+    missing = {part for part, rows in kept.items() if rows is None}
+    work.notes["tokens kept from before"] = sum(n_tokens[part] for part in set(kept) - missing)
+    n_scored, start = 0, perf_counter()
+    work.progress.start(
+        f"{checkpoint.name}: scoring", max(1, sum(n_tokens[part] for part in missing)), "tokens"
+    )
+
+    def on_tokens(scored: int) -> None:
+        nonlocal n_scored
+        n_scored += scored
+        work.progress.advance(scored, scored)
+
+    try:
+        for part, texts in _texts_by_part(work, model):
+            if part in missing:
+                _score_part(work, model, part, digests[part], texts, on_tokens)
+    finally:
+        work.progress.finish()
+    work.notes["tokens scored"] = n_scored
+    work.notes["tokens per second"] = round(n_scored / (perf_counter() - start), 1)
+    yield itertools.chain.from_iterable(
+        published or _staged(work, digests[part]) for part, published in kept.items()
+    )
+
+
+def _texts_by_part(work: Work, model: LanguageModel) -> Iterator[tuple[Part, Iterator[Text]]]:
+    """The texts as the model reads them; each part's must be read before the next's."""
+    checkpoint = work.checkpoint
+    assert checkpoint is not None
+    for part, texts in itertools.groupby(texts_to_score(work), key=lambda text: text.part):
+        yield part, (Text(text.text_id, *text.tokens(model, checkpoint)) for text in texts)
+
+
+def _survey(work: Work, model: LanguageModel) -> tuple[dict[Part, str], dict[Part, int]]:
+    """For each part a digest of all that its rows depend on, and its number of tokens."""
+    checkpoint = work.checkpoint
+    assert checkpoint is not None
+    shared = [checkpoint.source.digest(), checkpoint.dtype, TOKEN_DISTRIBUTIONS.version]
+    digests: dict[Part, str] = {}
+    n_tokens: dict[Part, int] = {}
+    for part, texts in _texts_by_part(work, model):
+        whole = hashlib.sha256(json.dumps(shared).encode())
+        n_tokens[part] = 0
+        for text in texts:
+            if len(text.context_ids) > model.context_length:
+                raise InputError(
+                    f"the prompt of {text.name} has {len(text.context_ids)} tokens, more than the "
+                    f"{model.context_length} that {checkpoint.name} reads; shorten it"
+                )
+            whole.update(
+                json.dumps([text.name, *map(list, (text.context_ids, text.token_ids))]).encode()
+            )
+            n_tokens[part] += len(text.token_ids)
+        digests[part] = whole.hexdigest()[:32]
+    return digests, n_tokens
+
+
+def _score_part(
+    work: Work,
+    model: LanguageModel,
+    part: Part,
+    digest: str,
+    texts: Iterable[Text],
+    on_tokens: Any,
+) -> None:
+    folder = _staging(work, digest)
+    folder.mkdir(parents=True, exist_ok=True)
+    there = {
+        text_id
+        for path in sorted(folder.glob("*.parquet"))
+        for text_id in pc.unique(pq.read_table(path, columns=["text_id"])["text_id"]).to_pylist()
+    }
+
+    def left() -> Iterator[Text]:
+        for text in texts:
+            if text.name in there:
+                on_tokens(len(text.token_ids))
+            else:
+                yield text
+
+    try:
+        for group in score(model, left(), on_tokens=on_tokens):
+            unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
+            rows = pa.Table.from_batches([_batch(part, scored) for scored in group])
+            write_parquet(unfinished, _SCHEMA, rows.combine_chunks().to_batches(), {})
+            number = len(list(folder.glob("*.parquet")))
+            unfinished.rename(folder / f"{number:06}.parquet")
+    except ModelError as error:
+        raise ModelError(f"{part.condition} text of {part.corpus}: {error}") from error
+
+
+def _batch(part: Part, scored: Scored) -> pa.RecordBatch:
+    """The rows of one text."""
+    found = scored.distributions
+    n = len(found)
+
+    def every(value: str) -> pa.Array:
+        return pa.repeat(pa.scalar(value, pa.string()), n)
+
+    columns = {
+        "condition": every(part.condition),
+        "decoding": every(part.decoding),
+        "corpus": every(part.corpus),
+        "text_id": every(scored.text.name),
+        "position": np.arange(n, dtype=np.int32),
+        "token_id": np.asarray(scored.text.token_ids, dtype=np.int32),
+        "logprob": found.logprob,
+        "rank": found.rank,
+        "entropy": found.entropy,
+        "support": found.support,
+        "top_mass": _lists(found.top_mass),
+        "top_ids": _lists(found.top_ids),
+        "top_logprobs": _lists(found.top_logprobs),
+    }
+    return pa.RecordBatch.from_arrays(
+        [pa.array(column) for column in columns.values()], names=list(columns)
+    )
+
+
+def _lists(values: np.ndarray) -> pa.Array:
+    """A list a row of [n, width]."""
+    n, width = values.shape
+    return pa.ListArray.from_arrays(
+        pa.array(np.arange(n + 1, dtype=np.int32) * width), pa.array(values.ravel())
+    )
+
+
+def _name(part: Part) -> str:
+    return json.dumps([part.condition, part.decoding, part.corpus])
+
+
+def _published(work: Work, part: Part, digest: str) -> Iterator[pa.RecordBatch] | None:
+    """The part's rows in the lake, if they would come out the same again; else None."""
+    path = work.lake.path(tables.TOKEN_DISTRIBUTIONS, work.partition)
+    if work.force or not path.exists():
+        return None
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowInvalid:  # damaged: to be made anew
+        return None
+    known = json.loads((file.metadata.metadata or {}).get(_MADE_FROM.encode(), b"{}"))
+    if known.get(_name(part)) != digest:
+        return None
+    return _rows_of_part(file, part)
+
+
+def _rows_of_part(file: pq.ParquetFile, part: Part) -> Iterator[pa.RecordBatch]:
+    for batch in file.iter_batches():
+        mine = pc.and_(
+            pc.and_(
+                pc.equal(batch["condition"], part.condition),
+                pc.equal(batch["decoding"], part.decoding),
+            ),
+            pc.equal(batch["corpus"], part.corpus),
+        )
+        some = batch.filter(mine)
+        if some.num_rows:
+            yield some
+
+
+def _staged(work: Work, digest: str) -> Iterator[pa.RecordBatch]:
+    for path in sorted(_staging(work, digest).glob("*.parquet")):
+        yield from pq.ParquetFile(path).iter_batches()
+
+
+def _staging(work: Work, digest: str) -> Path:
+    return _staging_folder(work) / digest
+
+
+def _staging_folder(work: Work) -> Path:
+    return work.lake.staging / "token_distributions" / str(work.partition)
+
+
+def _clear_staging(work: Work) -> None:
+    shutil.rmtree(_staging_folder(work), ignore_errors=True)
+
+
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+    assert checkpoint is not None
+    return [
+        checkpoint.source.digest(),
+        checkpoint.dtype,
+        checkpoint.device,
+        checkpoint.format_of_prompts,
+    ]
+
+
+def _signature(work: Work) -> str:
+    assert work.checkpoint is not None
+    model = load_model(work, work.checkpoint)
+    texts = work.inventory.source_signature("scored_texts", work.partition)
+    return "|".join(
+        [
+            texts,
+            f"ctx:{model.context_length}",
+            f"tok:{model.tokenizer_digest[:8]}",
+            f"engine:{engine_name()}",
+            f"dtype:{model.dtype}",
+        ]
+    )
+
+
+TOKEN_DISTRIBUTIONS = TableRecipe(
+    name="token_distributions",
+    group="predictions",
+    description=tables.TOKEN_DISTRIBUTIONS.description,
+    reads=("documents", "prompts", "checkpoints", "generations", "scored_texts"),
+    optional=("documents",),
+    changes_with=("checkpoints", "generations", "scored_texts"),
+    uses_model=True,
+    parameters=_parameters,
+    applies=has_model,
+    of_partners=("checkpoints", "generations"),
+    table=tables.TOKEN_DISTRIBUTIONS,
+    rows=_rows,
+    signature=_signature,
+    after=_clear_staging,
+)

@@ -1,0 +1,110 @@
+"""`documents`: human text, whole, as checkpoints are to predict it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from assets.errors import InputError
+from assets.jsonl import is_text
+from assets.recipe import TableRecipe, Work
+from assets.sources.datasets import text_of
+from warehouse import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assets.study import Checkpoint, Corpus, Study
+
+_BATCH = 1000
+_SCHEMA = tables.DOCUMENTS.arrow_schema
+
+
+def read_documents(corpus: Corpus) -> Iterator[dict[str, object]]:
+    """Reads a corpus, as rows of the table; documents without a word in them are passed over.
+
+    Raises:
+        InputError: It cannot be read, or a row has no such text or the id of another.
+    """
+    split = corpus.split or corpus.source.default_split(corpus.config)
+    seen: set[str] = set()
+    for row in corpus.source.rows(config=corpus.config, split=split):
+        document_id, _ = row
+        text = text_of(corpus.source, row, corpus.text_field, corpus.separator)
+        if corpus.max_words:
+            text = first_words(text, corpus.max_words) or text
+        if not text.strip():
+            continue
+        if not is_text(text):
+            raise InputError(
+                f"{corpus.source}, row {document_id}: holds half a surrogate pair, which is no text"
+            )
+        if document_id in seen:
+            raise InputError(f"{corpus.source}: the document_id {document_id!r} stands twice")
+        seen.add(document_id)
+        yield {
+            "corpus": corpus.name,
+            "document_id": document_id,
+            "category": corpus.category,
+            "split": split,
+            "text": text,
+            "n_bytes": len(text.encode()),
+            "n_words": len(text.split()),
+        }
+        if len(seen) == corpus.documents:
+            return
+    if not seen:
+        raise InputError(f"corpora: {corpus.name!r} ({corpus.source}) holds no document with text")
+
+
+def first_words(text: str, n: int) -> str | None:
+    """The beginning of a text, up to the end of its n-th word; None where it has no more words."""
+    for number, word in enumerate(re.finditer(r"\S+", text), start=1):
+        if number == n:
+            end = word.end()
+        if number > n:
+            return text[:end]
+    return None
+
+
+@contextmanager
+def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
+    yield _batches(work)
+
+
+def _batches(work: Work) -> Iterator[pa.RecordBatch]:
+    for corpus in work.study.corpora:
+        n_documents = 0
+        documents = read_documents(corpus)
+        while rows := list(itertools.islice(documents, _BATCH)):
+            n_documents += len(rows)
+            yield from pa.Table.from_pylist(rows, _SCHEMA).to_batches()
+        work.notes[f"documents of {corpus.name}"] = n_documents
+
+
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+    return [corpus.digest() for corpus in study.corpora]
+
+
+def _signature(work: Work) -> str:
+    return "|".join(
+        f"{corpus.name}:{corpus.source.scheme}@{corpus.digest()[:8]}"
+        for corpus in work.study.corpora
+    )
+
+
+DOCUMENTS = TableRecipe(
+    name="documents",
+    group="sources",
+    description=tables.DOCUMENTS.description,
+    partitioned=False,
+    parameters=_parameters,
+    applies=lambda study, checkpoint: bool(study.corpora),
+    table=tables.DOCUMENTS,
+    rows=_rows,
+    signature=_signature,
+)

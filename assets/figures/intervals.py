@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 RESAMPLES = 10_000
 _LEVEL = 0.95
+_AT_ONCE = 1 << 22
+"""Values resampled at once."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95% bootstrap interval.
+    """A mean, or another statistic, with its 95% bootstrap interval.
 
     Attributes:
         mean: The mean.
@@ -34,9 +36,24 @@ class Interval:
         """Such as `34% [25, 43]`."""
         return f"{self.mean:.0%} [{100 * self.low:.0f}, {100 * self.high:.0f}]"
 
+    def number(self) -> str:
+        """Such as `1.03 [0.98, 1.1]`, to three significant digits, or to the unit."""
+        mean, low, high = (
+            f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+            for value in (self.mean, self.low, self.high)
+        )
+        return f"{mean} [{low}, {high}]"
+
+    def change(self) -> str:
+        """A relative difference, such as `+12% [3, 25]`."""
+        return "{:+,d}% [{:+,d}, {:+,d}]".format(*self._hundredths())
+
     def points(self) -> str:
         """A difference of shares, such as `-4 points [-10, 1]`."""
-        return f"{100 * self.mean:+.0f} points [{100 * self.low:+.0f}, {100 * self.high:+.0f}]"
+        return "{:+,d} points [{:+,d}, {:+,d}]".format(*self._hundredths())
+
+    def _hundredths(self) -> list[int]:
+        return [round(100 * value) for value in (self.mean, self.low, self.high)]
 
 
 def bootstrap(values: Sequence[float] | np.ndarray) -> Interval:
@@ -49,10 +66,52 @@ def bootstrap(values: Sequence[float] | np.ndarray) -> Interval:
         The mean and its interval; the same for the same values.
     """
     numbers = np.asarray(values, dtype=np.float64)
-    chosen = np.random.default_rng(0).integers(len(numbers), size=(RESAMPLES, len(numbers)))
+    return bootstrap_sums(numbers[:, None], lambda sums: sums[..., 0] / len(numbers))
+
+
+def bootstrap_difference(values: np.ndarray, others: np.ndarray) -> Interval:
+    """Percentile bootstrap of the difference of two means over different texts.
+
+    Args:
+        values: float [n], n at least one.
+        others: float [m], m at least one.
+
+    Returns:
+        The first mean less the second, and its interval; n counts both.
+    """
+    random = np.random.default_rng(0)
+    means = [
+        numbers[random.integers(len(numbers), size=(RESAMPLES, len(numbers)))].mean(axis=1)
+        for numbers in (values, others)
+    ]
     tail = (1 - _LEVEL) / 2
-    low, high = np.quantile(numbers[chosen].mean(axis=1), [tail, 1 - tail])
-    return Interval(float(numbers.mean()), float(low), float(high), len(numbers))
+    low, high = np.quantile(means[0] - means[1], [tail, 1 - tail])
+    return Interval(
+        float(values.mean() - others.mean()), float(low), float(high), len(values) + len(others)
+    )
+
+
+def bootstrap_sums(values: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Interval:
+    """Percentile bootstrap of a statistic of sums, such as a ratio of two of them.
+
+    Args:
+        values: float [n, m], m values of each of n prompts or documents, n at least one.
+        statistic: Takes sums over prompts or documents, [..., m], to numbers, [...].
+
+    Returns:
+        The statistic and its interval; the same for the same values.
+    """
+    n = len(values)
+    random = np.random.default_rng(0)
+    sums = np.empty((RESAMPLES, values.shape[1]))
+    step = max(1, _AT_ONCE // n)
+    for start in range(0, RESAMPLES, step):
+        chosen = random.integers(n, size=(min(step, RESAMPLES - start), n))
+        for column in range(values.shape[1]):
+            sums[start : start + step, column] = values[chosen, column].sum(axis=1)
+    tail = (1 - _LEVEL) / 2
+    low, high = np.quantile(statistic(sums), [tail, 1 - tail])
+    return Interval(float(statistic(values.sum(axis=0))), float(low), float(high), n)
 
 
 def summarise(

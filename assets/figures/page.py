@@ -12,6 +12,7 @@ import vl_convert
 from markupsafe import Markup
 
 from assets.figures import style
+from assets.figures.figure import Grid
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 
@@ -27,6 +28,7 @@ class Section:
         claim: What the paper states there.
         findings: Sentences that say what came out here.
         signature: How it can be made again.
+        table: Its numbers, where they are to stand below it.
         wide: Its Vega-Lite specification for large screens.
         narrow: The same for phones.
     """
@@ -37,6 +39,7 @@ class Section:
     claim: str
     findings: list[str]
     signature: str
+    table: Grid | None
     wide: dict[str, Any]
     narrow: dict[str, Any]
 
@@ -49,16 +52,14 @@ class Front:
         lines: What was measured, a sentence each.
         warnings: What keeps a reader from concluding more than there is.
         reminder: The warnings in a few words, for each figure; empty without any.
-        columns: Heads of the table of checkpoints.
-        rows: Its rows, texts.
+        checkpoints: What the checkpoints are.
         signatures: Name and signature of each checkpoint's generations.
     """
 
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     reminder: str = ""
-    columns: list[str] = field(default_factory=list)
-    rows: list[list[str]] = field(default_factory=list)
+    checkpoints: Grid = field(default_factory=lambda: Grid([], []))
     signatures: list[tuple[str, str]] = field(default_factory=list)
 
 

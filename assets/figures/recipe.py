@@ -12,7 +12,7 @@ import altair as alt
 import pyarrow as pa
 
 from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Shown
+from assets.figures.figure import Evidence, Figure, Grid, Shown
 from assets.figures.page import Section, write_page
 from assets.recipe import Made, Recipe, Work, provenance
 from assets.sources.prompts import prompt_set, prompts_of
@@ -56,6 +56,7 @@ class FigureRecipe(Recipe):
             figure=self.figure,
             provenance=made,
             findings=self.figure.findings(evidence),
+            table=self.figure.table(evidence) if self.figure.table and evidence.rows else None,
             wide=_draw(self.figure, evidence, style.WIDE).to_dict(),
             narrow=_draw(self.figure, evidence, style.NARROW).to_dict(),
         )
@@ -72,6 +73,7 @@ class Drawn:
         figure: The figure.
         provenance: Where it comes from.
         findings: Sentences that say what came out.
+        table: Its numbers, where they are to stand below it.
         wide: Its Vega-Lite specification for large screens.
         narrow: The same for phones.
     """
@@ -79,6 +81,7 @@ class Drawn:
     figure: Figure
     provenance: Provenance
     findings: list[str]
+    table: Grid | None
     wide: dict[str, Any]
     narrow: dict[str, Any]
 
@@ -91,6 +94,7 @@ class Drawn:
             claim=self.figure.claim,
             findings=self.findings,
             signature=self.provenance.signature,
+            table=self.table,
             wide=self.wide,
             narrow=self.narrow,
         )
@@ -177,10 +181,7 @@ def _facts(work: Work) -> dict[str, dict[str, Any]]:
 def _draw(figure: Figure, evidence: Evidence, width: int) -> Any:
     if evidence.rows:
         return figure.draw(evidence, width)
-    note = [{"text": "No checkpoint has what this figure shows."}]
-    return style.finish(
-        alt.Chart(style.data(note)).mark_text(size=13).encode(text="text:N").properties(width=width)
-    )
+    return style.note("No checkpoint has what this figure shows.", width)
 
 
 def read_drawn(lake: Lake, figure: Figure) -> Drawn | None:
@@ -192,7 +193,8 @@ def read_drawn(lake: Lake, figure: Figure) -> Drawn | None:
         wide = json.loads((folder / "chart.json").read_text(encoding="utf-8"))
         meta = wide["usermeta"][_USERMETA]
         made = Provenance(**meta["provenance"])
-        return Drawn(figure, made, meta["findings"], wide, meta["narrow"])
+        table = Grid(**meta["table"]) if meta["table"] else None
+        return Drawn(figure, made, meta["findings"], table, wide, meta["narrow"])
     except (ValueError, KeyError, TypeError):  # damaged: to be drawn anew
         return None
 
@@ -205,6 +207,7 @@ def _write(work: Work, drawn: Drawn) -> bytes:
     meta = {
         "provenance": asdict(drawn.provenance),
         "findings": drawn.findings,
+        "table": asdict(drawn.table) if drawn.table else None,
         "narrow": drawn.narrow,
     }
     complete = replace(drawn, wide={**drawn.wide, "usermeta": {_USERMETA: meta}})

@@ -9,6 +9,7 @@ from html import unescape
 from typing import TYPE_CHECKING, Any
 
 from assets.figures import FIGURES
+from assets.figures.figure import Grid
 from assets.figures.page import Front, write_page
 from assets.figures.recipe import read_drawn
 from assets.recipe import Made, Recipe, Work, provenance
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
     from warehouse import Lake
 
 _META = re.compile(r'<meta name="anchorlake\.(\w+)" content="([^"]*)">')
+
+
+_FACTS = {
+    "role": "role",
+    "base": "base",
+    "n_parameters": "parameters",
+    "vocab_size": "vocabulary",
+    "engine": "engine",
+    "dtype": "dtype",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +47,12 @@ class ReportRecipe(Recipe):
 
     def make(self, work: Work, fingerprint: str) -> Made:
         """Writes report.html from the figures as they are."""
-        drawn = [d for figure in FIGURES if (d := read_drawn(work.lake, figure)) is not None]
+        drawn = [
+            found
+            for figure in FIGURES
+            if work.inventory.has(f"figures/{figure.name}", None)
+            and (found := read_drawn(work.lake, figure)) is not None
+        ]
         made = provenance(work, fingerprint, f"report:{len(drawn)}")
         unfinished = work.lake.root / f".report.{uuid.uuid4().hex}.html"
         try:
@@ -71,16 +87,10 @@ def _front(work: Work) -> Front:
         ],
         warnings=uncontrolled(facts),
         reminder=_reminder(facts),
-        columns=["checkpoint", "role", "base", "parameters", "vocabulary", "engine", "dtype"],
-        rows=[
-            [
-                name,
-                *(_text(row[key]) for key in ("role", "base", "n_parameters", "vocab_size")),
-                _text(row["engine"]),
-                _text(row["dtype"]),
-            ]
-            for name, row in facts.items()
-        ],
+        checkpoints=Grid(
+            ["checkpoint", *_FACTS.values()],
+            [[name, *(_text(row[key]) for key in _FACTS)] for name, row in facts.items()],
+        ),
         signatures=[(name, work.inventory.source_signature("generations", name)) for name in facts],
     )
 
@@ -144,6 +154,7 @@ REPORT = ReportRecipe(
     group="figures",
     description="Every figure beside the paper's statement that it tests, in one offline file.",
     reads=(*(f"figures/{figure.name}" for figure in FIGURES), "checkpoints", "generations"),
+    optional=tuple(f"figures/{figure.name}" for figure in FIGURES),
     partitioned=False,
     parameters=lambda study, checkpoint: [study.samples_per_prompt, study.max_new_tokens],
 )

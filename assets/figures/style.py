@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 if TYPE_CHECKING:
-    from assets.figures.figure import Evidence
+    from assets.figures.figure import Evidence, Shown
 
 NARROW = 340
 """Width in pixels of a figure on a phone."""
@@ -20,25 +20,31 @@ _BASES = ("#3b6fa0", "#7fb3d5", "#1b3a57", "#a9cce3")
 _ALIGNED = ("#d9722e", "#f0a868", "#a04a12", "#f6cfa8")
 
 
-def colours(evidence: Evidence, width: int, *, field: str = "label") -> alt.Color:
+def colours(
+    evidence: Evidence, width: int, *, field: str = "label", only: list[Shown] | None = None
+) -> alt.Color:
     """Each checkpoint's colour, with a legend above the figure.
 
     Args:
         evidence: What is shown.
         width: The figure's width in pixels.
         field: What the legend calls a checkpoint: `label`, or `checkpoint` for its name alone.
+        only: Those that the figure shows; by default all.
     """
     shades = {"base": list(_BASES), "aligned": list(_ALIGNED)}
     taken = {"base": 0, "aligned": 0}
-    scale = []
+    scale = {}
     for shown in evidence.shown:
         kind = shades[shown.role]
-        scale.append(kind[taken[shown.role] % len(kind)])
+        scale[shown] = kind[taken[shown.role] % len(kind)]
         taken[shown.role] += 1
+    listed = evidence.shown if only is None else only
     return alt.Color(
         f"{field}:N",
         title=None,
-        scale=alt.Scale(domain=[getattr(s, field) for s in evidence.shown], range=scale),
+        scale=alt.Scale(
+            domain=[getattr(s, field) for s in listed], range=[scale[s] for s in listed]
+        ),
         legend=alt.Legend(
             orient="top",
             direction="horizontal" if width > NARROW else "vertical",
@@ -57,6 +63,14 @@ def labels(evidence: Evidence) -> list[str]:
 def data(rows: list[dict[str, Any]]) -> alt.Data:
     """Rows as a figure's data."""
     return alt.Data(values=rows)  # type: ignore[no-untyped-call]
+
+
+def note(text: str, width: int) -> Any:
+    """What stands where there is nothing to draw."""
+    rows = [{"text": text}]
+    return finish(
+        alt.Chart(data(rows)).mark_text(size=13).encode(text="text:N").properties(width=width)
+    )
 
 
 def finish(chart: Any) -> Any:

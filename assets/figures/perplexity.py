@@ -1,0 +1,75 @@
+"""Figure 2A: how much worse aligned models predict human text than their base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assets.figures import style
+from assets.figures.by_corpus import changes, draw_by_corpus, measure, point, sums_by_item
+from assets.figures.figure import Evidence, Figure, Grid
+from assets.figures.intervals import bootstrap_sums
+
+
+def _draw(evidence: Evidence, width: int) -> Any:
+    points = [point(one.category, one.corpus, one.aligned, one.change) for one in changes(evidence)]
+    if not points:
+        return style.note("No checkpoint of the study and its base predict the same text.", width)
+    return draw_by_corpus(
+        points,
+        evidence,
+        title=f"{measure(evidence).title}, change from the base",
+        axis_format="+.0%",
+        number_format="+.1%",
+        shown=[aligned for aligned, _ in evidence.pairs],
+        field="checkpoint",
+        width=width,
+        zero_is_marked=True,
+    )
+
+
+def _findings(evidence: Evidence) -> list[str]:
+    sentences = []
+    title = measure(evidence).title
+    for one in changes(evidence):
+        sentences.append(
+            f"On {one.corpus} ({one.change.n} documents) {one.aligned.checkpoint} has "
+            f"{one.ours.number()} {title}, and {one.base.checkpoint} {one.theirs.number()}: "
+            f"{one.verdict('worse', 'better')} ({one.change.change()})."
+        )
+    return sentences
+
+
+def _table(evidence: Evidence) -> Grid:
+    chosen = measure(evidence)
+    rows = [
+        [
+            category,
+            corpus,
+            checkpoint,
+            bootstrap_sums(np.array(list(items.values())), chosen.statistic).number(),
+            f"{len(items)}",
+        ]
+        for (checkpoint, category, corpus), items in sums_by_item(evidence, chosen.per).items()
+    ]
+    return Grid(["category", "corpus", "checkpoint", chosen.title, "documents"], sorted(rows))
+
+
+FIGURE = Figure(
+    name="perplexity",
+    place=1,
+    title="How well human text is predicted",
+    paper="figure 2A",
+    claim=(
+        "Models adapted to act predict text worse than the base models that they were made from, "
+        "on every corpus: the web, papers, news that neither has seen, and also instructions and "
+        "chats, which are like what they were tuned on."
+    ),
+    reads=("text_statistics", "checkpoints"),
+    query=Path(__file__).with_suffix(".sql"),
+    draw=_draw,
+    findings=_findings,
+    table=_table,
+)

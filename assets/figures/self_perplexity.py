@@ -1,0 +1,68 @@
+"""Figure 5: how well models predict what they wrote themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assets.figures.by_corpus import changes, draw_by_corpus, measure, point, sums_by_item
+from assets.figures.figure import Evidence, Figure
+from assets.figures.intervals import Interval, bootstrap_sums
+
+
+def _values(evidence: Evidence) -> dict[tuple[str, str, str], Interval]:
+    chosen = measure(evidence)
+    return {
+        key: bootstrap_sums(np.array(list(items.values())), chosen.statistic)
+        for key, items in sums_by_item(evidence, chosen.per).items()
+    }
+
+
+def _draw(evidence: Evidence, width: int) -> Any:
+    by_name = {shown.checkpoint: shown for shown in evidence.shown}
+    values = _values(evidence)
+    points = [
+        point(category, corpus, by_name[checkpoint], value)
+        for (checkpoint, category, corpus), value in values.items()
+    ]
+    chosen = measure(evidence)
+    return draw_by_corpus(
+        sorted(points, key=lambda point: (str(point["category"]), str(point["corpus"]))),
+        evidence,
+        title=f"{chosen.title} of a model's own text",
+        axis_format="~g",
+        number_format=chosen.number_format,
+        shown=[shown for shown in evidence.shown if any(k[0] == shown.checkpoint for k in values)],
+        field="label",
+        width=width,
+    )
+
+
+def _findings(evidence: Evidence) -> list[str]:
+    title = measure(evidence).title
+    return [
+        f"Continuing {one.corpus} ({one.change.n} prompts) {one.aligned.label} has "
+        f"{one.ours.number()} {title} on its own text, and {one.base.label} "
+        f"{one.theirs.number()} on its own: "
+        f"{one.verdict('higher', 'lower')} ({one.change.change()})."
+        for one in changes(evidence)
+    ]
+
+
+FIGURE = Figure(
+    name="self_perplexity",
+    place=4,
+    title="How well models predict their own text",
+    paper="figure 5",
+    claim=(
+        "Asked to continue the beginnings of texts, aligned models write what they find easy to "
+        "predict: their perplexity on their own continuations is far lower than a base model's on "
+        "its own."
+    ),
+    reads=("text_statistics", "checkpoints"),
+    query=Path(__file__).with_suffix(".sql"),
+    draw=_draw,
+    findings=_findings,
+)

@@ -1,0 +1,13 @@
+-- How every checkpoint guesses every passage's last word.
+select
+    checkpoint,
+    label,
+    passage_id,
+    exact,
+    f1,
+    guesses,
+    logprob
+from shannon_guesses
+join shown
+    using (checkpoint)
+order by place, passage_id

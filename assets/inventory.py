@@ -188,11 +188,12 @@ class Inventory:
         return self._fingerprint(name, partition, self._stored_fingerprint)
 
     def missing(self, name: str, partition: str | None) -> list[str]:
-        """What a node reads and the lake does not have."""
+        """What a node cannot do without and the lake does not have."""
         return [
             input_name
             for input_name, partitions in self.inputs(name, partition)
-            if not any(self._stored_fingerprint(input_name, p) for p in partitions)
+            if input_name not in self.recipes[name].optional
+            and not any(self._stored_fingerprint(input_name, p) for p in partitions)
         ]
 
     def source_signature(self, name: str, partition: str | None) -> str:
@@ -244,7 +245,7 @@ class Inventory:
         for input_name, partitions in self.inputs(name, partition):
             # A checkpoint that failed does not keep the others from the figures.
             found = {p or "": mark for p in partitions if (mark := of_input(input_name, p))}
-            if not found:
+            if not found and input_name not in recipe.optional:
                 return None
             if input_name in counted:
                 inputs.append([input_name, found])

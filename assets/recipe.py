@@ -91,7 +91,7 @@ class Recipe(ABC):
         group: What it belongs to.
         description: What it holds, in a sentence.
         reads: Names of the recipes that it reads.
-        optional: Those of `reads` that it does without where the study has nothing for them.
+        optional: Those of `reads` that it does without where there is nothing of them.
         version: Changes when its code gives other results.
         partitioned: Whether it is made for each checkpoint by itself.
         uses_model: Whether it runs a language model.

@@ -112,7 +112,7 @@ def score(
         model: The model.
         texts: Read as they are needed; a text without tokens is passed over.
         batch_tokens: Positions whose logits are in memory at once; by default as many as are fast.
-        group_tokens: Tokens that are sorted by length together.
+        group_tokens: Tokens, those of contexts included, that are sorted by length together.
         on_tokens: Called with the number of tokens that were scored since the last call.
 
     Yields:
@@ -128,7 +128,7 @@ def score(
         if len(text.token_ids) == 0:
             continue
         group.append(text)
-        size += len(text.token_ids)
+        size += len(text.context_ids) + len(text.token_ids)
         if size >= group_tokens:
             yield _score_group(model, group, batch_tokens, on_tokens)
             group, size = [], 0

@@ -78,7 +78,6 @@ def _need(study: Study, checkpoint: Checkpoint) -> Need:
 def not_measured(study: Study) -> list[str]:
     """What a study asks for that this version does not measure yet."""
     later = {
-        "corpora": "documents are not scored",
         "watch": "new checkpoints are not looked for",
     }
     return [

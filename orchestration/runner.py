@@ -53,6 +53,17 @@ def stages(
         level[name] = max(above, default=0)
         if not recipe.reads and recipe.partitioned:
             level[name] = 1  # beside the other steps of its checkpoint
+    # Figures are drawn together, when all is there.
+    feeding: set[str] = set()
+    for name, recipe in reversed(inventory.recipes.items()):
+        if recipe.partitioned or name in feeding:
+            feeding.update(recipe.reads)
+    last = max(level.values())
+    level |= {
+        name: last
+        for name, recipe in inventory.recipes.items()
+        if not recipe.partitioned and name not in feeding
+    }
     grouped: dict[int, dict[str | None, list[Node]]] = {}
     for name, partition in nodes:
         grouped.setdefault(level[name], {}).setdefault(partition, []).append((name, partition))

@@ -34,15 +34,18 @@ def _with_guesses(evidence: Evidence) -> list[Shown]:
 
 def _draw(evidence: Evidence, width: int) -> Any:
     shown = _with_guesses(evidence)
-    columns = 3 if width > style.NARROW else 1
+    colour = style.colours(evidence, width, field="checkpoint", only=shown)
+    wide = width > style.NARROW
+    panel_width = width / 3 - 34 if wide else width - 40
+    panels = [_panel(evidence, shown, measure, panel_width, colour) for measure in _MEASURES]
     return style.finish(
-        alt.hconcat(*(_panel(evidence, shown, m, width / 3 - 34) for m in _MEASURES), spacing=26)
-        if columns == 3
-        else alt.vconcat(*(_panel(evidence, shown, m, width - 40) for m in _MEASURES), spacing=14)
+        alt.hconcat(*panels, spacing=26) if wide else alt.vconcat(*panels, spacing=14)
     )
 
 
-def _panel(evidence: Evidence, shown: list[Shown], measure: str, width: float) -> Any:
+def _panel(
+    evidence: Evidence, shown: list[Shown], measure: str, width: float, colour: alt.Color
+) -> Any:
     title, number = _MEASURES[measure]
     points = []
     for one in shown:
@@ -59,7 +62,6 @@ def _panel(evidence: Evidence, shown: list[Shown], measure: str, width: float) -
     y = alt.Y("checkpoint:N", title=None, sort=None, axis=None)
     x = alt.X("mean:Q", title=title, axis=alt.Axis(format=number, tickCount=4, titleAnchor="start"))
     chart = alt.Chart(style.data(points))
-    colour = style.colours(evidence, int(3 * width), field="checkpoint", only=shown)
     bars = chart.mark_bar().encode(
         x=x,
         y=y,

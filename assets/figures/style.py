@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -67,7 +68,7 @@ def data(rows: list[dict[str, Any]]) -> alt.Data:
 
 def note(text: str, width: int) -> Any:
     """What stands where there is nothing to draw."""
-    rows = [{"text": text}]
+    rows = [{"text": textwrap.wrap(text, width // 8)}]
     return finish(
         alt.Chart(data(rows)).mark_text(size=13).encode(text="text:N").properties(width=width)
     )

@@ -83,6 +83,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
             scale=alt.Scale(domain=there, range=[_WRITTEN[name] for name in there]),
             legend=alt.Legend(
                 orient="top",
+                direction="horizontal" if width > style.NARROW else "vertical",
                 symbolType="stroke",
                 symbolStrokeColor="#333",
                 symbolStrokeWidth=2.2,

@@ -95,7 +95,7 @@ def texts_to_score(work: Work) -> Iterator[ScoredText]:
 
 
 def _documents(work: Work) -> Iterator[ScoredText]:
-    if not work.study.corpora:
+    if not work.lake.files(tables.DOCUMENTS) or not work.study.corpora:
         return
     for batch in pq.ParquetFile(work.lake.path(tables.DOCUMENTS)).iter_batches(_BATCH):
         for row in batch.to_pylist():
@@ -165,23 +165,18 @@ def _batches(work: Work) -> Iterator[pa.RecordBatch]:
         yield from pa.Table.from_pylist(rows, _SCHEMA).to_batches()
 
 
-def documents_digest(study: Study) -> object:
-    """What the documents depend on, as a JSON value."""
-    return [corpus.digest() for corpus in study.corpora]
-
-
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
     assert checkpoint is not None
     writers = [checkpoint, *study.partners(checkpoint)]
-    decodings = [[writer.name, study.compared_decodings(writer)] for writer in writers]
-    return [documents_digest(study), decodings]
+    return [[writer.name, study.compared_decodings(writer)] for writer in writers]
 
 
 def _signature(work: Work) -> str:
     assert work.checkpoint is not None
     writers = [partner.name for partner in work.study.partners(work.checkpoint)]
     texts = "+".join([*([GOLD] if work.study.corpora else []), OWN, *writers])
-    return f"texts:{texts}|corpora:{digest(documents_digest(work.study))[:8]}"
+    corpora = digest([corpus.digest() for corpus in work.study.corpora])
+    return f"texts:{texts}|corpora:{corpora[:8]}"
 
 
 def has_model(study: Study, checkpoint: Checkpoint | None) -> bool:
@@ -195,7 +190,7 @@ SCORED_TEXTS = TableRecipe(
     description=tables.SCORED_TEXTS.description,
     reads=("documents", "prompts", "checkpoints", "generations"),
     optional=("documents",),
-    changes_with=("checkpoints", "generations"),
+    changes_with=("documents", "checkpoints", "generations"),
     parameters=_parameters,
     applies=has_model,
     of_partners=("checkpoints", "generations"),

@@ -12,7 +12,7 @@ from assets.errors import InputError
 from assets.predictions.scored_texts import has_model
 from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import engine_name, load_model
-from assets.sources.passages import joined, passages_digest
+from assets.sources.passages import joined
 from models import Decoding, Request, Text, sample, score
 from warehouse import tables
 
@@ -59,16 +59,16 @@ def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
         encode_passage(model, passage["passage_id"], passage["context"], passage["target"])
         for passage in passages
     ]
-    work.progress.start(f"{checkpoint.name}: guessing", len(texts), "passages")
+    n_tokens = sum(len(text.token_ids) for text in texts)
+    work.progress.start(f"{checkpoint.name}: guessing", n_tokens, "tokens")
     rows = []
     try:
-        for group in score(model, texts):
+        for group in score(model, texts, on_tokens=lambda n: work.progress.advance(n, n)):
             greedy = greedy_continuations(model, group)
             rows += [
                 guess(scored, greedy[scored.text.name]) | {"target": targets[scored.text.name]}
                 for scored in group
             ]
-            work.progress.advance(len(group), len(group))
     finally:
         work.progress.finish()
     yield pa.Table.from_pylist(rows, _SCHEMA).to_batches()
@@ -129,7 +129,6 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
         checkpoint.source.digest(),
         checkpoint.dtype,
         checkpoint.device,
-        passages_digest(study),
     ]
 
 
@@ -152,7 +151,7 @@ SHANNON_GUESSES = TableRecipe(
     group="predictions",
     description=tables.SHANNON_GUESSES.description,
     reads=("passages", "checkpoints"),
-    changes_with=(),
+    changes_with=("passages",),
     uses_model=True,
     parameters=_parameters,
     applies=has_model,

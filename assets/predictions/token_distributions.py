@@ -48,9 +48,9 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
     missing = {part for part, rows in kept.items() if rows is None}
     work.notes["tokens kept from before"] = sum(n_tokens[part] for part in set(kept) - missing)
     n_scored, start = 0, perf_counter()
-    work.progress.start(
-        f"{checkpoint.name}: scoring", max(1, sum(n_tokens[part] for part in missing)), "tokens"
-    )
+    n_missing = sum(n_tokens[part] for part in missing)
+    if n_missing:
+        work.progress.start(f"{checkpoint.name}: scoring", n_missing, "tokens")
 
     def on_tokens(scored: int) -> None:
         nonlocal n_scored
@@ -62,7 +62,8 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
             if part in missing:
                 _score_part(work, model, part, digests[part], texts, on_tokens)
     finally:
-        work.progress.finish()
+        if n_missing:
+            work.progress.finish()
     work.notes["tokens scored"] = n_scored
     work.notes["tokens per second"] = round(n_scored / (perf_counter() - start), 1)
     yield itertools.chain.from_iterable(
@@ -253,7 +254,7 @@ TOKEN_DISTRIBUTIONS = TableRecipe(
     description=tables.TOKEN_DISTRIBUTIONS.description,
     reads=("documents", "prompts", "checkpoints", "generations", "scored_texts"),
     optional=("documents",),
-    changes_with=("checkpoints", "generations", "scored_texts"),
+    changes_with=("documents", "checkpoints", "generations", "scored_texts"),
     uses_model=True,
     parameters=_parameters,
     applies=has_model,

@@ -100,6 +100,8 @@ def _passages(work: Work) -> list[Passage]:
     game = work.study.shannon_game
     assert game is not None
     if game.source == "corpora":
+        if not work.lake.files(tables.DOCUMENTS):
+            raise InputError("passages are cut from documents, which the lake does not have yet")
         documents = work.lake.read(tables.DOCUMENTS).select(["corpus", "document_id", "text"])
         found = cut_passages(documents.to_pylist(), game.words)
     else:
@@ -117,16 +119,11 @@ def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
     yield pa.Table.from_pylist(_passages(work), _SCHEMA).to_batches()
 
 
-def passages_digest(study: Study) -> object:
-    """What the passages depend on, as a JSON value."""
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
     game = study.shannon_game
     assert game is not None
     cut = [corpus.digest() for corpus in study.corpora] if game.source == "corpora" else None
     return [game.digest(), cut]
-
-
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
-    return passages_digest(study)
 
 
 def _signature(work: Work) -> str:
@@ -141,7 +138,7 @@ PASSAGES = TableRecipe(
     description=tables.PASSAGES.description,
     reads=("documents",),
     optional=("documents",),
-    changes_with=(),
+    changes_with=(),  # a corpus that no passage is cut from changes nothing
     partitioned=False,
     parameters=_parameters,
     applies=lambda study, checkpoint: study.shannon_game is not None,

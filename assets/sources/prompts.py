@@ -145,6 +145,8 @@ def cut_prefixes(study: Study, documents: Iterable[dict[str, str]]) -> Iterator[
 def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
     prompts = given_prompts(work.study)
     if work.study.prefixes:
+        if not work.lake.files(tables.DOCUMENTS):
+            raise InputError("prefixes are cut from documents, which the lake does not have yet")
         file = pq.ParquetFile(work.lake.path(tables.DOCUMENTS))
         documents = (row for batch in file.iter_batches() for row in batch.to_pylist())
         prompts += cut_prefixes(work.study, documents)
@@ -159,7 +161,7 @@ def prefixes_digest(study: Study) -> object:
 
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
-    return [given_prompts(study), prefixes_digest(study)]
+    return [given_prompts(study), study.prefixes and study.prefixes.model_dump()]
 
 
 def _signature(work: Work) -> str:
@@ -177,7 +179,6 @@ PROMPTS = TableRecipe(
     description=tables.PROMPTS.description,
     reads=("documents",),
     optional=("documents",),
-    changes_with=(),
     partitioned=False,
     parameters=_parameters,
     table=tables.PROMPTS,

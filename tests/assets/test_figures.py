@@ -10,7 +10,13 @@ import pytest
 
 from assets.figures import FIGURES, style
 from assets.figures.figure import Evidence, Shown
-from assets.figures.intervals import bootstrap, summarise
+from assets.figures.intervals import (
+    Interval,
+    bootstrap,
+    bootstrap_difference,
+    bootstrap_sums,
+    summarise,
+)
 from assets.figures.ngram_diversity import matched_top_p
 from assets.figures.recipe import gather
 from assets.figures.report import uncontrolled
@@ -21,6 +27,10 @@ from tests.studies import Bench, imported, write_jsonl
 if TYPE_CHECKING:
     from pathlib import Path
 
+WITH_CORPUS = {
+    "corpora": [{"name": "docs", "source": "pydoc:topics", "documents": 3, "max_words": 20}],
+    "shannon_game": {"source": "corpora", "passages": 4, "words": 6},
+}
 HELD = "one two three four five six seven eight nine ten"
 
 
@@ -40,8 +50,9 @@ def drawn(bench: Bench) -> Bench:
             "base": "base",
             "decodings": [{"top_p": 0.9}],
         },
+        {"name": "llama", "source": str(bench.llama)},
     ]
-    bench.run(bench.study(checkpoints=checkpoints))
+    bench.run(bench.study(checkpoints=checkpoints, **WITH_CORPUS))
     return bench
 
 
@@ -55,6 +66,47 @@ def test_the_interval_is_a_percentile_bootstrap_of_the_mean() -> None:
     assert interval.high == pytest.approx(values.mean() + half, abs=0.02)
     assert bootstrap(values) == interval
     assert bootstrap([4.0]) == bootstrap([4.0, 4.0]).__class__(4.0, 4.0, 4.0, 1)
+
+
+def test_the_interval_of_a_ratio_resamples_what_it_is_a_ratio_of() -> None:
+    random = np.random.default_rng(2)
+    n_tokens = random.integers(5, 50, size=300)
+    values = np.column_stack([random.normal(2, 0.5, size=300) * n_tokens, n_tokens])
+    found = bootstrap_sums(values, lambda sums: np.exp(sums[..., 0] / sums[..., 1]))
+    assert found.mean == pytest.approx(np.exp(values[:, 0].sum() / values[:, 1].sum()))
+    slow = np.random.default_rng(5)
+    resampled = [values[slow.integers(300, size=300)].sum(axis=0) for _ in range(4000)]
+    low, high = np.quantile([np.exp(a / b) for a, b in resampled], [0.025, 0.975])
+    assert found.low == pytest.approx(low, rel=0.01)
+    assert found.high == pytest.approx(high, rel=0.01)
+    assert bootstrap_sums(values[:, 1:], lambda s: s[..., 0] / 300) == bootstrap(n_tokens)
+
+
+def test_the_interval_of_a_difference_resamples_both_sides() -> None:
+    random = np.random.default_rng(3)
+    ours, theirs = random.normal(3, 1, size=200), random.normal(2, 2, size=300)
+    found = bootstrap_difference(ours, theirs)
+    half = 1.96 * np.sqrt(ours.var() / 200 + theirs.var() / 300)
+    assert found.mean == pytest.approx(ours.mean() - theirs.mean())
+    assert found.low == pytest.approx(found.mean - half, abs=0.02)
+    assert found.high == pytest.approx(found.mean + half, abs=0.02)
+    assert bootstrap_difference(np.array([2.0]), np.array([0.5])).high == 1.5
+
+
+@pytest.mark.parametrize(
+    ("numbers", "written"),
+    [
+        ((1.0345, 0.9, 1234.5), "1.03 [0.9, 1,234]"),
+        ((25_000.4, 3e6, 0.00012), "25,000 [3,000,000, 0.00012]"),
+    ],
+)
+def test_numbers_are_written_to_three_digits(numbers: tuple[float, ...], written: str) -> None:
+    assert Interval(*numbers, 5).number() == written
+
+
+def test_changes_are_written_in_hundredths() -> None:
+    assert Interval(-0.001, -0.2, 13.5, 5).change() == "+0% [-20, +1,350]"
+    assert Interval(-0.001, -0.2, 0.25, 5).points() == "+0 points [-20, +25]"
 
 
 def test_groups_are_averaged_apart() -> None:
@@ -157,10 +209,12 @@ def test_figures_fit_their_width_whatever_the_number_of_checkpoints(
 
 
 def evidence(figure: str, n_checkpoints: int) -> Evidence:
+    names = [f"a-checkpoint-with-a-long-name-{i}" for i in range(n_checkpoints)]
     shown = [
-        Shown(f"a-checkpoint-with-a-long-name-{i}", "top_p=0.9", "aligned" if i else "base", None)
-        for i in range(n_checkpoints)
+        Shown(name, "top_p=0.9", "prompts", "aligned" if i else "base", names[0] if i else None)
+        for i, name in enumerate(names)
     ]
+    statistics = {"category": "c", "n_tokens": 10, "n_bytes": 40, "n_words": 8}
     columns: dict[str, list[dict[str, Any]]] = {
         "ngram_sharing": [{"n": n, "share": 1 / n} for n in (5, 10, 25, 50)],
         "ngram_spread": [{"twentieth": t, "n_ngrams": 10 ** (5 - t // 5)} for t in range(1, 21)],
@@ -169,9 +223,22 @@ def evidence(figure: str, n_checkpoints: int) -> Evidence:
             for n in range(1, 6)
             for p in (0.6, 0.7, 0.8, 0.9, 1.0)
         ],
+        "perplexity": [statistics | {"corpus": c, "nll": 30.0} for c in ("a", "a-longer-name")],
+        "self_perplexity": [statistics | {"corpus": c, "nll": 9.0} for c in ("a", "b")],
+        "top_k_mass": [
+            {"corpus": "a", "written": w, "n_tokens": 5, "mass": [k / 13 for k in range(1, 14)]}
+            for w in ("human text", "its own", "its own, greedy")
+        ],
+        "support_size": [
+            {"corpus": "a", "written": w, "support": 12_345.6}
+            for w in ("human text", "its own", "its own, greedy")
+        ],
+        "shannon_game": [{"exact": True, "f1": 0.5, "guesses": 3.0, "logprob": -2.0}],
     }
     rows = [
-        {"checkpoint": s.checkpoint, "label": s.label, "prompt_id": prompt} | values
+        {"checkpoint": s.checkpoint, "label": s.label}
+        | dict.fromkeys(("prompt_id", "item", "passage_id"), prompt)
+        | values
         for s in shown
         for prompt in ("p", "q", "r")
         for values in columns[figure]

@@ -123,7 +123,7 @@ def test_texts_are_read_only_as_they_are_needed(tiny_llama):
             read.append(text)
             yield text
 
-    first = next(score(tiny_llama, texts(), group_tokens=30))
+    first = next(score(tiny_llama, texts(), group_tokens=33))
     assert [s.text.name for s in first] == ["0", "1", "2"]
     assert len(read) == 3
 

@@ -275,6 +275,7 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub, "model_info", hub.model_info)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", hub.snapshot_download)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("ANCHORLAKE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sources, "_HUB_ANSWER_LASTS", 1e-9)
     return hub
 
@@ -304,8 +305,17 @@ def test_a_hub_model_is_downloaded_at_its_commit(hub, tmp_path):
     assert weights.revision == "c7"
 
 
-def test_without_the_hub_the_cached_commit_counts(hub, tmp_path):
+def test_without_the_hub_the_commit_last_heard_of_counts(hub):
     online = HUB.digest()
+    hub.failure = OSError("no route")
+    assert HUB.digest() == online
+    with pytest.raises(ModelError, match="the hub cannot be reached"):
+        Source("hf", "org/name@v1").digest()
+
+
+def test_without_the_hub_the_cached_commit_counts(hub, tmp_path, monkeypatch):
+    online = HUB.digest()
+    monkeypatch.setenv("ANCHORLAKE_CACHE", str(tmp_path / "another"))
     hub.failure = OSError("no route")
     with pytest.raises(ModelError, match="not in the local cache, and the hub cannot be reached"):
         HUB.digest()

@@ -112,8 +112,8 @@ def test_missing_prompts_of_a_model_are_bad_input(folder: Path, llama_source: So
 
 
 def test_what_has_no_effect_yet_is_said(folder: Path) -> None:
-    write_study(folder, corpora=[{"name": "c", "source": "file:c.jsonl"}])
-    assert "`corpora` is read and has no effect" in run("check", "s.yaml").output
+    write_study(folder, watch=[{"dir": "runs/*"}])
+    assert "`watch` is read and has no effect" in run("check", "s.yaml").output
 
 
 def test_a_failed_checkpoint_keeps_nobody_else_and_shows_in_the_exit_status(
@@ -266,7 +266,7 @@ def test_ctrl_c_stops_a_run_and_keeps_what_was_finished(
         result = run("run", "s.yaml", status=130)
     assert "the same command goes on from there" in result.stderr
     assert not (folder / "lake" / "report.html").exists()
-    assert "8 of 15 assets are to be made" in run("run", "s.yaml").output
+    assert "18 of 25 assets are to be made" in run("run", "s.yaml").output
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,10 @@ def study(bench: Bench) -> Any:
         checkpoints=[
             {"name": "elsewhere", "source": "file:made.jsonl"},
             {"name": "llama", "source": str(bench.llama), "decodings": [{"top_p": 0.9}]},
-        ]
+        ],
+        corpora=[{"name": "docs", "source": "pydoc:topics", "documents": 3, "max_words": 20}],
+        prefixes={"documents": 2, "words": 4},
+        shannon_game={"source": "corpora", "passages": 3, "words": 8},
     )
 
 
@@ -63,7 +66,7 @@ def test_every_table_has_blocking_checks_and_every_model_step_pool_and_retries(
 ) -> None:
     defs = build_defs(study(bench), bench.lake)
     inventory = Inventory(study(bench), bench.lake)
-    for recipe in inventory.recipes.values():
+    for recipe in inventory.present:
         asset = defs.resolve_assets_def(dg.AssetKey(recipe.name.split("/")))
         checks = list(asset.check_specs)
         if recipe.name in {table.name for table in inventory.tables}:
@@ -93,11 +96,17 @@ def test_materializing_writes_tables_checks_and_metadata(
     outcome = run(defs, inventory, nodes, instance, say=said.append)
     assert outcome.failures == []
     assert sorted(outcome.made, key=str) == sorted(nodes, key=str)
-    assert [line.partition(":")[0] for line in said] == ["tiny", "elsewhere", "llama", "tiny"]
+    assert [line.partition(":")[0] for line in said] == [
+        "tiny",
+        "elsewhere",
+        "llama",
+        "llama",
+        "tiny",
+    ]
 
     event = instance.get_latest_materialization_event(dg.AssetKey("generations"))
     metadata = event.asset_materialization.metadata
-    assert metadata["dagster/row_count"].value == 12
+    assert metadata["dagster/row_count"].value == 14
     assert metadata["signature"].value.startswith("p:0.9|T:1|S:4|max:12")
     assert metadata["tokens per second"].value > 0
     figure = instance.get_latest_materialization_event(dg.AssetKey(["figures", "ngram_sharing"]))
@@ -166,7 +175,12 @@ def test_a_run_is_a_checkpoint(bench: Bench) -> None:
         [(partition, len(nodes)) for partition, nodes in stage]
         for stage in stages(inventory, inventory.select(()))
     ]
-    assert found == [[(None, 1)], [("elsewhere", 5), ("llama", 5)], [(None, 4)]]
+    assert found == [
+        [(None, 3)],  # what comes in
+        [("elsewhere", 5), ("llama", 7)],  # what is written, and what is made of it
+        [("llama", 6)],  # what is predicted, partners' text included
+        [(None, 9)],  # figures
+    ]
 
 
 def test_a_run_whose_process_is_gone_is_closed(

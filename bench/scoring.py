@@ -1,6 +1,6 @@
 """What `models.score` costs: against the bare forward pass, lm_eval, and more documents.
 
-    python -m bench.scoring [--documents 8] [--repeat 5] [--lm-eval]
+    python -m bench.scoring [--documents 8] [--repeat 3] [--lm-eval]
 
 Prints, for both of the demo's models, the time of scoring over that of the forward passes in it,
 and peak memory for some documents and for eight times as many. `--lm-eval` needs the extra
@@ -264,7 +264,7 @@ def compare_memory(source: Source) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--documents", type=int, default=8, help="that are timed")
-    parser.add_argument("--repeat", type=int, default=5, help="runs of each")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each")
     parser.add_argument("--lm-eval", action="store_true", help="compare with that package")
     options = parser.parse_args()
     compared = options.lm_eval and importlib.util.find_spec("lm_eval") is not None

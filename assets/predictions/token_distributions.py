@@ -122,7 +122,7 @@ def _score_part(
     def left() -> Iterator[Text]:
         for text in texts:
             if text.name in there:
-                on_tokens(len(text.token_ids))
+                work.progress.advance(0, len(text.token_ids))
             else:
                 yield text
 

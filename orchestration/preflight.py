@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from assets.errors import InputError
 from assets.generations.generations import asked
 from assets.generations.imported import read_generations
+from assets.sources.documents import read_documents
+from assets.sources.passages import read_passages
 from assets.sources.prompts import given_prompts, prompts_of
 from models import ModelError
 
@@ -52,11 +54,30 @@ def check_inputs(study: Study) -> list[Need]:
             problems[f"checkpoint {checkpoint.name}: {error}"] = None
         except InputError as error:
             problems[str(error)] = None
-    if not problems:
-        given_prompts(study)
+    for check in (given_prompts, _check_corpora, _check_passages):
+        try:
+            if not problems:
+                check(study)
+        except InputError as error:
+            problems[str(error)] = None
     if problems:
         raise InputError("\n".join(problems))
     return needs
+
+
+def _check_corpora(study: Study) -> None:
+    for corpus in study.corpora:
+        corpus.digest()
+        if corpus.source.scheme != "hf":  # of the hub, whether it is there is enough
+            next(read_documents(corpus))
+
+
+def _check_passages(study: Study) -> None:
+    game = study.shannon_game
+    if game is not None and game.source != "corpora":
+        game.digest()
+        if game.source.scheme != "hf" and next(read_passages(game.source, game), None) is None:
+            raise InputError(f"shannon_game: {game.source} holds no passage")
 
 
 def _need(study: Study, checkpoint: Checkpoint) -> Need:

@@ -67,7 +67,8 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
     work.notes["tokens scored"] = n_scored
     work.notes["tokens per second"] = round(n_scored / (perf_counter() - start), 1)
     yield itertools.chain.from_iterable(
-        published or _staged(work, digests[part]) for part, published in kept.items()
+        published or _staged(work, digests[part], n_tokens[part])
+        for part, published in kept.items()
     )
 
 
@@ -132,7 +133,7 @@ def _score_part(
             rows = pa.Table.from_batches([_batch(part, scored) for scored in group])
             write_parquet(unfinished, _SCHEMA, rows.combine_chunks().to_batches(), {})
             number = len(list(folder.glob("*.parquet")))
-            unfinished.rename(folder / f"{number:06}.parquet")
+            unfinished.rename(folder / f"{number:06}.{unfinished.stem}.parquet")
     except ModelError as error:
         raise ModelError(f"{part.condition} text of {part.corpus}: {error}") from error
 
@@ -206,9 +207,22 @@ def _rows_of_part(file: pq.ParquetFile, part: Part) -> Iterator[pa.RecordBatch]:
             yield some
 
 
-def _staged(work: Work, digest: str) -> Iterator[pa.RecordBatch]:
+def _staged(work: Work, digest: str, n_tokens: int) -> Iterator[pa.RecordBatch]:
+    """The part's rows as they were staged; of texts that two processes scored, those of one."""
+    seen: set[str] = set()
+    n_rows = 0
     for path in sorted(_staging(work, digest).glob("*.parquet")):
-        yield from pq.ParquetFile(path).iter_batches()
+        rows = pq.read_table(path)  # of one group of texts
+        new = set(pc.unique(rows["text_id"]).to_pylist()) - seen
+        seen |= new
+        some = rows.filter(pc.is_in(rows["text_id"], pa.array(sorted(new), pa.string())))
+        n_rows += some.num_rows
+        yield from some.to_batches()
+    if n_rows != n_tokens:
+        raise RuntimeError(
+            f"{n_rows} of {n_tokens} tokens are staged: another process works on the same "
+            "checkpoint; run again once it is done"
+        )
 
 
 def _staging(work: Work, digest: str) -> Path:

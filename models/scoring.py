@@ -211,6 +211,7 @@ def _score_batch(
         if not bool(here.any()):
             continue
         reduced = reduce(logits.flatten(0, 1), _places(here), wanted[here])
+        del logits  # before the next ones take as much memory
         begin = 0
         for own, count in zip(parts, here.sum(1).tolist(), strict=True):
             if count:

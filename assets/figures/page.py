@@ -53,7 +53,7 @@ class Front:
         warnings: What keeps a reader from concluding more than there is.
         reminder: The warnings in a few words, for each figure; empty without any.
         checkpoints: What the checkpoints are.
-        signatures: Name and signature of each checkpoint's generations.
+        signatures: Names and signatures of each checkpoint's generations and predictions.
     """
 
     lines: list[str] = field(default_factory=list)

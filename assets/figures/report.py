@@ -83,7 +83,8 @@ def _front(work: Work) -> Front:
             f"{len(facts)} checkpoints, each sampled {study.samples_per_prompt} times on every "
             f"prompt, up to {study.max_new_tokens} tokens; generations made elsewhere are as they "
             "came. After Li et al. (2024), Predicting vs. Acting: A Trade-off Between World "
-            "Modeling & Agent Modeling."
+            "Modeling & Agent Modeling.",
+            *_predicted(work),
         ],
         warnings=uncontrolled(facts),
         reminder=_reminder(facts),
@@ -91,8 +92,26 @@ def _front(work: Work) -> Front:
             ["checkpoint", *_FACTS.values()],
             [[name, *(_text(row[key]) for key in _FACTS)] for name, row in facts.items()],
         ),
-        signatures=[(name, work.inventory.source_signature("generations", name)) for name in facts],
+        signatures=[
+            (f"{name}, {table}", work.inventory.source_signature(table, name))
+            for name in facts
+            for table in ("generations", "token_distributions")
+            if work.inventory.has(table, name)
+        ],
     )
+
+
+def _predicted(work: Work) -> list[str]:
+    """What checkpoints predict."""
+    table = work.inventory.table("documents")
+    if not work.study.corpora or not work.lake.files(table):
+        return []
+    n_documents = work.lake.read(table).num_rows
+    corpora = ", ".join(corpus.name for corpus in work.study.corpora)
+    return [
+        f"Each model predicts {n_documents:,} documents ({corpora}), its own text, and its "
+        "partner's."
+    ]
 
 
 def _reminder(facts: dict[str, dict[str, Any]]) -> str:
@@ -149,12 +168,14 @@ def uncontrolled(facts: dict[str, dict[str, Any]]) -> list[str]:
     return sentences
 
 
+_FIGURES = tuple(f"figures/{figure.name}" for figure in FIGURES)
+
 REPORT = ReportRecipe(
     name="report",
     group="figures",
     description="Every figure beside the paper's statement that it tests, in one offline file.",
-    reads=(*(f"figures/{figure.name}" for figure in FIGURES), "checkpoints", "generations"),
-    optional=tuple(f"figures/{figure.name}" for figure in FIGURES),
+    reads=(*_FIGURES, "documents", "checkpoints", "generations", "token_distributions"),
+    optional=(*_FIGURES, "documents", "token_distributions"),
     partitioned=False,
     parameters=lambda study, checkpoint: [study.samples_per_prompt, study.max_new_tokens],
 )

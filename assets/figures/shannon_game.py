@@ -98,9 +98,7 @@ def _table(evidence: Evidence) -> Grid:
                 f"{len(values['exact'])}",
             ]
         )
-    return Grid(
-        ["checkpoint", "exact match", "F1", "guesses", "median", "perplexity", "passages"], rows
-    )
+    return Grid(["checkpoint", "exact", "F1", "guesses", "median", "perplexity", "passages"], rows)
 
 
 def _findings(evidence: Evidence) -> list[str]:

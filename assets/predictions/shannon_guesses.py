@@ -29,14 +29,14 @@ def encode_passage(model: LanguageModel, passage_id: str, context: str, target: 
     """A passage's tokens, cut in two as lm-evaluation-harness cuts them.
 
     The whole is encoded, with the special tokens that the tokenizer puts before a text, and as many
-    tokens as the context has by itself are the context. Where that is more than the model reads,
-    its beginning is left out.
+    tokens as the context has by itself, without spaces at its end, are the context. Where that is
+    more than the model reads, its beginning is left out.
 
     Raises:
         InputError: The target is no token of its own, or is longer than what the model reads.
     """
     whole = list(model.tokenizer(joined(context, target), verbose=False)["input_ids"])
-    n_context = len(model.tokenizer(context, verbose=False)["input_ids"])
+    n_context = len(model.tokenizer(context.rstrip(), verbose=False)["input_ids"])
     target_ids = whole[n_context:]
     room = model.context_length + 1 - len(target_ids)
     context_ids = whole[max(0, n_context - max(room, 0)) : n_context]

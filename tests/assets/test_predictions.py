@@ -289,6 +289,7 @@ PASSAGES_OF_ALL_KINDS = [
     ("the letters stood for a symbol of", "of\n\nPower"),
     ("x " * 200 + "and the last word is", "this"),
     ("π ≈", "3"),
+    ("a space at its end ", "belongs"),
 ]
 
 

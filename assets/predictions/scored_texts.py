@@ -119,7 +119,9 @@ def _generations(
             part = Part(OWN if own else writer.name, decoding, prompt_set)
             for batch in some.filter(pc.equal(some["prompt_set"], prompt_set)).to_batches(_BATCH):
                 for row in batch.to_pylist():
-                    prompt = prompts[prompt_set, row["prompt_id"]]
+                    prompt = prompts.get((prompt_set, row["prompt_id"]))
+                    if prompt is None:  # of generations older than the prompts
+                        continue
                     yield ScoredText(
                         part,
                         f"{row['prompt_id']}/{row['sample']}",

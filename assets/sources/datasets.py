@@ -98,6 +98,7 @@ class DatasetSource:
             whole = hashlib.sha256()
             for path in self.files:
                 try:
+                    whole.update(path.name.encode())
                     with path.open("rb") as file:
                         whole.update(hashlib.file_digest(file, "sha256").digest())
                 except OSError as error:
@@ -110,7 +111,9 @@ class DatasetSource:
                 raise InputError(str(error)) from None
         if self.scheme == "pydoc":
             return platform.python_version()
-        return hashlib.sha256("\n".join(text for _, text in _readmes()).encode()).hexdigest()[:32]
+        return hashlib.sha256(
+            "\n".join(f"{name}\n{text}" for name, text in _readmes()).encode()
+        ).hexdigest()[:32]
 
     def rows(self, *, config: str | None = None, split: str | None = None) -> Iterator[Row]:
         """Reads it, as far as rows are asked for.

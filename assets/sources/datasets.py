@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from assets.digests import digest
 from assets.errors import InputError
 from assets.jsonl import read_jsonl
 from models import ModelError
@@ -111,9 +112,7 @@ class DatasetSource:
                 raise InputError(str(error)) from None
         if self.scheme == "pydoc":
             return platform.python_version()
-        return hashlib.sha256(
-            "\n".join(f"{name}\n{text}" for name, text in _readmes()).encode()
-        ).hexdigest()[:32]
+        return digest(_readmes())
 
     def rows(self, *, config: str | None = None, split: str | None = None) -> Iterator[Row]:
         """Reads it, as far as rows are asked for.

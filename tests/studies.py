@@ -56,11 +56,18 @@ class Bench:
     def lake(self) -> Lake:
         return Lake(self.folder / "lake")
 
-    def run(self, study: Study, models: ModelPool | None = None) -> dict[tuple, Made]:
-        """Makes what is out of date, without Dagster; gives what was made."""
+    def run(
+        self, study: Study, models: ModelPool | None = None, *, figures: bool = False
+    ) -> dict[tuple, Made]:
+        """Makes what is out of date, without Dagster; gives what was made.
+
+        Figures take longer than all else, and only where they are wanted.
+        """
         inventory = Inventory(study, self.lake)
         made = {}
         for name, partition in inventory.out_of_date(inventory.select(())):
+            if inventory.recipes[name].group == "figures" and not figures:
+                continue
             work = Work(
                 inventory,
                 self.lake,

@@ -27,6 +27,8 @@ from tests.studies import Bench, imported, write_jsonl
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from models import Source
+
 WITH_CORPUS = {
     "corpora": [{"name": "docs", "source": "pydoc:topics", "documents": 3, "max_words": 20}],
     "shannon_game": {"source": "corpora", "passages": 4, "words": 6},
@@ -34,9 +36,13 @@ WITH_CORPUS = {
 HELD = "one two three four five six seven eight nine ten"
 
 
-@pytest.fixture
-def drawn(bench: Bench) -> Bench:
-    """A lake with two checkpoints made elsewhere, of which one shares n-grams."""
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory, llama_source: Source) -> Bench:
+    """A lake with two checkpoints made elsewhere, of which one shares n-grams, and a model.
+
+    Not to be written to.
+    """
+    bench = Bench(tmp_path_factory.mktemp("drawn"), llama_source)
     shared = imported("p", *[f"{i} {HELD} </script> {i}" for i in range(4)])
     shared += imported("q", *[f"{i} {HELD}" for i in range(4)])
     other = [row | {"text": f"{row['sample']} " * 12} for row in shared]
@@ -52,7 +58,7 @@ def drawn(bench: Bench) -> Bench:
         },
         {"name": "llama", "source": str(bench.llama)},
     ]
-    bench.run(bench.study(checkpoints=checkpoints, **WITH_CORPUS))
+    bench.run(bench.study(checkpoints=checkpoints, **WITH_CORPUS), figures=True)
     return bench
 
 
@@ -248,7 +254,8 @@ def evidence(figure: str, n_checkpoints: int) -> Evidence:
 
 def test_a_figure_without_anything_to_show_says_so(bench: Bench) -> None:
     path = write_jsonl(bench.folder / "made.jsonl", imported("p", "a b"))
-    bench.run(bench.study(checkpoints=[{"name": "m", "source": f"file:{path}"}]))
+    study = bench.study(checkpoints=[{"name": "m", "source": f"file:{path}"}])
+    bench.run(study, figures=True)
     svg = (bench.lake.figures / "ngram_diversity" / "chart.svg").read_text()
     assert "No checkpoint has what this figure shows" in svg
 

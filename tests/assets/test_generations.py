@@ -118,16 +118,16 @@ def test_what_would_come_out_the_same_is_not_sampled_again(
 
 def test_nothing_is_made_twice(bench: Bench) -> None:
     study = bench.study()
-    assert len(bench.run(study)) == 20
-    assert bench.run(study) == {}
+    assert len(bench.run(study, figures=True)) == 20
+    assert bench.run(study, figures=True) == {}
 
 
 def test_a_change_makes_anew_only_what_depends_on_it(bench: Bench) -> None:
     path = write_jsonl(bench.folder / "made.jsonl", imported("p", "a b c", "a b d"))
     llama = {"name": "llama", "source": str(bench.llama), "decodings": [{"top_p": 0.9}]}
-    bench.run(bench.study(checkpoints=[llama]))
+    bench.run(bench.study(checkpoints=[llama]), figures=True)
     both = [llama, {"name": "elsewhere", "source": f"file:{path}", "base": "llama"}]
-    made = set(bench.run(bench.study(checkpoints=both)))
+    made = set(bench.run(bench.study(checkpoints=both), figures=True))
     assert ("generations", "llama") not in made
     assert ("ngram_sharing", "llama") not in made
     # What came is predicted too; nothing else of the model is.

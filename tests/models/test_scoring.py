@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
+import types
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -150,3 +153,32 @@ def test_own_text_is_scored_as_it_was_drawn(tiny_model, top_p):
         else:
             assert (scored.distributions.rank > 1).any()
         assert_equal(scored.distributions, slowly(tiny_model, scored.text))
+
+
+@pytest.mark.parametrize(
+    ("special", "expected"), [({}, 0), ({"bos_token": None}, 1), ({"eos_token": None}, 0)]
+)
+def test_bos_or_else_eos_comes_before_a_text(tiny_llama, special, expected):
+    tokenizer = copy.deepcopy(tiny_llama.tokenizer)
+    for name, value in special.items():
+        setattr(tokenizer, name, value)
+    assert dataclasses.replace(tiny_llama, tokenizer=tokenizer).start_token_id == expected
+
+
+def test_a_tokenizer_with_neither_bos_nor_eos_is_refused(tiny_llama):
+    tokenizer = copy.deepcopy(tiny_llama.tokenizer)
+    tokenizer.bos_token = tokenizer.eos_token = None
+    with pytest.raises(ModelError, match="neither a BOS nor an EOS token"):
+        _ = dataclasses.replace(tiny_llama, tokenizer=tokenizer).start_token_id
+
+
+def test_a_model_reads_what_its_config_or_else_its_tokenizer_says(tiny_llama):
+    assert tiny_llama.context_length == 256
+    tokenizer = copy.deepcopy(tiny_llama.tokenizer)
+    model = dataclasses.replace(tiny_llama, tokenizer=tokenizer)
+    model.config = types.SimpleNamespace()
+    assert model.context_length == 2048
+    tokenizer.model_max_length = 77
+    assert model.context_length == 77
+    model.config = types.SimpleNamespace(n_ctx=33)
+    assert model.context_length == 33

@@ -18,7 +18,7 @@ from orchestration.partitions import register
 from orchestration.runner import run, stages
 from tests.studies import Bench, imported, write_jsonl
 from warehouse.checks import CHECKS
-from warehouse.tables import GENERATIONS
+from warehouse.tables import GENERATIONS, TOKEN_DISTRIBUTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,6 +167,58 @@ def test_a_measurement_cannot_run_before_what_it_reads(
     outcome = run(build_defs(read, bench.lake), inventory, nodes, instance)
     ((_, reason),) = outcome.failures
     assert "reads generations, which the lake does not have yet" in reason
+
+
+def test_a_study_has_assets_only_for_what_it_names(bench: Bench) -> None:
+    write_jsonl(bench.folder / "made.jsonl", imported("p", "a b"))
+    made = {"name": "elsewhere", "source": "file:made.jsonl"}
+    defs = build_defs(bench.study(checkpoints=[made]), bench.lake)
+    names = {spec.key.to_user_string() for spec in defs.resolve_all_asset_specs()}
+    absent = {"documents", "passages", "token_distributions", "perplexity", "figures/perplexity"}
+    assert names >= {"prompts", "generations", "ngram_sharing", "figures/ngram_sharing", "report"}
+    assert not names & absent
+
+
+def test_where_there_is_no_model_nothing_is_predicted(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    defs = build_defs(study(bench), bench.lake)
+    register(instance, bench.study_there())
+    result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance,
+        partition_key="elsewhere",
+        asset_selection=[dg.AssetKey("token_distributions")],
+    )
+    assert result.success
+    event = instance.get_latest_materialization_event(dg.AssetKey("token_distributions"))
+    assert "no model" in event.asset_materialization.metadata["not measured"].value
+    assert not bench.lake.files(TOKEN_DISTRIBUTIONS)
+
+
+def test_a_partner_that_failed_is_scored_once_it_is_there(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    path = bench.folder / "partner.jsonl"
+    write_jsonl(path, imported("p", "a b"))
+    llama = {"name": "llama", "source": str(bench.llama), "decodings": [{"top_p": 0.9}]}
+    partner = {"name": "partner", "source": "file:partner.jsonl", "base": "llama"}
+    read = bench.study(checkpoints=[llama, partner], samples_per_prompt=1, max_new_tokens=4)
+    inventory = Inventory(read, bench.lake)
+    nodes = [
+        n for n in inventory.select(["token_distributions"]) if n != ("generations", "partner")
+    ]
+    assert run(build_defs(read, bench.lake), inventory, nodes, instance).failures == []
+    conditions = bench.lake.read(TOKEN_DISTRIBUTIONS, "llama")["condition"].unique().to_pylist()
+    assert conditions == ["own"]
+    nodes = inventory.out_of_date(inventory.select(["token_distributions"]))
+    assert nodes == [
+        ("generations", "partner"),
+        ("scored_texts", "llama"),
+        ("token_distributions", "llama"),
+    ]
+    assert run(build_defs(read, bench.lake), inventory, nodes, instance).failures == []
+    conditions = bench.lake.read(TOKEN_DISTRIBUTIONS, "llama")["condition"].unique().to_pylist()
+    assert conditions == ["own", "partner"]
 
 
 def test_a_run_is_a_checkpoint(bench: Bench) -> None:

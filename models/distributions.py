@@ -103,8 +103,7 @@ def reduce(logits: Tensor, rows: Tensor, targets: Tensor) -> Distributions:
     if logits.device.type == "cuda":
         found = _on_gpu(logits, rows, targets)
     else:
-        values = logits.detach().cpu().float().contiguous().numpy()
-        found = _on_cpu(values, rows.cpu().numpy(), targets.cpu().numpy())
+        found = _on_cpu(_as_numpy(logits), rows.cpu().numpy(), targets.cpu().numpy())
     if not (np.isfinite(found.logprob).all() and np.isfinite(found.entropy).all()):
         raise ModelError(
             "the model's logits are not finite numbers, so nothing can be said of its predictions; "
@@ -114,16 +113,25 @@ def reduce(logits: Tensor, rows: Tensor, targets: Tensor) -> Distributions:
     return found
 
 
+def _as_numpy(logits: Tensor) -> np.ndarray:
+    """Logits as float32, or the bits of bfloat16 ones as uint16, which NumPy has no name for."""
+    held = logits.detach().cpu().contiguous()
+    if held.dtype == torch.bfloat16:
+        return held.view(torch.int16).numpy().view(np.uint16)
+    return held.float().numpy()
+
+
 def _on_cpu(logits: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> Distributions:
     found = Distributions.empty(len(rows), logits.shape[1])
     n_threads = torch.get_num_threads()
     parts = np.array_split(np.arange(len(rows)), n_threads)
+    reduce_rows = _reduce_bfloat16_rows if logits.dtype == np.uint16 else _reduce_rows
 
     def work(part: np.ndarray) -> None:
         if len(part):
             some = slice(part[0], part[-1] + 1)
             out = found[some]
-            _reduce_rows(
+            reduce_rows(
                 logits,
                 rows[some],
                 targets[some],
@@ -234,44 +242,74 @@ def _top(row, maxima, k):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _reduce_rows(  # type: ignore[no-untyped-def]
-    logits, rows, targets, grid, logprob, rank, entropy, support, top_mass, top_ids, top_logprobs
+def _reduce_row(  # type: ignore[no-untyped-def]
+    row,
+    target,
+    n,
+    maxima,
+    grid,
+    logprob,
+    rank,
+    entropy,
+    support,
+    top_mass,
+    top_ids,
+    top_logprobs,
 ):
-    vocabulary = logits.shape[1]
-    maxima = np.empty((vocabulary + _BLOCK - 1) // _BLOCK, np.float32)
-    for n in range(rows.shape[0]):
-        row = logits[rows[n]]
-        target = targets[n]
-        _block_maxima(row, maxima)
-        highest = maxima.max()
-        total = 0.0
-        weighted = 0.0
-        for start in range(0, vocabulary, _CHUNK):
-            some, some_weighted = _sum_exponentials(row[start : start + _CHUNK], highest)
-            total += some
-            weighted += some_weighted
-        log_total = highest + np.log(total)
-        least = log_total + np.log(SUPPORT_ABOVE)
-        threshold = np.float32(least)
-        if threshold > least:  # rounded up
-            threshold = np.nextafter(threshold, np.float32(-np.inf))
-        supported, likelier = _count_above(row, threshold, row[target])
-        support[n] = supported
-        rank[n] = 1 + likelier + _count_equal(row[:target], row[target])
-        logprob[n] = row[target] - log_total
-        entropy[n] = np.log(total) - weighted / total
+    vocabulary = row.shape[0]
+    _block_maxima(row, maxima)
+    highest = maxima.max()
+    total = 0.0
+    weighted = 0.0
+    for start in range(0, vocabulary, _CHUNK):
+        some, some_weighted = _sum_exponentials(row[start : start + _CHUNK], highest)
+        total += some
+        weighted += some_weighted
+    log_total = highest + np.log(total)
+    least = log_total + np.log(SUPPORT_ABOVE)
+    threshold = np.float32(least)
+    if threshold > least:  # rounded up
+        threshold = np.nextafter(threshold, np.float32(-np.inf))
+    supported, likelier = _count_above(row, threshold, row[target])
+    support[n] = supported
+    rank[n] = 1 + likelier + _count_equal(row[:target], row[target])
+    logprob[n] = row[target] - log_total
+    entropy[n] = np.log(total) - weighted / total
 
-        ids = _top(row, maxima, min(grid[-1], vocabulary))
-        for i in range(top_ids.shape[1]):
-            top_ids[n, i] = ids[i]
-            top_logprobs[n, i] = row[ids[i]] - log_total
-        mass = 0.0
-        taken = 0
-        for i in range(grid.shape[0]):
-            while taken < min(grid[i], vocabulary):
-                mass += np.exp(row[ids[taken]] - log_total)
-                taken += 1
-            top_mass[n, i] = min(mass, 1.0)
+    ids = _top(row, maxima, min(grid[-1], vocabulary))
+    for i in range(top_ids.shape[1]):
+        top_ids[n, i] = ids[i]
+        top_logprobs[n, i] = row[ids[i]] - log_total
+    mass = 0.0
+    taken = 0
+    for i in range(grid.shape[0]):
+        while taken < min(grid[i], vocabulary):
+            mass += np.exp(row[ids[taken]] - log_total)
+            taken += 1
+        top_mass[n, i] = min(mass, 1.0)
+
+
+@numba.njit(nogil=True, cache=True)
+def _reduce_rows(logits, rows, targets, grid, *kept):  # type: ignore[no-untyped-def]
+    maxima = np.empty((logits.shape[1] + _BLOCK - 1) // _BLOCK, np.float32)
+    for n in range(rows.shape[0]):
+        _reduce_row(logits[rows[n]], targets[n], n, maxima, grid, *kept)
+
+
+@numba.njit(nogil=True, cache=True)
+def _reduce_bfloat16_rows(logits, rows, targets, grid, *kept):  # type: ignore[no-untyped-def]
+    maxima = np.empty((logits.shape[1] + _BLOCK - 1) // _BLOCK, np.float32)
+    row = np.empty(logits.shape[1], np.float32)  # stays in the cache
+    for n in range(rows.shape[0]):
+        _widen(logits[rows[n]], row)
+        _reduce_row(row, targets[n], n, maxima, grid, *kept)
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
+def _widen(bits, row):  # type: ignore[no-untyped-def]
+    """bfloat16 is the upper half of float32."""
+    for i in range(row.shape[0]):
+        row[i] = np.uint32(np.uint32(bits[i]) << np.uint32(16)).view(np.float32)
 
 
 def _on_gpu(logits: Tensor, rows: Tensor, targets: Tensor) -> Distributions:

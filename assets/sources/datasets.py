@@ -9,6 +9,7 @@ import json
 import platform
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -244,6 +245,7 @@ def _topics() -> list[tuple[str, str]]:
     return sorted(topics.items())
 
 
+@cache
 def _readmes() -> list[tuple[str, str]]:
     """Name and long description of every installed package but this one, by name."""
     found = {}

@@ -60,7 +60,7 @@ def _panel(
             }
         )
     y = alt.Y("checkpoint:N", title=None, sort=None, axis=None)
-    x = alt.X("mean:Q", title=title, axis=alt.Axis(format=number, tickCount=4, titleAnchor="start"))
+    x = alt.X("mean:Q", title=title, axis=alt.Axis(format=number, tickCount=3, titleAnchor="start"))
     chart = alt.Chart(style.data(points))
     bars = chart.mark_bar().encode(
         x=x,

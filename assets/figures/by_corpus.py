@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -67,6 +67,15 @@ def sums_by_item(
     return found
 
 
+def values_by_corpus(evidence: Evidence) -> dict[tuple[str, str, str], Interval]:
+    """For each checkpoint, category and corpus the measure over all its documents or prompts."""
+    chosen = measure(evidence)
+    return {
+        key: bootstrap_sums(np.array(list(items.values())), chosen.statistic)
+        for key, items in sums_by_item(evidence, chosen.per).items()
+    }
+
+
 @dataclass(frozen=True)
 class Change:
     """How an aligned model's measure differs from its base's on one corpus.
@@ -88,12 +97,6 @@ class Change:
     ours: Interval
     theirs: Interval
     change: Interval
-
-    def verdict(self, above: str, below: str) -> str:
-        """What to call the change where its interval leaves no doubt."""
-        if self.change.low > 0:
-            return above
-        return below if self.change.high < 0 else "no clear difference"
 
 
 def changes(evidence: Evidence) -> Iterator[Change]:
@@ -128,11 +131,7 @@ def changes(evidence: Evidence) -> Iterator[Change]:
 def point(category: str, corpus: str, shown: Shown, value: Interval) -> dict[str, Any]:
     """A row of what `draw_by_corpus` draws."""
     names = {"checkpoint": shown.checkpoint, "label": shown.label}
-    return (
-        {"category": category, "corpus": corpus}
-        | names
-        | {name: getattr(value, name) for name in ("mean", "low", "high", "n")}
-    )
+    return {"category": category, "corpus": corpus} | names | asdict(value)
 
 
 def draw_by_corpus(

@@ -66,6 +66,12 @@ class Evidence:
     unit: str
 
     @property
+    def with_rows(self) -> list[Shown]:
+        """The checkpoints that there is anything of."""
+        there = {row["checkpoint"] for row in self.rows}
+        return [shown for shown in self.shown if shown.checkpoint in there]
+
+    @property
     def pairs(self) -> list[tuple[Shown, Shown]]:
         """Aligned checkpoints, each with its base."""
         by_name = {shown.checkpoint: shown for shown in self.shown}

@@ -32,6 +32,12 @@ class Interval:
     high: float
     n: int
 
+    def verdict(self, above: str, below: str, otherwise: str = "no clear difference") -> str:
+        """What to call a difference from 0 where the interval leaves no doubt of its sign."""
+        if self.low > 0:
+            return above
+        return below if self.high < 0 else otherwise
+
     def percent(self) -> str:
         """Such as `34% [25, 43]`."""
         return f"{self.mean:.0%} [{100 * self.low:.0f}, {100 * self.high:.0f}]"

@@ -67,13 +67,7 @@ def _findings(evidence: Evidence) -> list[str]:
         ours = bootstrap([mine[key] for key in common])
         others = bootstrap([theirs[key] for key in common])
         gap = bootstrap([mine[key] - theirs[key] for key in common])
-        verdict = (
-            "more for the aligned checkpoint"
-            if gap.low > 0
-            else "fewer for the aligned checkpoint"
-            if gap.high < 0
-            else "no clear difference"
-        )
+        verdict = gap.verdict("more for the aligned checkpoint", "fewer for the aligned checkpoint")
         sentences.append(
             f"The most common 10-gram stands in {ours.percent()} of the generations of "
             f"{aligned.label}, and in {others.percent()} of those of {base.label}: {verdict} "

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from assets.figures import style
-from assets.figures.by_corpus import changes, draw_by_corpus, measure, point, sums_by_item
+from assets.figures.by_corpus import changes, draw_by_corpus, measure, point, values_by_corpus
 from assets.figures.figure import Evidence, Figure, Grid
-from assets.figures.intervals import bootstrap_sums
 
 
 def _draw(evidence: Evidence, width: int) -> Any:
@@ -37,24 +34,18 @@ def _findings(evidence: Evidence) -> list[str]:
         sentences.append(
             f"On {one.corpus} ({one.change.n} documents) {one.aligned.checkpoint} has "
             f"{one.ours.number()} {title}, and {one.base.checkpoint} {one.theirs.number()}: "
-            f"{one.verdict('worse', 'better')} ({one.change.change()})."
+            f"{one.change.verdict('worse', 'better')} ({one.change.change()})."
         )
     return sentences
 
 
 def _table(evidence: Evidence) -> Grid:
-    chosen = measure(evidence)
     rows = [
-        [
-            category,
-            corpus,
-            checkpoint,
-            bootstrap_sums(np.array(list(items.values())), chosen.statistic).number(),
-            f"{len(items)}",
-        ]
-        for (checkpoint, category, corpus), items in sums_by_item(evidence, chosen.per).items()
+        [category, corpus, checkpoint, value.number(), f"{value.n}"]
+        for (checkpoint, category, corpus), value in values_by_corpus(evidence).items()
     ]
-    return Grid(["category", "corpus", "checkpoint", chosen.title, "documents"], sorted(rows))
+    title = measure(evidence).title
+    return Grid(["category", "corpus", "checkpoint", title, "documents"], sorted(rows))
 
 
 FIGURE = Figure(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
+
 from assets.figures import FIGURES
 from assets.figures.figure import Grid
 from assets.figures.page import Front, write_page
@@ -106,7 +108,7 @@ def _predicted(work: Work) -> list[str]:
     table = work.inventory.table("documents")
     if not work.study.corpora or not work.lake.files(table):
         return []
-    n_documents = work.lake.read(table).num_rows
+    n_documents = pq.read_metadata(work.lake.path(table)).num_rows
     corpora = ", ".join(corpus.name for corpus in work.study.corpora)
     return [
         f"Each model predicts {n_documents:,} documents ({corpora}), its own text, and its "

@@ -5,24 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from assets.figures.by_corpus import changes, draw_by_corpus, measure, point, sums_by_item
+from assets.figures.by_corpus import changes, draw_by_corpus, measure, point, values_by_corpus
 from assets.figures.figure import Evidence, Figure
-from assets.figures.intervals import Interval, bootstrap_sums
-
-
-def _values(evidence: Evidence) -> dict[tuple[str, str, str], Interval]:
-    chosen = measure(evidence)
-    return {
-        key: bootstrap_sums(np.array(list(items.values())), chosen.statistic)
-        for key, items in sums_by_item(evidence, chosen.per).items()
-    }
 
 
 def _draw(evidence: Evidence, width: int) -> Any:
     by_name = {shown.checkpoint: shown for shown in evidence.shown}
-    values = _values(evidence)
+    values = values_by_corpus(evidence)
     points = [
         point(category, corpus, by_name[checkpoint], value)
         for (checkpoint, category, corpus), value in values.items()
@@ -34,7 +23,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         title=f"{chosen.title} of a model's own text",
         axis_format="~g",
         number_format=chosen.number_format,
-        shown=[shown for shown in evidence.shown if any(k[0] == shown.checkpoint for k in values)],
+        shown=evidence.with_rows,
         field="label",
         width=width,
     )
@@ -46,7 +35,7 @@ def _findings(evidence: Evidence) -> list[str]:
         f"Continuing {one.corpus} ({one.change.n} prompts) {one.aligned.label} has "
         f"{one.ours.number()} {title} on its own text, and {one.base.label} "
         f"{one.theirs.number()} on its own: "
-        f"{one.verdict('higher', 'lower')} ({one.change.change()})."
+        f"{one.change.verdict('higher', 'lower')} ({one.change.change()})."
         for one in changes(evidence)
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,8 @@ def _values(evidence: Evidence, shown: Shown, measure: str) -> dict[str, float]:
     }
 
 
-def _with_guesses(evidence: Evidence) -> list[Shown]:
-    there = {row["checkpoint"] for row in evidence.rows}
-    return [shown for shown in evidence.shown if shown.checkpoint in there]
-
-
 def _draw(evidence: Evidence, width: int) -> Any:
-    shown = _with_guesses(evidence)
+    shown = evidence.with_rows
     colour = style.colours(evidence, width, field="checkpoint", only=shown)
     wide = width > style.NARROW
     panel_width = width / 3 - 34 if wide else width - 40
@@ -47,18 +43,11 @@ def _panel(
     evidence: Evidence, shown: list[Shown], measure: str, width: float, colour: alt.Color
 ) -> Any:
     title, number = _MEASURES[measure]
-    points = []
-    for one in shown:
-        found = bootstrap(list(_values(evidence, one, measure).values()))
-        points.append(
-            {
-                "checkpoint": one.checkpoint,
-                "mean": found.mean,
-                "low": found.low,
-                "high": found.high,
-                "n": found.n,
-            }
-        )
+    points = [
+        {"checkpoint": one.checkpoint}
+        | asdict(bootstrap(list(_values(evidence, one, measure).values())))
+        for one in shown
+    ]
     y = alt.Y("checkpoint:N", title=None, sort=None, axis=None)
     x = alt.X("mean:Q", title=title, axis=alt.Axis(format=number, tickCount=3, titleAnchor="start"))
     chart = alt.Chart(style.data(points))
@@ -85,7 +74,7 @@ def _perplexity(logprobs: list[float]) -> Interval:
 
 def _table(evidence: Evidence) -> Grid:
     rows = []
-    for shown in _with_guesses(evidence):
+    for shown in evidence.with_rows:
         values = {m: list(_values(evidence, shown, m).values()) for m in (*_MEASURES, "logprob")}
         rows.append(
             [
@@ -109,14 +98,9 @@ def _findings(evidence: Evidence) -> list[str]:
         if not common:
             continue
         gap = bootstrap([ours[passage] - theirs[passage] for passage in common])
-        verdict = (
-            "more often" if gap.low > 0 else "less often" if gap.high < 0 else "about as often"
-        )
+        verdict = gap.verdict("more often than", "less often than", "about as often as")
         sentences.append(
-            f"{aligned.checkpoint} guesses the last word right at once {verdict} as "
-            f"{base.checkpoint} ({gap.points()}, over {gap.n} passages)."
-            if verdict == "about as often"
-            else f"{aligned.checkpoint} guesses the last word right at once {verdict} than "
+            f"{aligned.checkpoint} guesses the last word right at once {verdict} "
             f"{base.checkpoint} ({gap.points()}, over {gap.n} passages)."
         )
     return sentences

@@ -1,7 +1,6 @@
 -- How every checkpoint guesses every passage's last word.
 select
     checkpoint,
-    label,
     passage_id,
     exact,
     f1,

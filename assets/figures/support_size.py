@@ -17,7 +17,7 @@ _WRITTEN = ("human text", "its own", "its own, greedy")
 
 def _draw(evidence: Evidence, width: int) -> Any:
     points = summarise(evidence.rows, by=["checkpoint", "written"], value="support")
-    shown = [s for s in evidence.shown if any(p["checkpoint"] == s.checkpoint for p in points)]
+    shown = evidence.with_rows
     x = alt.X(
         "written:N",
         title="predicting",
@@ -69,9 +69,7 @@ def _findings(evidence: Evidence) -> list[str]:
         own, human = (_supports(evidence, shown, written) for written in ("its own", "human text"))
         if len(own) and len(human):
             gap = bootstrap_difference(own, human)
-            verdict = (
-                "more" if gap.low > 0 else "fewer" if gap.high < 0 else "not clearly fewer or more"
-            )
+            verdict = gap.verdict("more", "fewer", "not clearly fewer or more")
             sentences.append(
                 f"{shown.checkpoint} leaves {bootstrap(own).number()} tokens possible where it "
                 f"predicts its own text, {verdict} than on human text "

@@ -1,7 +1,6 @@
 -- The support, on average over a document, or over a prompt's generations.
 select
     checkpoint,
-    label,
     case
         when condition = 'gold' then 'human text'
         when text_statistics.decoding = 'greedy' then 'its own, greedy'

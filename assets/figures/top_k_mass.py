@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +40,9 @@ def _draw(evidence: Evidence, width: int) -> Any:
                 continue
             values = np.stack(list(masses.values()))
             for i, k in enumerate(K_GRID):
-                found = bootstrap(values[:, i])
-                points.append(
-                    {
-                        "checkpoint": shown.checkpoint,
-                        "written": written,
-                        "line": f"{shown.checkpoint}, {written}",
-                        "k": k,
-                        "mean": found.mean,
-                        "low": found.low,
-                        "high": found.high,
-                        "n": found.n,
-                    }
-                )
+                line = {"checkpoint": shown.checkpoint, "written": written}
+                name = f"{shown.checkpoint}, {written}"
+                points.append(line | {"line": name, "k": k} | asdict(bootstrap(values[:, i])))
     there = [written for written in _WRITTEN if any(p["written"] == written for p in points)]
     x = alt.X(
         "k:Q",
@@ -67,7 +58,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         scale=scale,
         axis=alt.Axis(format="%", tickCount=6),
     )
-    colour = style.colours(evidence, width, field="checkpoint", only=_with_text(evidence))
+    colour = style.colours(evidence, width, field="checkpoint", only=evidence.with_rows)
     chart = alt.Chart(style.data(points))
     bands = chart.mark_area(opacity=0.15).encode(
         x=x, y=alt.Y("low:Q", scale=scale), y2=alt.Y2("high:Q"), color=colour, detail="line:N"
@@ -112,11 +103,6 @@ def _draw(evidence: Evidence, width: int) -> Any:
     )
 
 
-def _with_text(evidence: Evidence) -> list[Shown]:
-    there = {row["checkpoint"] for row in evidence.rows}
-    return [shown for shown in evidence.shown if shown.checkpoint in there]
-
-
 def _first(masses: dict[tuple[str, str], np.ndarray]) -> np.ndarray:
     return np.array([mass[0] for mass in masses.values()])
 
@@ -128,7 +114,7 @@ def _text(written: str) -> str:
 
 def _findings(evidence: Evidence) -> list[str]:
     sentences = []
-    for shown in _with_text(evidence):
+    for shown in evidence.with_rows:
         human = _masses(evidence, shown, "human text")
         for written in list(_WRITTEN)[1:]:
             own = _masses(evidence, shown, written)
@@ -146,12 +132,10 @@ def _findings(evidence: Evidence) -> list[str]:
             if not common:
                 continue
             gap = bootstrap([ours[item][0] - theirs[item][0] for item in common])
-            verdict = (
-                "more concentrated"
-                if gap.low > 0
-                else "less concentrated"
-                if gap.high < 0
-                else "not clearly more or less concentrated"
+            verdict = gap.verdict(
+                "more concentrated",
+                "less concentrated",
+                "not clearly more or less concentrated",
             )
             text = _text(written).replace("its", "their")
             sentences.append(

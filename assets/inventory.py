@@ -220,12 +220,15 @@ class Inventory:
                 found.append((input_name, there))
         return found
 
-    def stale_inputs(self, names: Iterable[str], name: str, partition: str | None) -> list[str]:
-        """Those of some inputs of a node that the lake does not have as they would be made now."""
+    def stale_inputs(self, name: str, partition: str | None) -> list[str]:
+        """Inputs that do not count in a node's fingerprint, and are not as they would be made now.
+
+        Of these the recipe's parameters hold what matters, so they must be what the study says.
+        """
         return [
             input_name
             for input_name, partitions in self.inputs(name, partition)
-            if input_name in names
+            if input_name not in self.recipes[name].counted
             and any(
                 (stored := self._stored_fingerprint(input_name, p)) is not None
                 and stored != self._fresh(input_name, p)
@@ -234,20 +237,20 @@ class Inventory:
         ]
 
     def _fresh(self, name: str, partition: str | None) -> str | None:
+        """`fingerprint_after`, of the inputs as they are at this moment."""
         return self._fingerprint(name, partition, self._fresh)
 
     def _fingerprint(
         self, name: str, partition: str | None, of_input: Callable[[str, str | None], str | None]
     ) -> str | None:
         recipe = self.recipes[name]
-        counted = recipe.reads if recipe.changes_with is None else recipe.changes_with
         inputs = []
         for input_name, partitions in self.inputs(name, partition):
             # A checkpoint that failed does not keep the others from the figures.
             found = {p or "": mark for p in partitions if (mark := of_input(input_name, p))}
             if not found and input_name not in recipe.optional:
                 return None
-            if input_name in counted:
+            if input_name in recipe.counted:
                 inputs.append([input_name, found])
         parameters = recipe.parameters(self.study, self.checkpoint(partition))
         return digest([recipe.name, recipe.version, parameters, inputs])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shutil
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assets.errors import InputError
+from assets.kept import staging
 from assets.progress import Progress, Silent
 from models import ModelPool
 from warehouse import Lake, Limits, Provenance, Table, write_table
@@ -116,10 +118,9 @@ class Recipe(ABC):
     of_partners: tuple[str, ...] = ()
 
     @property
-    def parameterized(self) -> tuple[str, ...]:
-        """Those of `reads` whose change does not count, as `parameters` holds what matters."""
-        counted = self.reads if self.changes_with is None else self.changes_with
-        return tuple(name for name in self.reads if name not in counted)
+    def counted(self) -> tuple[str, ...]:
+        """Those of `reads` whose change puts it out of date."""
+        return self.reads if self.changes_with is None else self.changes_with
 
     @abstractmethod
     def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
@@ -138,13 +139,11 @@ class TableRecipe(Recipe):
         table: Its declaration.
         rows: Makes its rows; they are read while its context is open.
         signature: What people are told of where they come from, but for the version.
-        after: Called once the rows are in their place.
     """
 
     table: Table
     rows: Callable[[Work], AbstractContextManager[Iterable[pa.RecordBatch]]]
     signature: Callable[[Work], str]
-    after: Callable[[Work], None] = lambda work: None
 
     def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
         """Reads the footer of the partition's file."""
@@ -162,7 +161,7 @@ class TableRecipe(Recipe):
             findings = write_table(
                 work.lake, self.table, counted, made, work.partition, footer=work.footer
             )
-        self.after(work)
+        shutil.rmtree(staging(work, self.table), ignore_errors=True)
         write_catalog(work.lake, work.inventory.tables)
         return Made(made, counted.rows, tuple(findings), notes=work.notes)
 
@@ -206,7 +205,7 @@ def bring_up_to_date(recipe: Recipe, work: Work) -> Made | None:
             "materialize it first"
         )
     # What is not counted in the fingerprint must be what the parameters say that it is.
-    if stale := work.inventory.stale_inputs(recipe.parameterized, recipe.name, work.partition):
+    if stale := work.inventory.stale_inputs(recipe.name, work.partition):
         raise InputError(
             f"{recipe.name} reads {', '.join(stale)}, which is out of date; materialize it first"
         )

@@ -15,7 +15,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from models.errors import ModelError
+from models.errors import ModelError, sentence
 from models.sources import cache_folder
 
 if TYPE_CHECKING:
@@ -202,9 +202,7 @@ def load(source: Source, *, device: str | None = None, dtype: str = "auto") -> L
         )
         model = model.to(place).eval()
     except Exception as error:  # what transformers and torch raise here has no common type
-        raise ModelError(
-            f"{source} cannot be loaded by transformers: {_sentence(error)}"
-        ) from error
+        raise ModelError(f"{source} cannot be loaded by transformers: {sentence(error)}") from error
     if found["missing_keys"]:
         some = ", ".join(sorted(found["missing_keys"])[:3])
         raise ModelError(
@@ -217,12 +215,6 @@ def load(source: Source, *, device: str | None = None, dtype: str = "auto") -> L
         stop_token_ids=_stop_token_ids(model, tokenizer),
         revision=weights.revision,
     )
-
-
-def _sentence(error: Exception) -> str:
-    """The beginning of an error's message; those of transformers go on for paragraphs."""
-    first = str(error).strip().partition("\n")[0] or type(error).__name__
-    return first if len(first) <= 300 else f"{first[:300]}…"
 
 
 def _stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
@@ -257,7 +249,7 @@ def _as_safetensors(weights: LocalWeights) -> Path:
             unfinished.rename(target)
     except Exception as error:  # what the reader raises of a broken file has no common type
         path = weights.folder / weights.gguf
-        raise ModelError(f"{path} cannot be read by transformers: {_sentence(error)}") from error
+        raise ModelError(f"{path} cannot be read by transformers: {sentence(error)}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return target

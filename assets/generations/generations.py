@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from assets.digests import digest
 from assets.errors import InputError
 from assets.generations.imported import read_generations
+from assets.kept import note_made_from, read_made_from, staging
 from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import load_model
 from assets.sources.prompts import (
@@ -41,8 +39,6 @@ Key = tuple[str, str, int]
 """(decoding, prompt_id, sample)."""
 
 _SCHEMA = tables.GENERATIONS.arrow_schema
-_MADE_FROM = "anchorlake.made_from"
-"""Footer key of a JSON object: for each prompt a digest of all that its generations depend on."""
 
 
 @dataclass(frozen=True)
@@ -119,17 +115,17 @@ def _sampled(work: Work, checkpoint: Checkpoint) -> pa.Table:
     ]
     keys = [(decoding.name, str(prompt["prompt_id"]), n) for decoding, prompt, n in plan]
     made_from = _made_from(work.study, checkpoint, prompts)
-    work.footer[_MADE_FROM] = json.dumps(made_from)
+    note_made_from(work, made_from)
     pieces = [_SCHEMA.empty_table(), *_already_made(work, made_from)]
     there = {key for piece in pieces for key in _keys(piece)}
     work.notes["generations kept from before"] = sum(key in there for key in keys)
     todo = [entry for key, entry in zip(keys, plan, strict=True) if key not in there]
     if todo:
-        staging = _staging(work)
-        staging.mkdir(parents=True, exist_ok=True)
+        folder = staging(work, tables.GENERATIONS)
+        folder.mkdir(parents=True, exist_ok=True)
         for rows in _batches(work, load_model(work, checkpoint), todo):
             piece = pa.Table.from_pylist(rows, _SCHEMA)
-            unfinished = staging / f"{uuid.uuid4().hex}.unfinished"
+            unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
             write_parquet(unfinished, _SCHEMA, piece.to_batches(), work.footer)
             unfinished.rename(unfinished.with_suffix(".parquet"))
             pieces.append(piece)
@@ -230,13 +226,12 @@ def _made_from(study: Study, checkpoint: Checkpoint, prompts: Iterable[Prompt]) 
 def _already_made(work: Work, made_from: Mapping[str, str]) -> Iterator[pa.Table]:
     """Generations there already, published or staged, that would come out the same again."""
     published = [] if work.force else work.lake.files(tables.GENERATIONS, work.partition)
-    for path in [*published, *sorted(_staging(work).glob("*.parquet"))]:
-        try:
-            file = pq.ParquetFile(path)
-        except pa.ArrowInvalid:
-            continue  # damaged: what it held is made anew
-        footer = file.metadata.metadata or {}
-        known = json.loads(footer.get(_MADE_FROM.encode(), b"{}"))
+    staged = sorted(staging(work, tables.GENERATIONS).glob("*.parquet"))
+    for path in [*published, *staged]:
+        found = read_made_from(path)
+        if found is None:  # what it held is made anew
+            continue
+        file, known = found
         same = [prompt_id for prompt_id, mark in made_from.items() if known.get(prompt_id) == mark]
         rows = file.read()
         yield rows.filter(pc.is_in(rows["prompt_id"], pa.array(same, pa.string())))
@@ -245,14 +240,6 @@ def _already_made(work: Work, made_from: Mapping[str, str]) -> Iterator[pa.Table
 def _keys(rows: pa.Table) -> Iterator[Key]:
     columns = (rows[name].to_pylist() for name in ("decoding", "prompt_id", "sample"))
     return zip(*columns, strict=True)
-
-
-def _staging(work: Work) -> Path:
-    return work.lake.staging / "generations" / str(work.partition)
-
-
-def _clear_staging(work: Work) -> None:
-    shutil.rmtree(_staging(work), ignore_errors=True)
 
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
@@ -313,5 +300,4 @@ GENERATIONS = TableRecipe(
     table=tables.GENERATIONS,
     rows=_rows,
     signature=_signature,
-    after=_clear_staging,
 )

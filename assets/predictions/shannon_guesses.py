@@ -11,7 +11,7 @@ import pyarrow as pa
 from assets.errors import InputError
 from assets.predictions.scored_texts import has_model
 from assets.recipe import TableRecipe, Work
-from assets.sources.checkpoints import engine_name, load_model
+from assets.sources.checkpoints import load_model, model_parameters, model_signature
 from assets.sources.passages import joined
 from models import Decoding, Request, Text, sample, score
 from warehouse import tables
@@ -125,25 +125,13 @@ def greedy_continuations(model: LanguageModel, group: Sequence[Scored]) -> dict[
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
     assert checkpoint is not None
-    return [
-        checkpoint.source.digest(),
-        checkpoint.dtype,
-        checkpoint.device,
-    ]
+    return model_parameters(checkpoint)
 
 
 def _signature(work: Work) -> str:
     assert work.checkpoint is not None
-    model = load_model(work, work.checkpoint)
     passages = work.inventory.source_signature("passages", None)
-    return "|".join(
-        [
-            passages,
-            f"tok:{model.tokenizer_digest[:8]}",
-            f"engine:{engine_name()}",
-            f"dtype:{model.dtype}",
-        ]
-    )
+    return f"{passages}|{model_signature(load_model(work, work.checkpoint))}"
 
 
 SHANNON_GUESSES = TableRecipe(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import shutil
 import uuid
 from contextlib import contextmanager
 from time import perf_counter
@@ -17,9 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assets.errors import InputError
+from assets.kept import note_made_from, read_made_from, staging
 from assets.predictions.scored_texts import Part, has_model, texts_to_score
 from assets.recipe import TableRecipe, Work
-from assets.sources.checkpoints import engine_name, load_model
+from assets.sources.checkpoints import load_model, model_parameters, model_signature
 from models import ModelError, Text, score
 from warehouse import tables
 from warehouse.storage import write_parquet
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from models import LanguageModel, Scored
 
 _SCHEMA = tables.TOKEN_DISTRIBUTIONS.arrow_schema
-_MADE_FROM = "anchorlake.made_from"
-"""Footer key of a JSON object: for each part a digest of all that its rows depend on."""
 
 
 @contextmanager
@@ -43,7 +41,7 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
     assert checkpoint is not None
     model = load_model(work, checkpoint)
     digests, n_tokens = _survey(work, model)
-    work.footer[_MADE_FROM] = json.dumps({_name(part): d for part, d in digests.items()})
+    note_made_from(work, {_name(part): d for part, d in digests.items()})
     kept = {part: _published(work, part, d) for part, d in digests.items()}
     missing = {part for part, rows in kept.items() if rows is None}
     work.notes["tokens kept from before"] = sum(n_tokens[part] for part in set(kept) - missing)
@@ -183,14 +181,10 @@ def _published(work: Work, part: Part, digest: str) -> Iterator[pa.RecordBatch] 
     path = work.lake.path(tables.TOKEN_DISTRIBUTIONS, work.partition)
     if work.force or not path.exists():
         return None
-    try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowInvalid:  # damaged: to be made anew
+    found = read_made_from(path)
+    if found is None or found[1].get(_name(part)) != digest:
         return None
-    known = json.loads((file.metadata.metadata or {}).get(_MADE_FROM.encode(), b"{}"))
-    if known.get(_name(part)) != digest:
-        return None
-    return _rows_of_part(file, part)
+    return _rows_of_part(found[0], part)
 
 
 def _rows_of_part(file: pq.ParquetFile, part: Part) -> Iterator[pa.RecordBatch]:
@@ -226,40 +220,19 @@ def _staged(work: Work, digest: str, n_tokens: int) -> Iterator[pa.RecordBatch]:
 
 
 def _staging(work: Work, digest: str) -> Path:
-    return _staging_folder(work) / digest
-
-
-def _staging_folder(work: Work) -> Path:
-    return work.lake.staging / "token_distributions" / str(work.partition)
-
-
-def _clear_staging(work: Work) -> None:
-    shutil.rmtree(_staging_folder(work), ignore_errors=True)
+    return staging(work, tables.TOKEN_DISTRIBUTIONS) / digest
 
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
     assert checkpoint is not None
-    return [
-        checkpoint.source.digest(),
-        checkpoint.dtype,
-        checkpoint.device,
-        checkpoint.format_of_prompts,
-    ]
+    return [*model_parameters(checkpoint), checkpoint.format_of_prompts]
 
 
 def _signature(work: Work) -> str:
     assert work.checkpoint is not None
     model = load_model(work, work.checkpoint)
     texts = work.inventory.source_signature("scored_texts", work.partition)
-    return "|".join(
-        [
-            texts,
-            f"ctx:{model.context_length}",
-            f"tok:{model.tokenizer_digest[:8]}",
-            f"engine:{engine_name()}",
-            f"dtype:{model.dtype}",
-        ]
-    )
+    return "|".join([texts, f"ctx:{model.context_length}", model_signature(model)])
 
 
 TOKEN_DISTRIBUTIONS = TableRecipe(
@@ -276,5 +249,4 @@ TOKEN_DISTRIBUTIONS = TableRecipe(
     table=tables.TOKEN_DISTRIBUTIONS,
     rows=_rows,
     signature=_signature,
-    after=_clear_staging,
 )

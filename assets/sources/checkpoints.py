@@ -28,6 +28,17 @@ def engine_name() -> str:
     return f"hf-{importlib.metadata.version('transformers')}"
 
 
+def model_parameters(checkpoint: Checkpoint) -> list[object]:
+    """What of a checkpoint changes its predictions, as JSON values."""
+    return [checkpoint.source.digest(), checkpoint.dtype, checkpoint.device]
+
+
+def model_signature(model: LanguageModel) -> str:
+    """What people are told of the model that predicted."""
+    tokenizer = model.tokenizer_digest[:8]
+    return f"tok:{tokenizer}|engine:{engine_name()}|dtype:{model.dtype}"
+
+
 @contextmanager
 def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
     checkpoint = work.checkpoint

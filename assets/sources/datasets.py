@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from assets.digests import digest
 from assets.errors import InputError
-from assets.jsonl import read_jsonl
+from assets.jsonl import read_jsonl, read_once
 from models import ModelError
+from models.errors import sentence
 from models.sources import hub_commit
 
 if TYPE_CHECKING:
@@ -99,12 +100,8 @@ class DatasetSource:
         if self.scheme == "file":
             whole = hashlib.sha256()
             for path in self.files:
-                try:
-                    whole.update(path.name.encode())
-                    with path.open("rb") as file:
-                        whole.update(hashlib.file_digest(file, "sha256").digest())
-                except OSError as error:
-                    raise InputError(f"{path} cannot be read: {error.strerror}") from None
+                whole.update(path.name.encode())
+                whole.update(_file_digest(path))
             return whole.hexdigest()[:32]
         if self.scheme == "hf":
             try:
@@ -203,10 +200,9 @@ def _hub_errors(source: DatasetSource) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        first = str(error).strip().partition("\n")[0] or type(error).__name__
         raise InputError(
-            f"{source} cannot be read: {first[:300]}; look whether its name, `config`, `split` and "
-            "the network are as they must be"
+            f"{source} cannot be read: {sentence(error)}; look whether its name, `config`, `split` "
+            "and the network are as they must be"
         ) from error
 
 
@@ -237,6 +233,15 @@ def text_of(source: DatasetSource, row: Row, fields: tuple[str, ...], separator:
 
 def _is_turn(value: object) -> bool:
     return isinstance(value, dict) and "content" in value
+
+
+@read_once
+def _file_digest(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _topics() -> list[tuple[str, str]]:

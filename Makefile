@@ -52,6 +52,7 @@ bench: $(WEIGHTS)
 	$(BIN)/python -m bench.ngrams --diversity
 	$(BIN)/python -m bench.sampling
 	$(BIN)/python -m bench.scoring
+	$(BIN)/python -m bench.alignment
 
 clean:
 	rm -rf $(VENV) $(LAKE)

@@ -11,7 +11,7 @@ from warehouse.tables import BASE_TABLES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from warehouse import Lake, Measurement, Table
+    from warehouse import Measurement, Table
 
 SQL_FOLDER = Path(__file__).parent.parent / "sql"
 """Where measurements are."""
@@ -20,20 +20,20 @@ STUDY_PARAMETERS = ("samples_per_prompt", "max_new_tokens", "seed")
 """Keys of a study that measurements may use as `$key`."""
 
 
-def declared_measurements(lake: Lake, parameters: Mapping[str, object]) -> list[Measurement]:
+def declared_measurements(parameters: Mapping[str, object]) -> list[Measurement]:
     """Every measurement, each after what it reads.
 
     Raises:
         DeclarationError: One of them cannot become a table.
     """
-    return read_measurements(SQL_FOLDER, BASE_TABLES, lake, parameters)
+    return read_measurements(SQL_FOLDER, BASE_TABLES, parameters)
 
 
-def declared_tables(lake: Lake) -> list[Table]:
+def declared_tables() -> list[Table]:
     """Every table, each after what it is derived from.
 
     Raises:
         DeclarationError: A measurement cannot become a table.
     """
-    measurements = declared_measurements(lake, dict.fromkeys(STUDY_PARAMETERS, 0))
+    measurements = declared_measurements(dict.fromkeys(STUDY_PARAMETERS, 0))
     return [*BASE_TABLES, *(measurement.table for measurement in measurements)]

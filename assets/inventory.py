@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assets.blueprints.alignments import ALIGNMENTS
 from assets.declared import declared_measurements
 from assets.digests import digest
 from assets.errors import InputError
@@ -36,6 +37,7 @@ _BASE = (
     SCORED_TEXTS,
     TOKEN_DISTRIBUTIONS,
     SHANNON_GUESSES,
+    ALIGNMENTS,
 )
 
 Node = tuple[str, str | None]
@@ -57,7 +59,7 @@ class Inventory:
         """
         self.study = study
         self.lake = lake
-        measurements = declared_measurements(lake, study_parameters(study))
+        measurements = declared_measurements(study_parameters(study))
         derived = [measurement_recipe(measurement) for measurement in measurements]
         figures = [figure_recipe(figure) for figure in FIGURES]
         recipes: list[Recipe] = [*_BASE, *derived, *figures, REPORT]

@@ -72,4 +72,5 @@ def measurement_recipe(measurement: Measurement) -> TableRecipe:
 def _vocabulary() -> str:
     """The macros that queries share; a change in them may change any result."""
     folder = Path(sessions.__file__).parent
-    return digest([(folder / name).read_text() for name in ("macros.sql", "generations.sql")])
+    names = ("macros.sql", "generations.sql", "alignments.sql")
+    return digest([(folder / name).read_text() for name in names])

@@ -95,7 +95,7 @@ def write(lake: Lake, prompts: int, samples: int, tokens: int) -> None:
 def time_tables(lake: Lake, memory: int) -> float:
     """Seconds that the n-gram tables take, one after the other."""
     total = 0.0
-    for measurement in declared_measurements(lake, {}):
+    for measurement in declared_measurements({}):
         if measurement.table.name.startswith("ngram_"):
             rows, seconds = time_table(lake, measurement, memory)
             total += seconds
@@ -164,9 +164,7 @@ def compare_with_diversity(folder: Path, options: argparse.Namespace) -> None:
     rows = lake.read(GENERATIONS, "m").select(["text"]).to_pylist()
     theirs = [score([row["text"]], num_n=4) for row in rows]
     their_seconds = time.perf_counter() - start
-    (measurement,) = (
-        m for m in declared_measurements(lake, {}) if m.table.name == "ngram_diversity"
-    )
+    (measurement,) = (m for m in declared_measurements({}) if m.table.name == "ngram_diversity")
     rows, our_seconds = time_table(lake, measurement, options.memory)
     ours: dict[str, float] = {}
     for row in rows:

@@ -174,7 +174,7 @@ def sql(
             raise InputError("give a query, or a file that holds one with -f")
         text = _query_text(query, file)
         place = _existing_lake(lake)
-        with ask(place, declared_tables(place), text) as result:
+        with ask(place, declared_tables(), text) as result:
             write_result(result, format and format.value, output)
 
 
@@ -188,7 +188,7 @@ def tables(
 
     with _input_errors():
         place = _lake(lake)
-        declared = {table.name: table for table in declared_tables(place)}
+        declared = {table.name: table for table in declared_tables()}
         if name is not None and name not in declared:
             raise InputError(f"there is no table {name!r}; there are {', '.join(declared)}")
     if name is None:

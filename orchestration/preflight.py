@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.blueprints.aligner import open_aligner
 from assets.errors import InputError
 from assets.generations.generations import asked
 from assets.generations.imported import read_generations
@@ -54,7 +55,7 @@ def check_inputs(study: Study) -> list[Need]:
             problems[f"checkpoint {checkpoint.name}: {error}"] = None
         except InputError as error:
             problems[str(error)] = None
-    for check in (given_prompts, _check_corpora, _check_passages):
+    for check in (given_prompts, _check_corpora, _check_passages, _check_aligner):
         try:
             if not problems:
                 check(study)
@@ -78,6 +79,11 @@ def _check_passages(study: Study) -> None:
         game.digest()
         if game.source.scheme != "hf" and next(read_passages(game.source, game), None) is None:
             raise InputError(f"shannon_game: {game.source} holds no passage")
+
+
+def _check_aligner(study: Study) -> None:
+    with open_aligner(study.aligner):
+        pass
 
 
 def _need(study: Study, checkpoint: Checkpoint) -> Need:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from warehouse.sessions import create_view, load_macros
+from warehouse.sessions import create_view, load_macros, load_vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +45,7 @@ def write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
                     # A damaged file hides its table until it is written anew.
                     with suppress(duckdb.Error):
                         create_view(connection, table, [lake.pattern(table)])
+            load_vocabulary(connection)
         unfinished.replace(lake.catalog)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -8,32 +8,32 @@ A file opens with comments: what it measures, and then
     -- columns:
     --   n_samples INTEGER [generations] how many there are
 
-`partition: none` makes one file of all checkpoints. A unit may stand in brackets before a column's
-meaning; a meaning goes on in lines that are indented further. Columns of the grain take their type
-from the query and need no line of their own.
+`partition: none` makes one file of all checkpoints. A table without rows is a mistake, unless a
+line `empty: when` says when it is not. A unit may stand in brackets before a column's meaning; a
+meaning goes on in lines that are indented further. Columns of the grain take their type from the
+query and need no line of their own.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from warehouse.query import QueryError, check_reads_only
 from warehouse.schema import COMMON_COLUMNS, PARTITION_COLUMN, Column, Table, arrow_type
-from warehouse.sessions import create_view, session
+from warehouse.sessions import create_view, load_vocabulary, session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from warehouse.lake import Lake
-
 _TABLE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED = ("figures", "report", "shown")
-_FIELD = re.compile(r"(grain|reads|partition|columns):\s*(.*)")
+_FIELD = re.compile(r"(grain|reads|partition|empty|columns):\s*(.*)")
 _COLUMN = re.compile(r"(\w+)\s+([A-Za-z]+(?:\[\])*)\s*(?:\[([^\]]+)\])?\s*(.*)")
 
 
@@ -64,24 +64,23 @@ class _Header:
     grain: tuple[str, ...]
     reads: tuple[str, ...]
     partitioned: bool
+    may_be_empty: bool
     columns: dict[str, Column]
 
 
 def read_measurements(
-    folder: Path, tables: Sequence[Table], lake: Lake, parameters: Mapping[str, object]
+    folder: Path, tables: Sequence[Table], parameters: Mapping[str, object]
 ) -> list[Measurement]:
     """Reads every file `*.sql` of a folder, in an order in which each comes after what it reads.
 
     Args:
         folder: The folder.
         tables: The tables that exist besides.
-        lake: Where sessions may spill; nothing of it is read.
         parameters: What queries may use as `$name`.
 
     Raises:
         DeclarationError: A file does not declare what it must, or its query does not run or does
-        not
-            give what it declares.
+            not give what it declares.
     """
     headers = {path: _read_header(path) for path in sorted(folder.glob("*.sql"))}
     known = {table.name: table for table in tables}
@@ -101,7 +100,7 @@ def read_measurements(
         for path in ready:
             header = headers.pop(path)
             inputs = [known[name] for name in header.reads]
-            measurement = _complete(path, header, inputs, lake, parameters)
+            measurement = _complete(path, header, inputs, parameters)
             known[measurement.table.name] = measurement.table
             measurements.append(measurement)
     return measurements
@@ -152,6 +151,7 @@ def _read_header(path: Path) -> _Header:
         grain=_names(fields["grain"]),
         reads=_names(fields["reads"]),
         partitioned=fields["partition"] == PARTITION_COLUMN,
+        may_be_empty="empty" in fields,
         columns=columns,
     )
     if not header.grain:
@@ -188,12 +188,15 @@ def _complete(
     path: Path,
     header: _Header,
     inputs: Sequence[Table],
-    lake: Lake,
     parameters: Mapping[str, object],
 ) -> Measurement:
     """Runs the query over empty tables: it must run, and give what the file declares."""
     query = _read(path)
-    given = _columns_of(path, query, inputs, lake, parameters)
+    try:
+        used = used_parameters(query, parameters)
+        given = _columns_of(query, tuple(inputs), tuple(used.items()))
+    except (DeclarationError, QueryError, duckdb.Error) as error:
+        raise DeclarationError(f"{path}: {error}") from error
     declared = [*header.grain, *(name for name in header.columns if name not in header.grain)]
     if sorted(given) != sorted(declared):
         raise DeclarationError(
@@ -209,23 +212,30 @@ def _complete(
             arrow_type(columns[-1].type)
         except ValueError as error:
             raise DeclarationError(f"{path}: column {name}: {error}; cast it") from error
-    table = Table(path.stem, header.description, header.grain, tuple(columns), header.partitioned)
+    table = Table(
+        path.stem,
+        header.description,
+        header.grain,
+        tuple(columns),
+        header.partitioned,
+        header.may_be_empty,
+    )
     return Measurement(table, header.reads, query, path)
 
 
+@lru_cache
 def _columns_of(
-    path: Path, query: str, inputs: Sequence[Table], lake: Lake, parameters: Mapping[str, object]
+    query: str, inputs: tuple[Table, ...], parameters: tuple[tuple[str, object], ...]
 ) -> dict[str, str]:
-    with session(lake) as connection:
+    """The columns that a query gives, and their types; it runs over empty tables."""
+    with session() as connection:
         for table in inputs:
             create_view(connection, table, files=[])
-        try:
-            check_reads_only(connection, query)
-            relation = connection.sql(query, params=used_parameters(query, parameters))
-        except (DeclarationError, QueryError, duckdb.Error) as error:
-            raise DeclarationError(f"{path}: {error}") from error
+        load_vocabulary(connection)
+        check_reads_only(connection, query)
+        relation = connection.sql(query, params=dict(parameters))
         if len(set(relation.columns)) < len(relation.columns):
-            raise DeclarationError(f"{path}: its query gives two columns of one name")
+            raise QueryError("its query gives two columns of one name")
         return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
 

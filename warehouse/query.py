@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from warehouse.sessions import Limits, bind, session
+from warehouse.sessions import Limits, create_view, load_vocabulary, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,10 +46,11 @@ def ask(
             check_reads_only(connection, query)
             for table in tables:
                 try:
-                    bind(connection, lake, [table])
+                    create_view(connection, table, [str(path) for path in lake.files(table)])
                 except duckdb.Error:  # a damaged file troubles only those who ask for it
                     if table.name in query.lower():
                         raise
+            load_vocabulary(connection)
             relation = connection.sql(query)
             if relation is None:
                 raise QueryError("the query gives no rows")

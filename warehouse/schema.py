@@ -61,6 +61,7 @@ class Table:
         grain: The columns that identify a row.
         columns: All columns, those of the grain first.
         partitioned: Whether each checkpoint has a file of its own.
+        may_be_empty: Whether it may have no row.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Table:
     grain: tuple[str, ...]
     columns: tuple[Column, ...]
     partitioned: bool = True
+    may_be_empty: bool = False
 
     @cached_property
     def arrow_schema(self) -> pa.Schema:

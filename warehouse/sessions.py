@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _MACROS = (_HERE / "macros.sql").read_text(encoding="utf-8")
+_VIEWS = "select view_name from duckdb_views() where not internal"
 _PARTITIONS = (_HERE / "partitions.sql").read_text(encoding="utf-8")
-_VOCABULARY = {"generations": (_HERE / "generations.sql").read_text(encoding="utf-8")}
-"""Macros over a view: DuckDB resolves what they read when they are made."""
+_VOCABULARY = {
+    ("generations",): (_HERE / "generations.sql").read_text(encoding="utf-8"),
+    ("generations", "alignments"): (_HERE / "alignments.sql").read_text(encoding="utf-8"),
+}
+"""Macros over views: DuckDB resolves what they read when they are made."""
 
 
 def _default_memory() -> int:
@@ -44,13 +48,19 @@ class Limits:
 
 
 @contextmanager
-def session(lake: Lake, limits: Limits | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory DuckDB connection with the lake's macros, closed at the end."""
+def session(
+    lake: Lake | None = None, limits: Limits | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An in-memory DuckDB connection with the lake's macros, closed at the end.
+
+    Args:
+        lake: Where it may spill; without one it cannot.
+        limits: Its limits.
+    """
     limits = limits or Limits()
-    spill = lake.staging / "duckdb"
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{limits.memory // (1 << 20)}MiB",
-        "temp_directory": str(spill),
+        "temp_directory": str(lake.staging / "duckdb") if lake else "",
     }
     if limits.threads:
         config["threads"] = limits.threads
@@ -78,6 +88,7 @@ def bind(
     """
     for table in tables:
         create_view(connection, table, [str(path) for path in lake.files(table, checkpoint)])
+    load_vocabulary(connection)
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> None:
@@ -90,10 +101,16 @@ def create_view(connection: duckdb.DuckDBPyConnection, table: Table, files: list
     rows.select(*map(duckdb.ColumnExpression, (c.name for c in table.columns))).create_view(
         table.name
     )
-    if table.name in _VOCABULARY:
-        connection.execute(_VOCABULARY[table.name])
 
 
 def load_macros(connection: duckdb.DuckDBPyConnection) -> None:
     """Makes the words that every query may use."""
     connection.execute(_MACROS)
+
+
+def load_vocabulary(connection: duckdb.DuckDBPyConnection) -> None:
+    """Makes the words over views, of those views that are there."""
+    views = {name for (name,) in connection.execute(_VIEWS).fetchall()}
+    for needed, macros in _VOCABULARY.items():
+        if views.issuperset(needed):
+            connection.execute(macros)

@@ -134,6 +134,18 @@ SHANNON_GUESSES = Table(
     ),
 )
 
+ALIGNMENTS = Table(
+    name="alignments",
+    description="Each prompt's generations in one multiple sequence alignment of their characters.",
+    grain=("checkpoint", "decoding", "prompt_id", "sample"),
+    columns=(
+        *_common("checkpoint", "decoding", "prompt_id", "sample"),
+        Column("columns", "INTEGER[]", "of each Unicode character of the text its column, from 0"),
+        Column("width", "INTEGER", "columns of the alignment", "columns"),
+        Column("aligner", "VARCHAR", "what made it: anchorlake or mafft"),
+    ),
+)
+
 BASE_TABLES = (
     DOCUMENTS,
     PROMPTS,
@@ -143,4 +155,5 @@ BASE_TABLES = (
     SCORED_TEXTS,
     TOKEN_DISTRIBUTIONS,
     SHANNON_GUESSES,
+    ALIGNMENTS,
 )

@@ -95,6 +95,8 @@ class Figure:
         draw: Draws it, given a width in pixels.
         findings: Sentences that say what came out.
         table: Its numbers, where they are to stand below it.
+        pages: Parts of the evidence that are drawn by themselves, by heading, the one to show first
+            before the others; by default all of it is drawn at once.
         version: Changes when it is drawn differently.
     """
 
@@ -108,4 +110,5 @@ class Figure:
     draw: Callable[[Evidence, int], alt.TopLevelMixin]
     findings: Callable[[Evidence], list[str]]
     table: Callable[[Evidence], Grid] | None = None
+    pages: Callable[[Evidence], dict[str, Evidence]] | None = None
     version: str = "1"

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 RESAMPLES = 10_000
-_LEVEL = 0.95
+_ENDS = (0.025, 0.975)
+"""Quantiles between which 95% of the resampled statistics lie."""
 _AT_ONCE = 1 << 22
 """Values resampled at once."""
 
@@ -90,8 +91,7 @@ def bootstrap_difference(values: np.ndarray, others: np.ndarray) -> Interval:
         numbers[random.integers(len(numbers), size=(RESAMPLES, len(numbers)))].mean(axis=1)
         for numbers in (values, others)
     ]
-    tail = (1 - _LEVEL) / 2
-    low, high = np.quantile(means[0] - means[1], [tail, 1 - tail])
+    low, high = np.quantile(means[0] - means[1], _ENDS)
     return Interval(
         float(values.mean() - others.mean()), float(low), float(high), len(values) + len(others)
     )
@@ -107,17 +107,40 @@ def bootstrap_sums(values: np.ndarray, statistic: Callable[[np.ndarray], np.ndar
     Returns:
         The statistic and its interval; the same for the same values.
     """
+    low, high = np.quantile(statistic(_resampled_sums(values)), _ENDS)
+    return Interval(float(statistic(values.sum(axis=0))), float(low), float(high), len(values))
+
+
+def bootstrap_curve(curves: np.ndarray) -> list[Interval]:
+    """Percentile bootstrap of the mean of curves, at each of their points.
+
+    Args:
+        curves: float [n, points], a curve of each of n prompts, n at least one.
+
+    Returns:
+        For each point the mean and its interval.
+    """
+    n = len(curves)
+    lows, highs = np.quantile(_resampled_sums(curves) / n, _ENDS, axis=0)
+    means = curves.mean(axis=0)
+    return [
+        Interval(float(mean), float(low), float(high), n)
+        for mean, low, high in zip(means, lows, highs, strict=True)
+    ]
+
+
+def _resampled_sums(values: np.ndarray) -> np.ndarray:
+    """Sums of as many rows as there are, drawn with replacement: [n, m] to [RESAMPLES, m]."""
     n = len(values)
     random = np.random.default_rng(0)
     sums = np.empty((RESAMPLES, values.shape[1]))
     step = max(1, _AT_ONCE // n)
     for start in range(0, RESAMPLES, step):
         chosen = random.integers(n, size=(min(step, RESAMPLES - start), n))
-        for column in range(values.shape[1]):
-            sums[start : start + step, column] = values[chosen, column].sum(axis=1)
-    tail = (1 - _LEVEL) / 2
-    low, high = np.quantile(statistic(sums), [tail, 1 - tail])
-    return Interval(float(statistic(values.sum(axis=0))), float(low), float(high), n)
+        each = n * np.arange(len(chosen))[:, None]
+        times = np.bincount((chosen + each).ravel(), minlength=chosen.size).reshape(chosen.shape)
+        sums[start : start + step] = times @ values
+    return sums
 
 
 def summarise(

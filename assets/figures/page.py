@@ -18,6 +18,21 @@ _TEMPLATE = Path(__file__).with_name("page.html")
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """A chart, as Vega-Lite specifications.
+
+    Attributes:
+        heading: What is drawn, where a figure has several.
+        wide: For large screens.
+        narrow: For phones.
+    """
+
+    heading: str
+    wide: dict[str, Any]
+    narrow: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Section:
     """A figure on a page.
 
@@ -29,8 +44,7 @@ class Section:
         findings: Sentences that say what came out here.
         signature: How it can be made again.
         table: Its numbers, where they are to stand below it.
-        wide: Its Vega-Lite specification for large screens.
-        narrow: The same for phones.
+        drawings: What it shows; where there are several, a reader walks through them.
     """
 
     name: str
@@ -40,8 +54,7 @@ class Section:
     findings: list[str]
     signature: str
     table: Grid | None
-    wide: dict[str, Any]
-    narrow: dict[str, Any]
+    drawings: list[Drawing]
 
 
 @dataclass(frozen=True)
@@ -86,7 +99,13 @@ def write_page(
         sections=sections,
         front=front,
         meta=meta or {},
-        specs={s.name: {"wide": _shown(s.wide), "narrow": _shown(s.narrow)} for s in sections},
+        specs={
+            section.name: [
+                {"wide": _shown(drawing.wide), "narrow": _shown(drawing.narrow)}
+                for drawing in section.drawings
+            ]
+            for section in sections
+        },
         breakpoint=style.WIDE + 80,
         library=Markup(_library()),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from assets.figures import style
 from assets.figures.figure import Evidence, Figure, Grid, Shown
-from assets.figures.page import Section, write_page
+from assets.figures.page import Drawing, Section, write_page
 from assets.recipe import Made, Recipe, Work, provenance
 from assets.sources.prompts import prompt_set, prompts_of
 from warehouse import Lake, Provenance, session
@@ -57,8 +57,14 @@ class FigureRecipe(Recipe):
             provenance=made,
             findings=self.figure.findings(evidence),
             table=self.figure.table(evidence) if self.figure.table and evidence.rows else None,
-            wide=_draw(self.figure, evidence, style.WIDE).to_dict(),
-            narrow=_draw(self.figure, evidence, style.NARROW).to_dict(),
+            drawings=[
+                Drawing(
+                    heading,
+                    _draw(self.figure, part, style.WIDE).to_dict(),
+                    _draw(self.figure, part, style.NARROW).to_dict(),
+                )
+                for heading, part in _pages(self.figure, evidence).items()
+            ],
         )
         preview = _write(work, drawn)
         work.notes["rows drawn from"] = len(evidence.rows)
@@ -74,16 +80,14 @@ class Drawn:
         provenance: Where it comes from.
         findings: Sentences that say what came out.
         table: Its numbers, where they are to stand below it.
-        wide: Its Vega-Lite specification for large screens.
-        narrow: The same for phones.
+        drawings: Its charts; the first is that of its files.
     """
 
     figure: Figure
     provenance: Provenance
     findings: list[str]
     table: Grid | None
-    wide: dict[str, Any]
-    narrow: dict[str, Any]
+    drawings: list[Drawing]
 
     def section(self) -> Section:
         """The figure as a page shows it."""
@@ -95,8 +99,7 @@ class Drawn:
             findings=self.findings,
             signature=self.provenance.signature,
             table=self.table,
-            wide=self.wide,
-            narrow=self.narrow,
+            drawings=self.drawings,
         )
 
 
@@ -178,6 +181,12 @@ def _facts(work: Work) -> dict[str, dict[str, Any]]:
     }
 
 
+def _pages(figure: Figure, evidence: Evidence) -> dict[str, Evidence]:
+    if figure.pages is None or not evidence.rows:
+        return {"": evidence}
+    return figure.pages(evidence)
+
+
 def _draw(figure: Figure, evidence: Evidence, width: int) -> Any:
     if evidence.rows:
         return figure.draw(evidence, width)
@@ -194,7 +203,11 @@ def read_drawn(lake: Lake, figure: Figure) -> Drawn | None:
         meta = wide["usermeta"][_USERMETA]
         made = Provenance(**meta["provenance"])
         table = Grid(**meta["table"]) if meta["table"] else None
-        return Drawn(figure, made, meta["findings"], table, wide, meta["narrow"])
+        drawings = [
+            Drawing(meta["heading"], wide, meta["narrow"]),
+            *(Drawing(**drawing) for drawing in meta["further"]),
+        ]
+        return Drawn(figure, made, meta["findings"], table, drawings)
     except (ValueError, KeyError, TypeError):  # damaged: to be drawn anew
         return None
 
@@ -203,14 +216,17 @@ def _write(work: Work, drawn: Drawn) -> bytes:
     """Writes the figure's files, each in one step, the specification last; returns the preview."""
     folder = work.lake.figures / drawn.figure.name
     folder.mkdir(parents=True, exist_ok=True)
-    chart = alt.Chart.from_dict(drawn.wide)
+    first, *further = drawn.drawings
+    chart = alt.Chart.from_dict(first.wide)
     meta = {
         "provenance": asdict(drawn.provenance),
         "findings": drawn.findings,
         "table": asdict(drawn.table) if drawn.table else None,
-        "narrow": drawn.narrow,
+        "heading": first.heading,
+        "narrow": first.narrow,
+        "further": [asdict(drawing) for drawing in further],
     }
-    complete = replace(drawn, wide={**drawn.wide, "usermeta": {_USERMETA: meta}})
+    specification = {**first.wide, "usermeta": {_USERMETA: meta}}
 
     def put(name: str, write: Any) -> Path:
         unfinished = folder / f".{uuid.uuid4().hex}.{name}"
@@ -223,10 +239,10 @@ def _write(work: Work, drawn: Drawn) -> bytes:
 
     put("chart.svg", lambda path: chart.save(path, format="svg"))
     put("chart.png", lambda path: chart.save(path, format="png", scale_factor=2))
-    put("chart.html", lambda path: write_page(path, drawn.figure.title, [complete.section()]))
+    put("chart.html", lambda path: write_page(path, drawn.figure.title, [drawn.section()]))
     put(
         "chart.json",
-        lambda path: path.write_text(json.dumps(complete.wide, ensure_ascii=False), "utf-8"),
+        lambda path: path.write_text(json.dumps(specification, ensure_ascii=False), "utf-8"),
     )
     for scale in (1.0, 0.7, 0.4):
         preview = folder / "preview.png"

@@ -32,19 +32,13 @@ def colours(
         field: What the legend calls a checkpoint: `label`, or `checkpoint` for its name alone.
         only: Those that the figure shows; by default all.
     """
-    shades = {"base": list(_BASES), "aligned": list(_ALIGNED)}
-    taken = {"base": 0, "aligned": 0}
-    scale = {}
-    for shown in evidence.shown:
-        kind = shades[shown.role]
-        scale[shown] = kind[taken[shown.role] % len(kind)]
-        taken[shown.role] += 1
+    shades = _shades(evidence)
     listed = evidence.shown if only is None else only
     return alt.Color(
         f"{field}:N",
         title=None,
         scale=alt.Scale(
-            domain=[getattr(s, field) for s in listed], range=[scale[s] for s in listed]
+            domain=[getattr(s, field) for s in listed], range=[shades[s.checkpoint] for s in listed]
         ),
         legend=alt.Legend(
             orient="top",
@@ -54,6 +48,21 @@ def colours(
             symbolOpacity=1,
         ),
     )
+
+
+def colour_of(evidence: Evidence, checkpoint: str) -> str:
+    """A checkpoint's colour, where it is the only one in a chart."""
+    return _shades(evidence)[checkpoint]
+
+
+def _shades(evidence: Evidence) -> dict[str, str]:
+    taken = {"base": 0, "aligned": 0}
+    shades = {}
+    for shown in evidence.shown:
+        kind = _BASES if shown.role == "base" else _ALIGNED
+        shades[shown.checkpoint] = kind[taken[shown.role] % len(kind)]
+        taken[shown.role] += 1
+    return shades
 
 
 def labels(evidence: Evidence) -> list[str]:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import astuple
+from html import unescape
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +11,13 @@ import numpy as np
 import pytest
 
 from assets.figures import FIGURES, style
+from assets.figures.along import smooth
+from assets.figures.blueprint import _spelled, _wrap
 from assets.figures.figure import Evidence, Shown
 from assets.figures.intervals import (
     Interval,
     bootstrap,
+    bootstrap_curve,
     bootstrap_difference,
     bootstrap_sums,
     summarise,
@@ -23,6 +28,7 @@ from assets.figures.report import uncontrolled
 from assets.inventory import Inventory
 from assets.recipe import Work
 from tests.studies import Bench, imported, write_jsonl
+from warehouse import tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -208,8 +214,10 @@ def test_figures_fit_their_width_whatever_the_number_of_checkpoints(
     import vl_convert
 
     for n_checkpoints in (1, 2, 6):
-        specification = figure.draw(evidence(figure.name, n_checkpoints), width).to_dict()
-        svg = vl_convert.vegalite_to_svg(specification)
+        shown = evidence(figure.name, n_checkpoints)
+        if figure.pages:
+            shown = next(iter(figure.pages(shown).values()))
+        svg = vl_convert.vegalite_to_svg(figure.draw(shown, width).to_dict())
         drawn_width = float(re.search(r'<svg[^>]* width="([0-9.]+)"', svg)[1])
         assert width - 60 <= drawn_width <= width + 12, (figure.name, n_checkpoints)
 
@@ -239,17 +247,77 @@ def evidence(figure: str, n_checkpoints: int) -> Evidence:
             {"corpus": "a", "written": w, "support": 12_345.6}
             for w in ("human text", "its own", "its own, greedy")
         ],
+        "alignment_overlap": [
+            {"bin": b, "n_samples": 20, "aligned": b / 99, "pairwise_match": b / 200}
+            for b in range(100)
+        ],
+        "anchor_coverage": [{"bin": b, "in_anchor": b / 99} for b in range(100)],
+        "blueprint": [
+            {
+                "n_samples": 9,
+                "anchored": 8,
+                "spans": [{"span": "1", "text": "as was said before " * 9, "n_samples": 8}],
+                "flows": [
+                    {"source": "START", "target": "1", "n_samples": 8},
+                    {"source": "1", "target": "END", "n_samples": 8},
+                    {"source": "START", "target": "END", "n_samples": 1},
+                ],
+            }
+        ],
         "shannon_game": [{"exact": True, "f1": 0.5, "guesses": 3.0, "logprob": -2.0}],
     }
     rows = [
         {"checkpoint": s.checkpoint, "label": s.label}
-        | dict.fromkeys(("prompt_id", "item", "passage_id"), prompt)
+        | dict.fromkeys(("prompt_id", "prompt", "item", "passage_id"), prompt)
         | values
         for s in shown
         for prompt in ("p", "q", "r")
         for values in columns[figure]
     ]
     return Evidence(rows, shown, "word")
+
+
+def test_curves_are_smoothed_with_a_gaussian_and_mirrored_at_their_ends() -> None:
+    values = np.random.default_rng(0).random((3, 40))
+    reach = 8
+    weights = [np.exp(-(offset**2) / 8) for offset in range(-reach, reach + 1)]
+    for curve, found in zip(values, smooth(values, sigma=2.0), strict=True):
+        mirrored = [*curve[reach - 1 :: -1], *curve, *curve[: -reach - 1 : -1]]
+        for i, value in enumerate(found):
+            near = mirrored[i : i + 2 * reach + 1]
+            assert value == pytest.approx(np.dot(near, weights) / sum(weights))
+    assert smooth(np.full((1, 100), 0.3)) == pytest.approx(0.3)
+
+
+def test_the_interval_of_a_curve_is_that_of_each_of_its_points() -> None:
+    curves = np.random.default_rng(1).random((12, 5))
+    for point, interval in enumerate(bootstrap_curve(curves)):
+        alone = bootstrap(curves[:, point])
+        assert astuple(interval) == pytest.approx(astuple(alone))
+
+
+def test_a_reader_walks_through_the_blueprints_of_all_prompts(drawn: Bench) -> None:
+    prompts = set(drawn.lake.read(tables.PROMPTS)["text"].to_pylist())
+    for page in (drawn.lake.figures / "blueprint" / "chart.html", drawn.lake.report):
+        text = page.read_text()
+        assert text.count('class="walk"') == 1
+        headings = [unescape(h) for h in re.findall(r"<option [^>]*>([^<]*)</option>", text)]
+        assert sorted(headings) == sorted(prompts)
+        assert set(headings[:2]) == {"p?", "q?"}  # whose generations are built alike
+        (specs,) = re.findall(r"^const specs = (.*);$", text, re.MULTILINE)
+        assert len(json.loads(specs)["blueprint"]) == len(prompts)
+
+
+def test_long_anchors_are_shortened_and_lines_are_seen_to_end() -> None:
+    assert _wrap("a b c", 80) == ["a b c"]
+    lines = _wrap(" ".join(f"word{i}" for i in range(100)), 30)
+    assert len(lines) == 5
+    assert lines[0].startswith("word0 ")
+    assert lines[2] == "…"
+    assert lines[-1].endswith("word99")
+    assert all(len(line) <= 30 for line in lines)
+    assert [len(line) for line in _wrap("量" * 50, 30)] == [15, 15, 15, 5]
+    assert _spelled("one\ntwo\n\n  three ") == "one ↵ two ↵ ↵ three"
 
 
 def test_a_figure_without_anything_to_show_says_so(bench: Bench) -> None:

@@ -118,7 +118,7 @@ def test_what_would_come_out_the_same_is_not_sampled_again(
 
 def test_nothing_is_made_twice(bench: Bench) -> None:
     study = bench.study()
-    assert len(bench.run(study, figures=True)) == 20
+    assert len(bench.run(study, figures=True)) == 30
     assert bench.run(study, figures=True) == {}
 
 
@@ -145,6 +145,13 @@ def test_a_change_makes_anew_only_what_depends_on_it(bench: Bench) -> None:
         "ngram_diversity",
         "ngram_sharing",
         "ngram_spread",
+        "alignments",
+        "alignment_overlap",
+        "frequent_spans",
+        "anchor_spans",
+        "anchor_paths",
+        "blueprint_flows",
+        "anchor_coverage",
     }
     assert ("figures/ngram_sharing", None) in made
     assert ("prompts", None) in made

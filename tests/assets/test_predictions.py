@@ -71,7 +71,7 @@ def distributions(bench: Bench, checkpoint: str) -> dict[tuple, list[dict[str, A
 def asked(bench: Bench, query: str) -> list[dict[str, Any]]:
     from assets.declared import declared_tables
 
-    with ask(bench.lake, declared_tables(bench.lake), query) as result:
+    with ask(bench.lake, declared_tables(), query) as result:
         return result.to_arrow_table().to_pylist()
 
 

@@ -51,12 +51,12 @@ def run(*arguments: str, status: int = 0, stdin: str | None = None) -> Result:
 
 def test_a_run_makes_everything_and_a_second_one_nothing(folder: Path) -> None:
     first = run("run", "s.yaml").output
-    assert "10 of 10 assets made" in first
+    assert "20 of 20 assets made" in first
     assert str(folder / "lake" / "report.html") in first.replace("\n", "")
     changed = {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
-    assert "everything is up to date (10 of 10 assets)" in run("run", "s.yaml").output
+    assert "everything is up to date (20 of 20 assets)" in run("run", "s.yaml").output
     assert changed == {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
-    assert "10 of 10 assets made" in run("run", "s.yaml", "--force").output
+    assert "20 of 20 assets made" in run("run", "s.yaml", "--force").output
 
 
 def test_a_selection_brings_what_it_needs(folder: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_selection_brings_what_it_needs(folder: Path) -> None:
 def test_check_says_what_a_run_would_do(folder: Path) -> None:
     output = run("check", "s.yaml").output
     assert "s.yaml is valid" in output
-    assert "a run would make 10 of 10 assets" in output
+    assert "a run would make 20 of 20 assets" in output
     assert "ngram_sharing of m" in output
     assert not (folder / "lake").exists() or not list((folder / "lake").glob("*/**/*.parquet"))
     run("run", "s.yaml")
@@ -231,7 +231,7 @@ def test_a_new_file_alone_is_a_table_an_asset_a_view_and_a_page(
         "group by all\n"
     )
     monkeypatch.setattr(declared, "SQL_FOLDER", sql)
-    assert "11 of 11 assets made" in run("run", "s.yaml").output
+    assert "21 of 21 assets made" in run("run", "s.yaml").output
     query = "select words from generation_lengths"
     assert json.loads(run("sql", "--format", "json", query).stdout) == [{"words": 4.0}]
     assert "on average" in run("tables", "generation_lengths").stdout
@@ -266,7 +266,7 @@ def test_ctrl_c_stops_a_run_and_keeps_what_was_finished(
         result = run("run", "s.yaml", status=130)
     assert "the same command goes on from there" in result.stderr
     assert not (folder / "lake" / "report.html").exists()
-    assert "18 of 25 assets are to be made" in run("run", "s.yaml").output
+    assert "28 of 42 assets are to be made" in run("run", "s.yaml").output
 
 
 @pytest.mark.parametrize(

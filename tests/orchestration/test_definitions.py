@@ -229,9 +229,9 @@ def test_a_run_is_a_checkpoint(bench: Bench) -> None:
     ]
     assert found == [
         [(None, 3)],  # what comes in
-        [("elsewhere", 5), ("llama", 7)],  # what is written, and what is made of it
+        [("elsewhere", 12), ("llama", 14)],  # what is written, and what is made of it
         [("llama", 6)],  # what is predicted, partners' text included
-        [(None, 9)],  # figures
+        [(None, 12)],  # figures
     ]
 
 

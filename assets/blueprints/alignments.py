@@ -1,0 +1,161 @@
+"""`alignments`: all generations of a prompt in one multiple sequence alignment (section 4.2)."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from assets.blueprints.aligner import open_aligner
+from assets.digests import digest
+from assets.kept import note_made_from, read_made_from, staging
+from assets.recipe import TableRecipe, Work
+from assets.sources.prompts import prompt_set
+from warehouse import tables
+from warehouse.storage import write_parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+
+    from assets.blueprints.aligner import Aligner
+    from assets.study import Checkpoint, Study
+
+_SCHEMA = tables.ALIGNMENTS.arrow_schema
+
+
+@contextmanager
+def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Aligns the prompts whose alignments are not there yet, and keeps each that is finished."""
+    prompts = _generations(work)
+    with open_aligner(work.study.aligner) as aligner:
+        made_from = {
+            prompt_id: digest(
+                [aligner.signature, ALIGNMENTS.version, rows.drop_columns("prompt_id").to_pylist()]
+            )
+            for prompt_id, rows in prompts.items()
+        }
+        note_made_from(work, made_from)
+        found = _already_made(work, made_from)
+        work.notes["prompts kept from before"] = len(found)
+        todo = {prompt_id: rows for prompt_id, rows in prompts.items() if prompt_id not in found}
+        found.update(_aligned(work, aligner, todo))
+    yield (batch for prompt_id in prompts for batch in found[prompt_id].to_batches())
+
+
+def _generations(work: Work) -> dict[str, pa.Table]:
+    """The generations that are aligned, by prompt: those that are compared, of the study's prompts.
+
+    What continues beginnings of documents is left out: it answers no prompt.
+    """
+    checkpoint = work.checkpoint
+    assert checkpoint is not None
+    (path,) = work.lake.files(tables.GENERATIONS, checkpoint.name)
+    rows = pq.read_table(
+        path,
+        columns=["decoding", "prompt_id", "sample", "text"],
+        filters=(pc.field("decoding") == work.study.first_decoding(checkpoint))
+        & (pc.field("prompt_set") == prompt_set(work.study, checkpoint)),
+        partitioning=None,
+    )
+    return {
+        prompt_id: rows.filter(pc.equal(rows["prompt_id"], prompt_id))
+        for prompt_id in rows["prompt_id"].unique().to_pylist()
+    }
+
+
+def _aligned(
+    work: Work, aligner: Aligner, prompts: Mapping[str, pa.Table]
+) -> Iterator[tuple[str, pa.Table]]:
+    """Aligns prompts, one on each core: the aligners run outside of Python's lock."""
+    if not prompts:
+        return
+    assert work.checkpoint is not None
+    characters = {
+        prompt_id: pc.sum(pc.utf8_length(rows["text"])).as_py()
+        for prompt_id, rows in prompts.items()
+    }
+    work.progress.start(f"{work.checkpoint.name}: aligning", sum(characters.values()), "characters")
+    folder = staging(work, tables.ALIGNMENTS)
+    folder.mkdir(parents=True, exist_ok=True)
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        running = {
+            pool.submit(aligner.columns, rows["text"].to_pylist()): prompt_id
+            for prompt_id, rows in prompts.items()
+        }
+        for done in as_completed(running):
+            prompt_id = running[done]
+            piece = _table(prompts[prompt_id], done.result(), work.study.aligner)
+            unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
+            write_parquet(unfinished, _SCHEMA, piece.to_batches(), work.footer)
+            unfinished.rename(unfinished.with_suffix(".parquet"))
+            work.progress.advance(characters[prompt_id], characters[prompt_id])
+            yield prompt_id, piece
+    finally:
+        aligner.close()
+        pool.shutdown(cancel_futures=True)
+        work.progress.finish()
+
+
+def _table(generations: pa.Table, columns: Sequence[np.ndarray], aligner: str) -> pa.Table:
+    width = max((int(c[-1]) + 1 for c in columns if len(c)), default=0)
+    n = generations.num_rows
+    return pa.table(
+        [
+            generations["decoding"],
+            generations["prompt_id"],
+            generations["sample"],
+            pa.array(columns, pa.list_(pa.int32())),
+            pa.array([width] * n, pa.int32()),
+            pa.array([aligner] * n, pa.string()),
+        ],
+        schema=_SCHEMA,
+    )
+
+
+def _already_made(work: Work, made_from: Mapping[str, str]) -> dict[str, pa.Table]:
+    """Alignments there already, published or staged, that would come out the same again."""
+    published = [] if work.force else work.lake.files(tables.ALIGNMENTS, work.partition)
+    staged = sorted(staging(work, tables.ALIGNMENTS).glob("*.parquet"))
+    found = {}
+    for path in [*published, *staged]:
+        kept = read_made_from(path)
+        if kept is None:  # what it held is made anew
+            continue
+        file, known = kept
+        rows = file.read()
+        for prompt_id in rows["prompt_id"].unique().to_pylist():
+            if known.get(prompt_id) == made_from.get(prompt_id) is not None:
+                found[prompt_id] = rows.filter(pc.equal(rows["prompt_id"], prompt_id))
+    return found
+
+
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+    assert checkpoint is not None
+    return [study.aligner, study.first_decoding(checkpoint), prompt_set(study, checkpoint)]
+
+
+def _signature(work: Work) -> str:
+    with open_aligner(work.study.aligner) as aligner:
+        generations = work.inventory.source_signature("generations", work.partition)
+        return f"{generations}|aligner:{aligner.signature}"
+
+
+ALIGNMENTS = TableRecipe(
+    name="alignments",
+    group="blueprints",
+    description=tables.ALIGNMENTS.description,
+    reads=("generations",),
+    parameters=_parameters,
+    table=tables.ALIGNMENTS,
+    rows=_rows,
+    signature=_signature,
+)

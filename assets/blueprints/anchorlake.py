@@ -1,0 +1,74 @@
+"""The built-in aligner: first the words that generations share, then the characters between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assets.blueprints.filling import fill
+from assets.blueprints.skeleton import common_order
+from assets.blueprints.units import units
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PASSES = 2
+
+
+class WordsFirst:
+    """Aligns words, then what is left of the characters.
+
+    Words that at least a tenth of the generations share, in one order, are the skeleton; every
+    other character is aligned with the columns between its neighbours in the skeleton.
+    """
+
+    signature = "anchorlake-1"
+
+    def columns(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """As `Aligner.columns`."""
+        codes, n_codes = _numbers([list(text) for text in texts])
+        lengths = [len(text) for text in texts]
+        starts = _starts(lengths)
+        fixed = _skeleton(texts)
+        order = np.argsort([-length for length in lengths], kind="stable")
+        found = fill(codes, starts, fixed, order, n_codes)
+        return [found[starts[i] : starts[i + 1]] for i in range(len(texts))]
+
+    def close(self) -> None:
+        """Nothing runs on."""
+
+
+def _skeleton(texts: Sequence[str]) -> np.ndarray:
+    """Of each character of the texts the column that the skeleton gives it, else -1; int32."""
+    cut = [units(text) for text in texts]
+    sizes_in_text = np.array([len(unit) for text in cut for unit in text], dtype=np.int64)
+    numbers, n_units = _numbers(cut)
+    sizes = np.zeros(n_units, dtype=np.int64)
+    sizes[numbers] = sizes_in_text
+    starts = _starts([len(text) for text in cut])
+    order = np.argsort(-np.diff(starts), kind="stable")
+    columns = common_order(numbers, starts, sizes, order, _PASSES)
+    shared_by = np.bincount(columns)
+    # Each column of words is as many columns of characters as its word has.
+    width = np.zeros(len(shared_by), dtype=np.int64)
+    width[columns] = sizes_in_text
+    width[shared_by < max(2, -(-len(texts) // 10))] = 0
+    first = _starts(width)[columns]
+    first_character = _starts(sizes_in_text)
+    within = np.arange(first_character[-1]) - np.repeat(first_character[:-1], sizes_in_text)
+    in_skeleton = np.repeat(width[columns] > 0, sizes_in_text)
+    placed = np.repeat(first, sizes_in_text) + within
+    return np.where(in_skeleton, placed, -1).astype(np.int32)
+
+
+def _numbers(sequences: Sequence[Sequence[str]]) -> tuple[np.ndarray, int]:
+    """All symbols, one sequence after another, as numbers; and how many are different."""
+    numbers: dict[str, int] = {}
+    found = [numbers.setdefault(s, len(numbers)) for sequence in sequences for s in sequence]
+    return np.array(found, dtype=np.int32), len(numbers)
+
+
+def _starts(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Where each part begins, and where the last ends; int64."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)

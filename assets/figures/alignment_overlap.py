@@ -1,0 +1,53 @@
+"""Figures 1 (below) and 13: how much of a prompt's generations can be aligned with the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from assets.figures import along
+from assets.figures.figure import Evidence, Figure
+
+_OTHERS = 5
+
+
+def _draw(evidence: Evidence, width: int) -> Any:
+    return along.draw(
+        evidence,
+        width,
+        {
+            "aligned": f"generations that agree with at least {_OTHERS} others",
+            "pairwise_match": "pairs of generations that agree",
+        },
+    )
+
+
+def _findings(evidence: Evidence) -> list[str]:
+    found = along.compare(
+        evidence, "aligned", f"have the character of at least {_OTHERS} others where they stand"
+    )
+    for shown in evidence.with_rows:
+        sizes = [r["n_samples"] for r in evidence.rows if r["checkpoint"] == shown.checkpoint]
+        if min(sizes) <= _OTHERS:
+            found.append(
+                f"{shown.label} has prompts with {min(sizes)} generations; none of them can agree "
+                f"with {_OTHERS} others, and they count as 0."
+            )
+    return found
+
+
+FIGURE = Figure(
+    name="alignment_overlap",
+    place=40,
+    title="How far generations can be aligned with each other",
+    paper="figures 1 and 13",
+    claim=(
+        "With all generations of a prompt in one alignment, an aligned model's agree with each "
+        "other over their whole length, most at the beginning and again towards the end; a base "
+        "model's agree little, at like diversity."
+    ),
+    reads=("alignment_overlap", "checkpoints"),
+    query=Path(__file__).with_suffix(".sql"),
+    draw=_draw,
+    findings=_findings,
+)

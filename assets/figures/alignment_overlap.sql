@@ -1,0 +1,13 @@
+-- Shares of generations and of pairs that agree, by prompt and hundredth of its kept columns.
+select
+    checkpoint,
+    label,
+    prompt_id,
+    bin,
+    n_samples,
+    aligned_samples / n_samples as aligned,
+    pairwise_match
+from alignment_overlap
+join shown
+    using (checkpoint, decoding)
+order by place, prompt_id, bin

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PASSES = 2
+_SHARED_BY = 10
+"""A word is in the skeleton where one of so many generations, at least, has it there."""
 
 
 class WordsFirst:
@@ -40,26 +42,36 @@ class WordsFirst:
 
 
 def _skeleton(texts: Sequence[str]) -> np.ndarray:
-    """Of each character of the texts the column that the skeleton gives it, else -1; int32."""
+    """Of each character of the texts the column that the skeleton gives it, else -1; int32.
+
+    Each word begins where the last of those ends that come directly before it in any generation. So
+    words that stand for each other, such as two ways to begin, share their columns.
+    """
     cut = [units(text) for text in texts]
-    sizes_in_text = np.array([len(unit) for text in cut for unit in text], dtype=np.int64)
+    lengths = np.array([len(unit) for text in cut for unit in text], dtype=np.int64)
     numbers, n_units = _numbers(cut)
     sizes = np.zeros(n_units, dtype=np.int64)
-    sizes[numbers] = sizes_in_text
+    sizes[numbers] = lengths
     starts = _starts([len(text) for text in cut])
     order = np.argsort(-np.diff(starts), kind="stable")
-    columns = common_order(numbers, starts, sizes, order, _PASSES)
-    shared_by = np.bincount(columns)
-    # Each column of words is as many columns of characters as its word has.
-    width = np.zeros(len(shared_by), dtype=np.int64)
-    width[columns] = sizes_in_text
-    width[shared_by < max(2, -(-len(texts) // 10))] = 0
-    first = _starts(width)[columns]
-    first_character = _starts(sizes_in_text)
-    within = np.arange(first_character[-1]) - np.repeat(first_character[:-1], sizes_in_text)
-    in_skeleton = np.repeat(width[columns] > 0, sizes_in_text)
-    placed = np.repeat(first, sizes_in_text) + within
-    return np.where(in_skeleton, placed, -1).astype(np.int32)
+    words = common_order(numbers, starts, sizes, order, _PASSES)
+
+    shared_by = np.bincount(words)
+    kept = shared_by[words] >= max(2, -(-len(texts) // _SHARED_BY))
+    generation = np.repeat(np.arange(len(texts)), np.diff(starts))
+    follows = np.diff(generation[kept], prepend=-1) == 0
+    before = np.where(follows, np.roll(words[kept], 1), -1)
+    begins = np.zeros(len(shared_by), dtype=np.int64)
+    ends = np.zeros(len(shared_by) + 1, dtype=np.int64)  # the last is that of nothing, -1
+    size = dict(zip(words.tolist(), lengths.tolist(), strict=True))
+    for word, last in sorted(set(zip(words[kept].tolist(), before.tolist(), strict=True))):
+        begins[word] = max(begins[word], ends[last])
+        ends[word] = begins[word] + size[word]
+
+    first_character = _starts(lengths)
+    within = np.arange(first_character[-1]) - np.repeat(first_character[:-1], lengths)
+    columns = np.repeat(begins[words], lengths) + within
+    return np.where(np.repeat(kept, lengths), columns, -1).astype(np.int32)
 
 
 def _numbers(sequences: Sequence[Sequence[str]]) -> tuple[np.ndarray, int]:

@@ -14,7 +14,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
 
 
 def _findings(evidence: Evidence) -> list[str]:
-    return along.compare(evidence, "in_anchor", "are in an anchor span at any place")
+    return along.compare(evidence, "in_anchor", "are in an anchor span")
 
 
 FIGURE = Figure(

@@ -169,8 +169,8 @@ def _wrap(text: str, width: int) -> list[str]:
     return [*lines[: _LINES - kept - 1], "…", *lines[-kept:]]
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:50]} … {text[-25:]}"
+def _short(text: str, length: int = 80) -> str:
+    return text if len(text) <= length else f"{text[: length - 24]} … {text[-21:]}"
 
 
 def _pages(evidence: Evidence) -> dict[str, Evidence]:
@@ -192,8 +192,8 @@ def _findings(evidence: Evidence) -> list[str]:
         passing = bootstrap([row["anchored"] / row["n_samples"] for row in rows])
         spans = bootstrap([len(row["spans"]) for row in rows])
         sentences.append(
-            f"{shown.label}: {passing.percent()} of a prompt's generations pass at least one of "
-            f"its {spans.number()} anchor spans, on average over {len(rows)} prompts."
+            f"{shown.label}: {passing.percent()} of a prompt's generations pass an anchor span; a "
+            f"prompt has {spans.number()} of them, on average over {len(rows)} prompts."
         )
     return sentences
 
@@ -203,14 +203,16 @@ def _table(evidence: Evidence) -> Grid:
     cells: dict[str, dict[str, str]] = {}
     for prompt, page in _pages(evidence).items():
         cells[prompt] = {
-            row["label"]: f"{row['anchored'] / row['n_samples']:.0%}, {len(row['spans'])} spans"
+            row[
+                "checkpoint"
+            ]: f"{row['anchored'] / row['n_samples']:.0%}, {len(row['spans'])} spans"
             for row in page.rows
         }
-    labels = [shown.label for shown in evidence.with_rows]
+    names = [shown.checkpoint for shown in evidence.with_rows]
     return Grid(
-        ["prompt", *labels],
+        ["prompt", *names],
         [
-            [_short(prompt), *(row.get(label, "–") for label in labels)]
+            [_short(prompt, 50), *(row.get(name, "–") for name in names)]
             for prompt, row in cells.items()
         ],
     )

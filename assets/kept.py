@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from warehouse.storage import write_parquet
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from assets.recipe import Work
@@ -22,6 +25,23 @@ _MADE_FROM = "anchorlake.made_from"
 def staging(work: Work, table: Table) -> Path:
     """The folder of a partition's unfinished work; removed once its rows are in their place."""
     return work.lake.staging / table.name / str(work.partition)
+
+
+def put_aside(work: Work, table: Table, rows: pa.Table) -> None:
+    """Keeps rows that are finished, should the work be stopped."""
+    folder = staging(work, table)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
+    write_parquet(unfinished, table.arrow_schema, rows.to_batches(), work.footer)
+    unfinished.rename(unfinished.with_suffix(".parquet"))
+
+
+def already_made(work: Work, table: Table) -> Iterator[tuple[pa.Table, dict[str, str]]]:
+    """Rows of a partition that are there, published or put aside, and what they were made from."""
+    published = [] if work.force else work.lake.files(table, work.partition)
+    for path in [*published, *sorted(staging(work, table).glob("*.parquet"))]:
+        if found := read_made_from(path):  # what is damaged is made anew
+            yield found[0].read(), found[1]
 
 
 def note_made_from(work: Work, digests: Mapping[str, str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,11 +13,10 @@ import pyarrow.parquet as pq
 
 from assets.blueprints.aligner import open_aligner
 from assets.digests import digest
-from assets.kept import note_made_from, read_made_from, staging
+from assets.kept import already_made, note_made_from, put_aside
 from assets.recipe import TableRecipe, Work
 from assets.sources.prompts import prompt_set
 from warehouse import tables
-from warehouse.storage import write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -83,8 +81,6 @@ def _aligned(
         for prompt_id, rows in prompts.items()
     }
     work.progress.start(f"{work.checkpoint.name}: aligning", sum(characters.values()), "characters")
-    folder = staging(work, tables.ALIGNMENTS)
-    folder.mkdir(parents=True, exist_ok=True)
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         running = {
@@ -94,9 +90,7 @@ def _aligned(
         for done in as_completed(running):
             prompt_id = running[done]
             piece = _table(prompts[prompt_id], done.result(), work.study.aligner)
-            unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
-            write_parquet(unfinished, _SCHEMA, piece.to_batches(), work.footer)
-            unfinished.rename(unfinished.with_suffix(".parquet"))
+            put_aside(work, tables.ALIGNMENTS, piece)
             work.progress.advance(characters[prompt_id], characters[prompt_id])
             yield prompt_id, piece
     finally:
@@ -122,16 +116,9 @@ def _table(generations: pa.Table, columns: Sequence[np.ndarray], aligner: str) -
 
 
 def _already_made(work: Work, made_from: Mapping[str, str]) -> dict[str, pa.Table]:
-    """Alignments there already, published or staged, that would come out the same again."""
-    published = [] if work.force else work.lake.files(tables.ALIGNMENTS, work.partition)
-    staged = sorted(staging(work, tables.ALIGNMENTS).glob("*.parquet"))
+    """Alignments there already that would come out the same again."""
     found = {}
-    for path in [*published, *staged]:
-        kept = read_made_from(path)
-        if kept is None:  # what it held is made anew
-            continue
-        file, known = kept
-        rows = file.read()
+    for rows, known in already_made(work, tables.ALIGNMENTS):
         for prompt_id in rows["prompt_id"].unique().to_pylist():
             if known.get(prompt_id) == made_from.get(prompt_id) is not None:
                 found[prompt_id] = rows.filter(pc.equal(rows["prompt_id"], prompt_id))

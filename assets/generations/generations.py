@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 from assets.digests import digest
 from assets.errors import InputError
 from assets.generations.imported import read_generations
-from assets.kept import note_made_from, read_made_from, staging
+from assets.kept import already_made, note_made_from, put_aside
 from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import load_model
 from assets.sources.prompts import (
@@ -27,7 +26,6 @@ from assets.sources.prompts import (
 )
 from models import Completion, Decoding, Request, encode_prompt, sample
 from warehouse import tables
-from warehouse.storage import write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -121,13 +119,9 @@ def _sampled(work: Work, checkpoint: Checkpoint) -> pa.Table:
     work.notes["generations kept from before"] = sum(key in there for key in keys)
     todo = [entry for key, entry in zip(keys, plan, strict=True) if key not in there]
     if todo:
-        folder = staging(work, tables.GENERATIONS)
-        folder.mkdir(parents=True, exist_ok=True)
         for rows in _batches(work, load_model(work, checkpoint), todo):
             piece = pa.Table.from_pylist(rows, _SCHEMA)
-            unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
-            write_parquet(unfinished, _SCHEMA, piece.to_batches(), work.footer)
-            unfinished.rename(unfinished.with_suffix(".parquet"))
+            put_aside(work, tables.GENERATIONS, piece)
             pieces.append(piece)
     everything = pa.concat_tables(pieces)
     place = {key: i for i, key in enumerate(_keys(everything))}
@@ -224,16 +218,9 @@ def _made_from(study: Study, checkpoint: Checkpoint, prompts: Iterable[Prompt]) 
 
 
 def _already_made(work: Work, made_from: Mapping[str, str]) -> Iterator[pa.Table]:
-    """Generations there already, published or staged, that would come out the same again."""
-    published = [] if work.force else work.lake.files(tables.GENERATIONS, work.partition)
-    staged = sorted(staging(work, tables.GENERATIONS).glob("*.parquet"))
-    for path in [*published, *staged]:
-        found = read_made_from(path)
-        if found is None:  # what it held is made anew
-            continue
-        file, known = found
+    """Generations there already that would come out the same again."""
+    for rows, known in already_made(work, tables.GENERATIONS):
         same = [prompt_id for prompt_id, mark in made_from.items() if known.get(prompt_id) == mark]
-        rows = file.read()
         yield rows.filter(pc.is_in(rows["prompt_id"], pa.array(same, pa.string())))
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.declared import STUDY_PARAMETERS
@@ -43,7 +41,8 @@ def measurement_recipe(measurement: Measurement) -> TableRecipe:
         ) as batches:
             yield batches
 
-    version = hashlib.sha256(f"{measurement.query}\n{_vocabulary()}".encode()).hexdigest()[:32]
+    # A change in the words that it may use may change any result.
+    version = digest([measurement.query, *sessions.vocabulary_of(measurement.reads)])
 
     def signature(work: Work) -> str:
         sources = {
@@ -67,10 +66,3 @@ def measurement_recipe(measurement: Measurement) -> TableRecipe:
         rows=rows,
         signature=signature,
     )
-
-
-def _vocabulary() -> str:
-    """The macros that queries share; a change in them may change any result."""
-    folder = Path(sessions.__file__).parent
-    names = ("macros.sql", "generations.sql", "alignments.sql")
-    return digest([(folder / name).read_text() for name in names])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assets.blueprints.aligner import open_aligner
+from assets.blueprints.mafft import check_installed
 from assets.errors import InputError
 from assets.generations.generations import asked
 from assets.generations.imported import read_generations
@@ -82,8 +82,8 @@ def _check_passages(study: Study) -> None:
 
 
 def _check_aligner(study: Study) -> None:
-    with open_aligner(study.aligner):
-        pass
+    if study.aligner == "mafft":
+        check_installed()
 
 
 def _need(study: Study, checkpoint: Checkpoint) -> Need:

@@ -26,7 +26,7 @@ select
     prompt_id,
     bin::integer as bin,
     n_samples,
-    coalesce(matching_pairs / (n_samples * (n_samples - 1) / 2), 0) as pairwise_match,
+    coalesce(matching_pairs / (n_samples::bigint * (n_samples - 1) / 2), 0) as pairwise_match,
     coalesce(aligned_samples, 0) as aligned_samples
 from aligned_prompts()
 cross join range(100) as hundredths(bin)

@@ -42,7 +42,7 @@ create or replace macro kept_columns() as table
             select
                 prompt,
                 position,
-                sum(holders * (holders - 1) // 2) as matching_pairs,
+                sum(holders::bigint * (holders - 1) // 2) as matching_pairs,
                 coalesce(sum(holders) filter (where holders - 1 >= 5), 0) as aligned_samples
             from column_characters()
             group by prompt, position

@@ -151,7 +151,7 @@ def _read_header(path: Path) -> _Header:
         grain=_names(fields["grain"]),
         reads=_names(fields["reads"]),
         partitioned=fields["partition"] == PARTITION_COLUMN,
-        may_be_empty="empty" in fields,
+        may_be_empty=bool(fields.get("empty")),
         columns=columns,
     )
     if not header.grain:
@@ -194,7 +194,7 @@ def _complete(
     query = _read(path)
     try:
         used = used_parameters(query, parameters)
-        given = _columns_of(query, tuple(inputs), tuple(used.items()))
+        given = dict(_columns_of(query, tuple(inputs), tuple(used.items())))
     except (DeclarationError, QueryError, duckdb.Error) as error:
         raise DeclarationError(f"{path}: {error}") from error
     declared = [*header.grain, *(name for name in header.columns if name not in header.grain)]

@@ -108,6 +108,15 @@ def load_macros(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_MACROS)
 
 
+def vocabulary_of(tables: Iterable[str]) -> list[str]:
+    """The SQL of all words that a query over these tables may use."""
+    there = set(tables)
+    return [
+        _MACROS,
+        *(macros for needed, macros in _VOCABULARY.items() if there.issuperset(needed)),
+    ]
+
+
 def load_vocabulary(connection: duckdb.DuckDBPyConnection) -> None:
     """Makes the words over views, of those views that are there."""
     views = {name for (name,) in connection.execute(_VIEWS).fetchall()}

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assets.blueprints.aligner import open_aligner
+from assets.blueprints.anchorlake import WordsFirst
 from assets.digests import digest
 from assets.kept import already_made, note_made_from, put_aside
 from assets.recipe import TableRecipe, Work
@@ -87,14 +88,14 @@ def _aligned(
             pool.submit(aligner.columns, rows["text"].to_pylist()): prompt_id
             for prompt_id, rows in prompts.items()
         }
-        for done in as_completed(running):
-            prompt_id = running[done]
+        for done in as_completed([*running]):
+            prompt_id = running.pop(done)
             piece = _table(prompts[prompt_id], done.result(), work.study.aligner)
             put_aside(work, tables.ALIGNMENTS, piece)
             work.progress.advance(characters[prompt_id], characters[prompt_id])
             yield prompt_id, piece
     finally:
-        aligner.close()
+        aligner.close()  # before the pool waits for what runs
         pool.shutdown(cancel_futures=True)
         work.progress.finish()
 
@@ -120,14 +121,16 @@ def _already_made(work: Work, made_from: Mapping[str, str]) -> dict[str, pa.Tabl
     found = {}
     for rows, known in already_made(work, tables.ALIGNMENTS):
         for prompt_id in rows["prompt_id"].unique().to_pylist():
-            if known.get(prompt_id) == made_from.get(prompt_id) is not None:
+            if prompt_id in made_from and known.get(prompt_id) == made_from[prompt_id]:
                 found[prompt_id] = rows.filter(pc.equal(rows["prompt_id"], prompt_id))
     return found
 
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
     assert checkpoint is not None
-    return [study.aligner, study.first_decoding(checkpoint), prompt_set(study, checkpoint)]
+    # MAFFT's version is that of the machine; another one is not a reason to align anew.
+    aligner = WordsFirst.signature if study.aligner == "anchorlake" else study.aligner
+    return [aligner, study.first_decoding(checkpoint), prompt_set(study, checkpoint)]
 
 
 def _signature(work: Work) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from assets.blueprints.profile import put_in, take_out
+from assets.blueprints.profile import held_by, put_in
 
 _CELLS = 1 << 25
 """Of one table of dynamic programming; it takes as many bytes."""
@@ -51,9 +51,8 @@ def fill(
     for t in range(fixed.size):
         n_columns = max(n_columns, fixed[t] + 1)
     n_joined = 0
-    nobody = np.empty(0, np.int64)
     for g in order:
-        n_columns, held = take_out(columns, placed, nobody, n_columns)
+        held = held_by(columns, placed, n_columns)
         begin, end = starts[g], starts[g + 1]
         pairs, follows, row = _counts(codes, starts, columns, placed, n_columns, n_codes, g)
         rows = row[codes[begin:end]]

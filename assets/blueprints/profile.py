@@ -11,6 +11,16 @@ import numpy as np
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def held_by(columns: np.ndarray, placed: np.ndarray, n_columns: int) -> np.ndarray:
+    """How many placed symbols each column holds; int32 [columns]."""
+    held = np.zeros(n_columns, np.int32)
+    for t in range(columns.size):
+        if placed[t]:
+            held[columns[t]] += 1
+    return held
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def take_out(
     columns: np.ndarray, placed: np.ndarray, leaving: np.ndarray, n_columns: int
 ) -> tuple[int, np.ndarray]:
@@ -27,10 +37,7 @@ def take_out(
     """
     for t in leaving:
         placed[t] = False
-    held = np.zeros(n_columns, np.int32)
-    for t in range(columns.size):
-        if placed[t]:
-            held[columns[t]] += 1
+    held = held_by(columns, placed, n_columns)
     renumbered = np.empty(n_columns, np.int32)
     left = 0
     for c in range(n_columns):

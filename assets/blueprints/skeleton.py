@@ -7,6 +7,9 @@ import numpy as np
 
 from assets.blueprints.profile import put_in, take_out
 
+_MATCHES = 1 << 22
+"""Of one generation; each takes 32 bytes."""
+
 _ALONE = 10
 _PER_CHARACTER = 3
 _LONG_RUN = 30
@@ -68,9 +71,16 @@ def _heaviest(
     first, by_unit = _columns_by_unit(units, columns, placed, weights.size, sizes.size)
     before_first, before, before_weight = _columns_before(starts, columns, placed, weights)
     begin, end = starts[g], starts[g + 1]
-    n_matches = 0
-    for t in range(begin, end):
-        n_matches += first[units[t] + 1] - first[units[t]]
+    # Where words are repeated on and on, those with the most columns are left to the filling.
+    most_columns = weights.size
+    n_matches = _MATCHES + 1
+    while n_matches > _MATCHES:
+        n_matches = 0
+        for t in range(begin, end):
+            n = first[units[t] + 1] - first[units[t]]
+            n_matches += n if n <= most_columns else 0
+        if n_matches > _MATCHES:
+            most_columns //= 2
     score = np.empty(n_matches, np.int64)
     run = np.empty(n_matches, np.int64)
     previous = np.empty(n_matches, np.int32)
@@ -81,6 +91,8 @@ def _heaviest(
     last_match = np.empty(weights.size, np.int32)
     x = 0
     for t in range(begin, end):
+        if first[units[t] + 1] - first[units[t]] > most_columns:
+            continue
         row = x
         size = sizes[units[t]]
         for c in by_unit[first[units[t]] : first[units[t] + 1]]:

@@ -121,6 +121,7 @@ def compare(evidence: Evidence, value: str, what: str) -> list[str]:
         mine, theirs = (curves_of(evidence, s, value) for s in (aligned, base))
         common = [prompt for prompt in mine if prompt in theirs]
         if not common:
+            sentences.append(f"{aligned.label} and {base.label} were given no prompt in common.")
             continue
         gap = bootstrap([float((mine[p] - theirs[p]).mean()) for p in common])
         verdict = gap.verdict("more for the aligned checkpoint", "fewer for the aligned checkpoint")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,20 +25,45 @@ _LINES = 5
 _FLOWS = 0.38
 """The part of a panel that bars and ribbons take; the rest is their texts'."""
 _SPACING = 24
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that are not in XML, and so cannot be in an SVG."""
+_PASSED_BY, _COUNT, _ANCHOR = "#b5b5b5", "#777", "#1c1c1c"
+"""The colours of what passes no anchor, of numbers, and of anchors' texts."""
 
 
 def _draw(evidence: Evidence, width: int) -> Any:
     columns = 1 if width <= style.NARROW or len(evidence.rows) == 1 else 2
     inner = (width - _SPACING * (columns - 1)) // columns
-    panels = [_panel(evidence, row, inner) for row in evidence.rows]
-    return style.finish(
-        alt.concat(*panels, columns=columns, spacing=_SPACING).resolve_scale(
-            x="independent", y="independent"
+    panels = []
+    datasets: dict[str, Any] = {}
+    for place, row in enumerate(evidence.rows):
+        colour = style.colour_of(evidence, row["checkpoint"])
+        marks, height = _marks(row, inner, colour)
+        named = {kind: f"{kind}-{place}" for kind in marks}
+        # Named, as Altair would copy rows in a chart with every step that makes it.
+        datasets |= {named[kind]: rows for kind, rows in marks.items()}
+        title = alt.TitleParams(
+            row["label"],
+            subtitle=_subtitle(row),
+            anchor="start",
+            fontSize=12,
+            offset=10,
+            limit=inner,
         )
+        panels.append(_panel(named, colour, inner, height).properties(title=title))
+    chart = alt.concat(*panels, columns=columns, spacing=_SPACING).resolve_scale(
+        x="independent", y="independent"
     )
+    heading = alt.TitleParams(
+        _short(evidence.rows[0]["prompt"]), anchor="start", fontSize=13, offset=14, limit=width
+    )
+    return style.finish(chart.properties(datasets=datasets, title=heading))
 
 
-def _panel(evidence: Evidence, row: dict[str, Any], width: int) -> Any:
+def _marks(
+    row: dict[str, Any], width: int, colour: str
+) -> tuple[dict[str, list[dict[str, Any]]], float]:
+    """The rows of a diagram's three kinds of marks, and its height in pixels."""
     n_flows = int(width * _FLOWS)
     texts = {span["span"]: _spelled(span["text"]) for span in row["spans"]}
     lines = {name: _wrap(text, int((width - n_flows - 10) / _CELL)) for name, text in texts.items()}
@@ -49,22 +75,18 @@ def _panel(evidence: Evidence, row: dict[str, Any], width: int) -> Any:
     )
     passing = {span["span"]: span["n_samples"] for span in row["spans"]}
     passing |= {START: row["n_samples"], END: row["n_samples"]}
-    shares = {name: f"{n} of {row['n_samples']}" for name, n in passing.items()}
-    height = found.height
-    x = alt.X("left:Q", scale=alt.Scale(domain=[0, width], nice=False), axis=None)
-    y = alt.Y("y:Q", scale=alt.Scale(domain=[height, 0], nice=False), axis=None)
-    colour = style.colour_of(evidence, row["checkpoint"])
-    titles = {START: "the start", END: "the end"}
+    counts = {name: f"{n} of {row['n_samples']}" for name, n in passing.items()}
+    anchors = texts | {START: "the start", END: "the end"}
     ribbons = [
         {
             "flow": f"{ribbon.source}-{ribbon.target}",
-            "skips": ribbon.source == START and ribbon.target == END and len(found.bars) > 2,
-            "from": _short(texts.get(ribbon.source, titles.get(ribbon.source, ""))),
-            "to": _short(texts.get(ribbon.target, titles.get(ribbon.target, ""))),
+            "colour": _PASSED_BY if (ribbon.source, ribbon.target) == (START, END) else colour,
+            "from": _short(anchors[ribbon.source]),
+            "to": _short(anchors[ribbon.target]),
             "generations": ribbon.n_samples,
-            "y": [round(edge[0], 1) for edge in ribbon.edges],
-            "left": [round(edge[1], 1) for edge in ribbon.edges],
-            "right": [round(edge[2], 1) for edge in ribbon.edges],
+            "y": [round(y, 1) for y, _, _ in ribbon.edges],
+            "left": [round(left, 1) for _, left, _ in ribbon.edges],
+            "right": [round(right, 1) for _, _, right in ribbon.edges],
         }
         for ribbon in found.ribbons
     ]
@@ -74,8 +96,8 @@ def _panel(evidence: Evidence, row: dict[str, Any], width: int) -> Any:
             "right": bar.right,
             "y": bar.top,
             "bottom": bar.bottom,
-            "anchor": texts.get(bar.name, titles.get(bar.name)),
-            "generations": shares[bar.name],
+            "anchor": anchors[bar.name],
+            "generations": counts[bar.name],
         }
         for bar in found.bars
     ]
@@ -85,64 +107,59 @@ def _panel(evidence: Evidence, row: dict[str, Any], width: int) -> Any:
             "left": n_flows + 10,
             "y": bar.middle + _LINE * (i - len(lines.get(bar.name, [])) / 2),
             "line": line,
-            "is_count": i == 0,
-            "anchor": texts.get(bar.name, titles.get(bar.name)),
+            "colour": _COUNT if i == 0 else _ANCHOR,
+            "anchor": anchors[bar.name],
         }
         for bar in found.bars
         for i, line in enumerate(
             [
-                f"{bar.name} · {shares[bar.name]}" if bar.name in titles else shares[bar.name],
+                counts[bar.name] if bar.name in texts else f"{bar.name} · {counts[bar.name]}",
                 *lines.get(bar.name, []),
             ]
         )
     ]
+    return {"ribbons": ribbons, "bars": bars, "labels": labels}, found.height
+
+
+def _panel(named: dict[str, str], colour: str, width: int, height: float) -> Any:
+    x = alt.X("left:Q", scale=alt.Scale(domain=[0, width], nice=False), axis=None)
+    y = alt.Y("y:Q", scale=alt.Scale(domain=[height, 0], nice=False), axis=None)
     flows = (
-        alt.Chart(style.data(ribbons))
+        alt.Chart(alt.NamedData(named["ribbons"]))
         .transform_flatten(["y", "left", "right"])
         .mark_area(orient="horizontal", interpolate="monotone", opacity=0.35)
         .encode(
             x=x,
             x2=alt.X2("right:Q"),
             y=y,
-            detail="flow:N",
-            color=alt.condition("datum.skips", alt.value("#b5b5b5"), alt.value(colour)),
-            tooltip=["from:N", "to:N", "generations:Q"],
+            detail=alt.Detail("flow:N"),
+            color=alt.Color("colour:N", scale=None),
+            tooltip=[alt.Tooltip(name) for name in ("from:N", "to:N", "generations:Q")],
         )
     )
     nodes = (
-        alt.Chart(style.data(bars))
+        alt.Chart(alt.NamedData(named["bars"]))
         .mark_rect(color=colour)
         .encode(
             x=x,
             x2=alt.X2("right:Q"),
             y=y,
             y2=alt.Y2("bottom:Q"),
-            tooltip=["anchor:N", "generations:N"],
+            tooltip=[alt.Tooltip("anchor:N"), alt.Tooltip("generations:N")],
         )
     )
     spelled = (
-        alt.Chart(style.data(labels))
+        alt.Chart(alt.NamedData(named["labels"]))
         .mark_text(align="left", baseline="middle", fontSize=11.5)
         .encode(
             x=x,
             y=y,
-            text="line:N",
-            color=alt.condition("datum.is_count", alt.value("#777"), alt.value("#1c1c1c")),
-            tooltip=["anchor:N"],
+            text=alt.Text("line:N"),
+            color=alt.Color("colour:N", scale=None),
+            tooltip=[alt.Tooltip("anchor:N")],
         )
     )
-    return alt.layer(flows, nodes, spelled).properties(
-        width=width,
-        height=height,
-        title=alt.TitleParams(
-            row["label"],
-            subtitle=_subtitle(row),
-            anchor="start",
-            fontSize=12,
-            offset=10,
-            limit=width,
-        ),
-    )
+    return alt.layer(flows, nodes, spelled).properties(width=width, height=height)
 
 
 def _subtitle(row: dict[str, Any]) -> str:
@@ -156,8 +173,8 @@ def _subtitle(row: dict[str, Any]) -> str:
 
 
 def _spelled(text: str) -> str:
-    """An anchor as it is read: ends of lines are seen."""
-    return " ".join(text.replace("\n", " ↵ ").split())
+    """A text as it is read: ends of lines are seen, and what no renderer can draw is replaced."""
+    return " ".join(_NOT_XML.sub("\ufffd", text).replace("\n", " ↵ ").split())
 
 
 def _wrap(text: str, width: int) -> list[str]:
@@ -170,6 +187,7 @@ def _wrap(text: str, width: int) -> list[str]:
 
 
 def _short(text: str, length: int = 80) -> str:
+    text = _spelled(text)
     return text if len(text) <= length else f"{text[: length - 24]} … {text[-21:]}"
 
 
@@ -177,12 +195,13 @@ def _pages(evidence: Evidence) -> dict[str, Evidence]:
     """A diagram for each prompt, those that most generations are built alike for first."""
     prompts: dict[str, list[dict[str, Any]]] = {}
     for row in evidence.rows:
-        prompts.setdefault(row["prompt"] or row["prompt_id"], []).append(row)
+        prompts.setdefault(row["prompt"], []).append(row)
 
     def most_anchored(prompt: str) -> float:
         return -max(float(row["anchored"] / row["n_samples"]) for row in prompts[prompt])
 
-    return {p: replace(evidence, rows=prompts[p]) for p in sorted(prompts, key=most_anchored)}
+    ordered = sorted(prompts, key=most_anchored)
+    return {prompt: replace(evidence, rows=prompts[prompt]) for prompt in ordered}
 
 
 def _findings(evidence: Evidence) -> list[str]:
@@ -200,22 +219,18 @@ def _findings(evidence: Evidence) -> list[str]:
 
 def _table(evidence: Evidence) -> Grid:
     """For each prompt the share of generations that pass an anchor span, and how many there are."""
-    cells: dict[str, dict[str, str]] = {}
-    for prompt, page in _pages(evidence).items():
-        cells[prompt] = {
-            row[
-                "checkpoint"
-            ]: f"{row['anchored'] / row['n_samples']:.0%}, {len(row['spans'])} spans"
-            for row in page.rows
-        }
     names = [shown.checkpoint for shown in evidence.with_rows]
-    return Grid(
-        ["prompt", *names],
-        [
-            [_short(prompt, 50), *(row.get(name, "–") for name in names)]
-            for prompt, row in cells.items()
-        ],
-    )
+    rows = []
+    for prompt, page in _pages(evidence).items():
+        cells = {row["checkpoint"]: _cell(row) for row in page.rows}
+        rows.append([_short(prompt, 50), *(cells.get(name, "–") for name in names)])
+    return Grid(["prompt", *names], rows)
+
+
+def _cell(row: dict[str, Any]) -> str:
+    n_spans = len(row["spans"])
+    share = f"{row['anchored'] / row['n_samples']:.0%}"
+    return f"{share}, {n_spans} {'span' if n_spans == 1 else 'spans'}"
 
 
 FIGURE = Figure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -161,13 +162,23 @@ def gather(figure: Figure, work: Work) -> Evidence:
     texts = {s.checkpoint: _prompt_texts(work, s.checkpoint) for s in shown}
     for row in rows:
         if "prompt_id" in row:
-            row["prompt"] = texts[row["checkpoint"]].get(row["prompt_id"])
+            prompt_id = row["prompt_id"]
+            row["prompt"] = texts[row["checkpoint"]].get(prompt_id, prompt_id)
     return Evidence(rows, shown, unit)
 
 
 def _prompt_texts(work: Work, checkpoint: str) -> dict[str, str]:
+    """The texts of a checkpoint's prompts, by id; one that recurs is told apart by its id."""
     prompts = prompts_of(work.study, work.study.checkpoint(checkpoint))
-    return {str(prompt["prompt_id"]): str(prompt["text"]) for prompt in prompts}
+    times = Counter(prompt["text"] for prompt in prompts)
+    return {
+        str(prompt["prompt_id"]): (
+            str(prompt["text"])
+            if times[prompt["text"]] == 1
+            else f"{prompt['text']} ({prompt['prompt_id']})"
+        )
+        for prompt in prompts
+    }
 
 
 def _facts(work: Work) -> dict[str, dict[str, Any]]:

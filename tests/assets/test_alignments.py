@@ -963,6 +963,16 @@ def test_a_stopped_run_goes_on_where_it_was(
     assert not staged.exists()
 
 
+def test_another_version_of_the_aligner_makes_it_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = made_elsewhere(bench, TEXTS)
+    make(bench, study)
+    assert not is_stale(bench, study)
+    monkeypatch.setattr(WordsFirst, "signature", "anchorlake-0")
+    assert is_stale(bench, study)
+
+
 def test_another_aligner_makes_it_anew(
     bench: Bench, fake_mafft: Callable[[str], None], asked: list[list[str]]
 ) -> None:

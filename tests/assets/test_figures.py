@@ -320,6 +320,31 @@ def test_long_anchors_are_shortened_and_lines_are_seen_to_end() -> None:
     assert _spelled("one\ntwo\n\n  three ") == "one ↵ two ↵ ↵ three"
 
 
+@pytest.mark.parametrize("character", ["\x00", "\x1b", "\x08", "\ufffe", "\x7f", "</script>"])
+def test_any_character_can_stand_in_an_anchor_and_in_a_prompt(character: str) -> None:
+    import vl_convert
+
+    shown = evidence("blueprint", 1)
+    text = f"an anchor with {character} in it, and much more besides"
+    rows = [row | {"prompt": text} for row in shown.rows[:1]]
+    rows[0]["spans"] = [{"span": "1", "text": text, "n_samples": 8}]
+    figure = next(f for f in FIGURES if f.name == "blueprint")
+    svg = vl_convert.vegalite_to_svg(
+        figure.draw(Evidence(rows, shown.shown, "word"), 720).to_dict()
+    )
+    assert "an anchor with" in svg
+
+
+def test_prompts_of_one_text_are_told_apart(bench: Bench) -> None:
+    rows = imported("p", "a b", "a b") + imported("q", "a b", "c d")
+    write_jsonl(bench.folder / "made.jsonl", [row | {"prompt": "Say it."} for row in rows])
+    study = bench.study(checkpoints=[{"name": "m", "source": "file:made.jsonl"}])
+    bench.run(study)
+    figure = next(f for f in FIGURES if f.name == "blueprint")
+    found = gather(figure, Work(Inventory(study, bench.lake), bench.lake))
+    assert [row["prompt"] for row in found.rows] == ["Say it. (p)", "Say it. (q)"]
+
+
 def test_a_figure_without_anything_to_show_says_so(bench: Bench) -> None:
     path = write_jsonl(bench.folder / "made.jsonl", imported("p", "a b"))
     study = bench.study(checkpoints=[{"name": "m", "source": f"file:{path}"}])

@@ -40,7 +40,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         colour = style.colour_of(evidence, row["checkpoint"])
         marks, height = _marks(row, inner, colour)
         named = {kind: f"{kind}-{place}" for kind in marks}
-        # Named, as Altair would copy rows in a chart with every step that makes it.
+        # Named and added last, as Altair copies all rows with every step that makes a chart.
         datasets |= {named[kind]: rows for kind, rows in marks.items()}
         title = alt.TitleParams(
             row["label"],
@@ -57,7 +57,9 @@ def _draw(evidence: Evidence, width: int) -> Any:
     heading = alt.TitleParams(
         _short(evidence.rows[0]["prompt"]), anchor="start", fontSize=13, offset=14, limit=width
     )
-    return style.finish(chart.properties(datasets=datasets, title=heading))
+    finished = style.finish(chart.properties(title=heading))
+    finished.datasets = datasets
+    return finished
 
 
 def _marks(

@@ -20,6 +20,8 @@ _LINE = 14
 """Pixels from a line of text to the next."""
 _CELL = 6.1
 """Pixels that a character takes, on average; those of East Asia take two."""
+_HEADING_CELL = 8.2
+"""The same of a heading."""
 _LINES = 5
 """Lines that an anchor's text takes at most; the tooltip has all of it."""
 _FLOWS = 0.38
@@ -55,7 +57,10 @@ def _draw(evidence: Evidence, width: int) -> Any:
         x="independent", y="independent"
     )
     heading = alt.TitleParams(
-        _short(evidence.rows[0]["prompt"]), anchor="start", fontSize=13, offset=14, limit=width
+        _wrap(_spelled(evidence.rows[0]["prompt"]), int(width / _HEADING_CELL)),
+        anchor="start",
+        fontSize=13,
+        offset=14,
     )
     finished = style.finish(chart.properties(title=heading))
     finished.datasets = datasets

@@ -27,13 +27,21 @@ def staging(work: Work, table: Table) -> Path:
     return work.lake.staging / table.name / str(work.partition)
 
 
-def put_aside(work: Work, table: Table, rows: pa.Table) -> None:
-    """Keeps rows that are finished, should the work be stopped."""
-    folder = staging(work, table)
+def put_aside(work: Work, table: Table, rows: pa.Table, part: str = "") -> None:
+    """Keeps rows that are finished, should the work be stopped.
+
+    Args:
+        work: What they are made for.
+        table: Their table.
+        rows: The rows; sorted by name, files are in the order in which they were put aside.
+        part: A folder of their own within the partition's.
+    """
+    folder = staging(work, table) / part
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
     write_parquet(unfinished, table.arrow_schema, rows.to_batches(), work.footer)
-    unfinished.rename(unfinished.with_suffix(".parquet"))
+    number = len(list(folder.glob("*.parquet")))
+    unfinished.rename(folder / f"{number:06}.{unfinished.stem}.parquet")
 
 
 def already_made(work: Work, table: Table) -> Iterator[tuple[pa.Table, dict[str, str]]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _MACROS = (_HERE / "macros.sql").read_text(encoding="utf-8")
-_VIEWS = "select view_name from duckdb_views() where not internal"
+_VIEWS = (_HERE / "views.sql").read_text(encoding="utf-8")
 _PARTITIONS = (_HERE / "partitions.sql").read_text(encoding="utf-8")
 _VOCABULARY = {
     ("generations",): (_HERE / "generations.sql").read_text(encoding="utf-8"),
@@ -110,16 +110,15 @@ def load_macros(connection: duckdb.DuckDBPyConnection) -> None:
 
 def vocabulary_of(tables: Iterable[str]) -> list[str]:
     """The SQL of all words that a query over these tables may use."""
-    there = set(tables)
-    return [
-        _MACROS,
-        *(macros for needed, macros in _VOCABULARY.items() if there.issuperset(needed)),
-    ]
+    return [_MACROS, *_vocabulary_over(tables)]
 
 
 def load_vocabulary(connection: duckdb.DuckDBPyConnection) -> None:
     """Makes the words over views, of those views that are there."""
-    views = {name for (name,) in connection.execute(_VIEWS).fetchall()}
-    for needed, macros in _VOCABULARY.items():
-        if views.issuperset(needed):
-            connection.execute(macros)
+    for macros in _vocabulary_over(name for (name,) in connection.execute(_VIEWS).fetchall()):
+        connection.execute(macros)
+
+
+def _vocabulary_over(views: Iterable[str]) -> list[str]:
+    there = set(views)
+    return [macros for needed, macros in _VOCABULARY.items() if there.issuperset(needed)]

@@ -30,11 +30,8 @@ class WordsFirst:
     def columns(self, texts: Sequence[str]) -> list[np.ndarray]:
         """As `Aligner.columns`."""
         codes, n_codes = _numbers([list(text) for text in texts])
-        lengths = [len(text) for text in texts]
-        starts = _starts(lengths)
-        fixed = _skeleton(texts)
-        order = np.argsort([-length for length in lengths], kind="stable")
-        found = fill(codes, starts, fixed, order, n_codes)
+        starts = _starts([len(text) for text in texts])
+        found = fill(codes, starts, _skeleton(texts), _longest_first(starts), n_codes)
         return [found[starts[i] : starts[i + 1]] for i in range(len(texts))]
 
     def close(self) -> None:
@@ -53,8 +50,7 @@ def _skeleton(texts: Sequence[str]) -> np.ndarray:
     sizes = np.zeros(n_units, dtype=np.int64)
     sizes[numbers] = lengths
     starts = _starts([len(text) for text in cut])
-    order = np.argsort(-np.diff(starts), kind="stable")
-    words = common_order(numbers, starts, sizes, order, _PASSES)
+    words = common_order(numbers, starts, sizes, _longest_first(starts), _PASSES)
 
     shared_by = np.bincount(words)
     kept = shared_by[words] >= max(2, -(-len(texts) // _SHARED_BY))
@@ -84,3 +80,8 @@ def _numbers(sequences: Sequence[Sequence[str]]) -> tuple[np.ndarray, int]:
 def _starts(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
     """Where each part begins, and where the last ends; int64."""
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+
+
+def _longest_first(starts: np.ndarray) -> np.ndarray:
+    """The order in which generations join; int64."""
+    return np.argsort(-np.diff(starts), kind="stable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -58,25 +59,16 @@ def draw(evidence: Evidence, width: int, panels: Mapping[str, str]) -> Any:
     """
     beside = len(panels) > 1 and width > style.NARROW
     inner = (width - 110) // 2 if beside else width - 50
-    rows = [
-        {
-            "label": shown.label,
-            "value": value,
-            "along": (place + 0.5) / _BINS,
-            "mean": interval.mean,
-            "low": interval.low,
-            "high": interval.high,
-            "prompts": interval.n,
-        }
-        for value in panels
-        for shown in evidence.with_rows
-        for place, interval in enumerate(
-            bootstrap_curve(smooth(np.array([*curves_of(evidence, shown, value).values()])))
-        )
-    ]
     charts = []
     for value, title in panels.items():
-        chart = alt.Chart(style.data([row for row in rows if row["value"] == value]))
+        points = [
+            {"label": shown.label, "along": (place + 0.5) / _BINS} | asdict(interval)
+            for shown in evidence.with_rows
+            for place, interval in enumerate(
+                bootstrap_curve(smooth(np.array([*curves_of(evidence, shown, value).values()])))
+            )
+        ]
+        chart = alt.Chart(style.data(points))
         x = alt.X(
             "along:Q",
             title="place in the alignment",
@@ -98,7 +90,7 @@ def draw(evidence: Evidence, width: int, panels: Mapping[str, str]) -> Any:
                 alt.Tooltip("mean:Q", format=".1%"),
                 alt.Tooltip("low:Q", format=".1%", title="95% from"),
                 alt.Tooltip("high:Q", format=".1%", title="to"),
-                alt.Tooltip("prompts:Q"),
+                alt.Tooltip("n:Q", title="prompts"),
             ],
         )
         heading = alt.TitleParams(title, anchor="start", fontSize=12, fontWeight="normal")

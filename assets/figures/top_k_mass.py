@@ -12,7 +12,7 @@ import numpy as np
 
 from assets.figures import style
 from assets.figures.figure import Evidence, Figure, Shown
-from assets.figures.intervals import bootstrap, bootstrap_difference
+from assets.figures.intervals import bootstrap, bootstrap_curve, bootstrap_difference
 from models.distributions import K_GRID
 
 _WRITTEN = {"human text": [1, 0], "its own": [6, 3], "its own, greedy": [2, 2]}
@@ -38,11 +38,13 @@ def _draw(evidence: Evidence, width: int) -> Any:
             masses = _masses(evidence, shown, written)
             if not masses:
                 continue
-            values = np.stack(list(masses.values()))
-            for i, k in enumerate(K_GRID):
-                line = {"checkpoint": shown.checkpoint, "written": written}
-                name = f"{shown.checkpoint}, {written}"
-                points.append(line | {"line": name, "k": k} | asdict(bootstrap(values[:, i])))
+            line = {
+                "checkpoint": shown.checkpoint,
+                "written": written,
+                "line": f"{shown.checkpoint}, {written}",
+            }
+            curve = bootstrap_curve(np.stack(list(masses.values())))
+            points += [line | {"k": k} | asdict(at) for k, at in zip(K_GRID, curve, strict=True)]
     there = [written for written in _WRITTEN if any(p["written"] == written for p in points)]
     x = alt.X(
         "k:Q",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import uuid
 from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assets.errors import InputError
-from assets.kept import note_made_from, read_made_from, staging
+from assets.kept import note_made_from, put_aside, read_made_from, staging
 from assets.predictions.scored_texts import Part, has_model, texts_to_score
 from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import load_model, model_parameters, model_signature
 from models import ModelError, Text, score
 from warehouse import tables
-from warehouse.storage import write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -110,11 +108,9 @@ def _score_part(
     texts: Iterable[Text],
     on_tokens: Any,
 ) -> None:
-    folder = _staging(work, digest)
-    folder.mkdir(parents=True, exist_ok=True)
     there = {
         text_id
-        for path in sorted(folder.glob("*.parquet"))
+        for path in _staging(work, digest).glob("*.parquet")
         for text_id in pc.unique(pq.read_table(path, columns=["text_id"])["text_id"]).to_pylist()
     }
 
@@ -127,11 +123,8 @@ def _score_part(
 
     try:
         for group in score(model, left(), on_tokens=on_tokens):
-            unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
             rows = pa.Table.from_batches([_batch(part, scored) for scored in group])
-            write_parquet(unfinished, _SCHEMA, rows.combine_chunks().to_batches(), {})
-            number = len(list(folder.glob("*.parquet")))
-            unfinished.rename(folder / f"{number:06}.{unfinished.stem}.parquet")
+            put_aside(work, tables.TOKEN_DISTRIBUTIONS, rows.combine_chunks(), digest)
     except ModelError as error:
         raise ModelError(f"{part.condition} text of {part.corpus}: {error}") from error
 

@@ -13,6 +13,9 @@ from assets.figures.recipe import figure_recipe
 from assets.figures.report import REPORT
 from assets.generations.generations import GENERATIONS
 from assets.measurements import measurement_recipe, study_parameters
+from assets.predictions.probe_accuracy import PROBE_ACCURACY
+from assets.predictions.probe_guesses import PROBE_GUESSES
+from assets.predictions.readapted_texts import READAPTED_TEXTS
 from assets.predictions.scored_texts import SCORED_TEXTS
 from assets.predictions.shannon_guesses import SHANNON_GUESSES
 from assets.predictions.token_distributions import TOKEN_DISTRIBUTIONS
@@ -21,6 +24,7 @@ from assets.sources.checkpoints import CHECKPOINTS
 from assets.sources.documents import DOCUMENTS
 from assets.sources.passages import PASSAGES
 from assets.sources.prompts import PROMPTS
+from assets.sources.training_documents import TRAINING_DOCUMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,6 +41,10 @@ _BASE = (
     SCORED_TEXTS,
     TOKEN_DISTRIBUTIONS,
     SHANNON_GUESSES,
+    PROBE_GUESSES,
+    PROBE_ACCURACY,
+    TRAINING_DOCUMENTS,
+    READAPTED_TEXTS,
     ALIGNMENTS,
 )
 

@@ -7,12 +7,13 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from warehouse.storage import write_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from assets.recipe import Work
@@ -50,6 +51,27 @@ def already_made(work: Work, table: Table) -> Iterator[tuple[pa.Table, dict[str,
     for path in [*published, *sorted(staging(work, table).glob("*.parquet"))]:
         if found := read_made_from(path):  # what is damaged is made anew
             yield found[0].read(), found[1]
+
+
+def kept_parts(
+    work: Work, table: Table, columns: Sequence[str], made_from: Mapping[str, str]
+) -> dict[str, pa.Table]:
+    """Rows there already that would come out the same again, by part.
+
+    Args:
+        work: What they are made for.
+        table: Their table.
+        columns: What tells parts apart; a part is named by their values with a space between.
+        made_from: For each part a digest of all that its rows depend on.
+    """
+    found = {}
+    for rows, known in already_made(work, table):
+        values = (rows[column].to_pylist() for column in columns)
+        parts = pa.array([" ".join(value) for value in zip(*values, strict=True)], pa.string())
+        for part in parts.unique().to_pylist():
+            if part in made_from and known.get(part) == made_from[part]:
+                found[part] = rows.filter(pc.equal(parts, part))
+    return found
 
 
 def note_made_from(work: Work, digests: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    StrictBool,
     StrictInt,
     StrictStr,
     ValidationError,
@@ -71,6 +72,9 @@ def _passages_source(text: Any, info: ValidationInfo) -> DatasetSource | str:
 TextSource = Annotated[DatasetSource, BeforeValidator(_text_source)]
 PassagesSource = Annotated[DatasetSource | Literal["corpora"], BeforeValidator(_passages_source)]
 NucleusMass = Annotated[float, Field(gt=0, le=1)]
+Horizon = Annotated[StrictInt, Field(ge=0, le=1000)]
+LEAST_DOCUMENTS = 10
+"""Documents that fine-tuning needs beside those that are scored."""
 
 
 class _Part(BaseModel):
@@ -156,11 +160,17 @@ class Corpus(Dataset):
     separator: StrictStr = "\n\n"
     documents: StrictInt | None = Field(default=None, ge=1)
     max_words: StrictInt | None = Field(default=None, ge=1)
+    train_split: StrictStr | None = None
 
     @model_validator(mode="after")
     def _check_size(self) -> Corpus:
         if self.source.scheme == "hf" and self.documents is None:
             raise ValueError("a corpus from the hub needs `documents: N`, how many are read")
+        if self.source.scheme != "hf" and self.train_split is not None:
+            raise ValueError(
+                "train_split: only datasets of the hub have splits; elsewhere what is read beyond "
+                "`documents:` is learned from"
+            )
         return self
 
     def digest(self) -> str:
@@ -169,7 +179,8 @@ class Corpus(Dataset):
         Raises:
             InputError: Its source is not there.
         """
-        return digest([self.model_dump(mode="json", exclude={"source"}), self.source.digest()])
+        described = self.model_dump(mode="json", exclude={"source", "train_split"})
+        return digest([described, self.source.digest()])
 
 
 class Prefixes(_Part):
@@ -203,6 +214,45 @@ class ShannonGame(Dataset):
         return digest([self.model_dump(mode="json", exclude={"source"}), source])
 
 
+class Probes(_Part):
+    """How far ahead hidden states are asked for the tokens to come (figure 6)."""
+
+    prompt_sets: tuple[StrictStr, ...] = ()
+    depth: float = Field(default=0.875, gt=0, le=1)
+    horizons: tuple[Horizon, ...] = Field(default=(1, 2, 3), min_length=1)
+    tokens: StrictInt = Field(default=100_000, ge=1)
+    probe: Literal["auto", "vocabulary", "output_layer"] = "auto"
+
+    @field_validator("horizons")
+    @classmethod
+    def _check_horizons(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("has a horizon twice")
+        return values
+
+    def includes(self, prompt_set: str) -> bool:
+        """Whether the continuations of a set of prompts are probed."""
+        return not self.prompt_sets or prompt_set in self.prompt_sets
+
+
+class Readaptation(_Part):
+    """How checkpoints are fine-tuned on corpora before they are scored again (figure 2B)."""
+
+    corpora: tuple[StrictStr, ...] = ()
+    method: Literal["full", "lora"] = "full"
+    documents: StrictInt = Field(default=1000, ge=LEAST_DOCUMENTS)
+    steps: StrictInt = Field(default=200, ge=1)
+    documents_per_step: StrictInt = Field(default=8, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)
+    rank: StrictInt = Field(default=16, ge=1)
+    evaluate_every: StrictInt = Field(default=20, ge=1)
+    keep_weights: StrictBool = False
+
+    def includes(self, corpus: str) -> bool:
+        """Whether checkpoints are fine-tuned on a corpus."""
+        return not self.corpora or corpus in self.corpora
+
+
 class DiversitySweep(_Part):
     """Further values of top_p at which the diversity of some prompts is measured (table 4)."""
 
@@ -222,6 +272,8 @@ class Study(_Part):
     corpora: tuple[Corpus, ...] = ()
     prefixes: Prefixes | None = None
     shannon_game: ShannonGame | None = None
+    probes: Probes | None = None
+    readaptation: Readaptation | None = None
     diversity_sweep: DiversitySweep | None = None
     aligner: Literal["anchorlake", "mafft"] = "anchorlake"
     watch: tuple[dict[str, Any], ...] = ()
@@ -259,6 +311,16 @@ class Study(_Part):
             raise ValueError("prefixes: are cut from corpora, and the study has none")
         if self.shannon_game and self.shannon_game.source == "corpora" and not self.corpora:
             raise ValueError("shannon_game: its passages are cut from corpora, and there are none")
+        corpora = [corpus.name for corpus in self.corpora]
+        if self.readaptation:
+            if not corpora:
+                raise ValueError("readaptation: is fine-tuning on corpora, and the study has none")
+            _check_named("readaptation.corpora", self.readaptation.corpora, corpora)
+        if self.probes:
+            imported = [c.name for c in self.checkpoints if c.source.is_generations]
+            continued = corpora if self.prefixes else []
+            sets = [self.prompts.stem, *continued, *imported]
+            _check_named("probes.prompt_sets", self.probes.prompt_sets, sets)
         return self
 
     def partners(self, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
@@ -296,6 +358,14 @@ class Study(_Part):
         if checkpoint.source.is_generations and not checkpoint.decodings:
             return "-"
         return self.decodings(checkpoint)[0].name
+
+
+def _check_named(key: str, names: tuple[str, ...], allowed: list[str]) -> None:
+    for name in names:
+        if name not in allowed:
+            raise ValueError(
+                f"{key}: there is no {name!r}; what there is to choose from: {', '.join(allowed)}"
+            )
 
 
 _MERGE = "tag:yaml.org,2002:merge"
@@ -350,6 +420,8 @@ _PARTS: dict[str, type[BaseModel]] = {
     "corpora": Corpus,
     "prefixes": Prefixes,
     "shannon_game": ShannonGame,
+    "probes": Probes,
+    "readaptation": Readaptation,
     "diversity_sweep": DiversitySweep,
 }
 

@@ -1,4 +1,4 @@
-"""Running a language model: where its weights come from, how it is prompted, how it is sampled.
+"""Running a language model: its weights, prompting, sampling, scoring, hidden states, fine-tuning.
 
 Nothing here knows of Dagster or of the lake.
 """
@@ -7,8 +7,9 @@ from models.decoding import Decoding
 from models.errors import ModelError
 from models.loading import LanguageModel, ModelPool
 from models.prompting import check_prompt_format, encode_prompt
+from models.reading import Text
 from models.sampling import Completion, Request, sample
-from models.scoring import Scored, Text, score
+from models.scoring import Scored, score
 from models.sources import Source
 
 __all__ = [

@@ -141,6 +141,39 @@ class LanguageModel:
         logits: Tensor = output.logits
         return logits
 
+    def hidden_states(self, ids: Tensor, layer: int) -> Tensor:
+        """What a layer makes of tokens.
+
+        Args:
+            ids: int64 [rows, tokens], nothing before them; padding stands on the right.
+            layer: After how many of the model's layers; after the last it is what the output layer
+                reads.
+
+        Returns:
+            [rows, tokens, width].
+        """
+        output = self.model.base_model(input_ids=ids, output_hidden_states=True, use_cache=False)
+        states: Tensor = output.hidden_states[layer]
+        return states
+
+    @property
+    def n_layers(self) -> int:
+        """How many layers stand between the embeddings and the output layer."""
+        return int(self.config.num_hidden_layers)
+
+    @property
+    def output_weights(self) -> Tensor:
+        """[vocabulary, width], which the last hidden state is multiplied with to give logits.
+
+        Raises:
+            ModelError: The model's output is not one linear layer.
+        """
+        layer = self.model.get_output_embeddings()
+        if layer is None:
+            raise ModelError("the model has no linear output layer that a probe could go through")
+        weights: Tensor = layer.weight.detach()
+        return weights
+
     def encode(self, text: str) -> list[int]:
         """The tokens of a text, without special ones around it."""
         ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
@@ -277,3 +310,15 @@ class ModelPool:
             self._model = load(source, device=device, dtype=dtype)
             self._key = key
         return self._model
+
+    def take(
+        self, source: Source, *, device: str | None = None, dtype: str = "auto"
+    ) -> LanguageModel:
+        """The model, for a caller who is going to change it; the next one gets another.
+
+        Raises:
+            ModelError: As `load` does.
+        """
+        model = self.get(source, device=device, dtype=dtype)
+        self._key = self._model = None
+        return model

@@ -89,6 +89,11 @@ class Lake:
         return self.root / "figures"
 
     @property
+    def weights(self) -> Path:
+        """The folder of fine-tuned weights that a study asked to keep."""
+        return self.root / "weights"
+
+    @property
     def report(self) -> Path:
         """The report."""
         return self.root / "report.html"

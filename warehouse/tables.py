@@ -134,6 +134,91 @@ SHANNON_GUESSES = Table(
     ),
 )
 
+_PROBED = ("checkpoint", "generator", "decoding", "corpus", "horizon")
+_HORIZON = Column(
+    "horizon", "INTEGER", "steps from the token that is predicted to the one that is read", "tokens"
+)
+_GENERATOR = Column("generator", "VARCHAR", "the checkpoint that wrote the text; may be itself")
+_LAYER = Column("layer", "INTEGER", "layer after which the hidden states are", "layers")
+_PROBE = Column(
+    "probe", "VARCHAR", "what it goes through: vocabulary (straight to tokens) or output_layer"
+)
+
+PROBE_GUESSES = Table(
+    name="probe_guesses",
+    description="How many tokens to come linear probes read from hidden states, text by text.",
+    grain=(*_PROBED, "text_id"),
+    columns=(
+        *_common("checkpoint"),
+        _GENERATOR,
+        *_common("decoding", "corpus"),
+        _HORIZON,
+        *_common("text_id"),
+        Column("item", "VARCHAR", "the prompt that was continued"),
+        _LAYER,
+        _PROBE,
+        Column("n_train", "INTEGER", "that the probe was trained on, of other prompts", "tokens"),
+        Column("n_tokens", "INTEGER", "that it was asked for in this text", "tokens"),
+        Column("n_right", "INTEGER", "of them, those that it got right", "tokens"),
+        Column("n_frequent", "INTEGER", "those that are the most frequent one", "tokens"),
+        Column("n_bigram", "INTEGER", "those that mostly stand there after the next one", "tokens"),
+    ),
+)
+
+PROBE_ACCURACY = Table(
+    name="probe_accuracy",
+    description="How well hidden states tell the tokens to come.",
+    grain=_PROBED,
+    columns=(
+        *_common("checkpoint"),
+        _GENERATOR,
+        *_common("decoding", "corpus"),
+        _HORIZON,
+        _LAYER,
+        _PROBE,
+        Column("accuracy", "DOUBLE", "share of the tokens that the probe got right"),
+        Column("low", "DOUBLE", "from there, with 95% confidence over prompts"),
+        Column("high", "DOUBLE", "to there"),
+        Column("frequent", "DOUBLE", "what guessing the most frequent token gets right"),
+        Column("bigram", "DOUBLE", "what the next token by itself tells: a table of pairs"),
+        Column("n_train", "INTEGER", "that a probe was trained on, on average", "tokens"),
+        Column("n_test", "INTEGER", "that probes were asked for", "tokens"),
+        Column("n_prompts", "INTEGER", "whose texts they are of", "prompts"),
+    ),
+)
+
+TRAINING_DOCUMENTS = Table(
+    name="training_documents",
+    description="Human text that checkpoints are fine-tuned on; none of it is scored.",
+    grain=("corpus", "document_id"),
+    columns=(
+        *_common("corpus"),
+        Column("document_id", "VARCHAR", "identifies the document within its split"),
+        Column("part", "VARCHAR", "training, or validation, which says when to end"),
+        Column("split", "VARCHAR", "the part of its source that it is from; - where it has none"),
+        Column("text", "VARCHAR", "the document"),
+        Column("n_bytes", "INTEGER", "length of the text in UTF-8", "bytes"),
+        Column("n_words", "INTEGER", "words as str.split() makes them", "words"),
+    ),
+    partitioned=False,
+)
+
+READAPTED_TEXTS = Table(
+    name="readapted_texts",
+    description="How well checkpoints predict documents before and after fine-tuning on others.",
+    grain=("checkpoint", "corpus", "document_id"),
+    columns=(
+        *_common("checkpoint", "corpus"),
+        Column("document_id", "VARCHAR", "identifies the document within its corpus"),
+        Column("category", "VARCHAR", "kind of corpus"),
+        Column("n_tokens", "INTEGER", "tokens that were predicted", "tokens"),
+        Column("n_bytes", "INTEGER", "length of the text in UTF-8", "bytes"),
+        Column("nll_before", "DOUBLE", "negative log-likelihood before fine-tuning", "nats"),
+        Column("nll_after", "DOUBLE", "and with the weights of the best step", "nats"),
+        Column("steps", "INTEGER", "that step: the lowest loss on the validation part", "steps"),
+    ),
+)
+
 ALIGNMENTS = Table(
     name="alignments",
     description="Each prompt's generations in one multiple sequence alignment of their characters.",
@@ -155,5 +240,9 @@ BASE_TABLES = (
     SCORED_TEXTS,
     TOKEN_DISTRIBUTIONS,
     SHANNON_GUESSES,
+    PROBE_GUESSES,
+    PROBE_ACCURACY,
+    TRAINING_DOCUMENTS,
+    READAPTED_TEXTS,
     ALIGNMENTS,
 )

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from assets.blueprints.aligner import open_aligner
 from assets.blueprints.anchorlake import WordsFirst
 from assets.digests import digest
-from assets.kept import already_made, note_made_from, put_aside
+from assets.kept import kept_parts, note_made_from, put_aside
 from assets.recipe import TableRecipe, Work
 from assets.sources.prompts import prompt_set
 from warehouse import tables
@@ -42,7 +42,7 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
             for prompt_id, rows in prompts.items()
         }
         note_made_from(work, made_from)
-        found = _already_made(work, made_from)
+        found = kept_parts(work, tables.ALIGNMENTS, ["prompt_id"], made_from)
         work.notes["prompts kept from before"] = len(found)
         todo = {prompt_id: rows for prompt_id, rows in prompts.items() if prompt_id not in found}
         found.update(_aligned(work, aligner, todo))
@@ -114,16 +114,6 @@ def _table(generations: pa.Table, columns: Sequence[np.ndarray], aligner: str) -
         ],
         schema=_SCHEMA,
     )
-
-
-def _already_made(work: Work, made_from: Mapping[str, str]) -> dict[str, pa.Table]:
-    """Alignments there already that would come out the same again."""
-    found = {}
-    for rows, known in already_made(work, tables.ALIGNMENTS):
-        for prompt_id in rows["prompt_id"].unique().to_pylist():
-            if prompt_id in made_from and known.get(prompt_id) == made_from[prompt_id]:
-                found[prompt_id] = rows.filter(pc.equal(rows["prompt_id"], prompt_id))
-    return found
 
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 
 from assets.figures import style
-from assets.figures.intervals import bootstrap, bootstrap_curve
+from assets.intervals import bootstrap, bootstrap_curve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,8 +93,8 @@ def draw(evidence: Evidence, width: int, panels: Mapping[str, str]) -> Any:
                 alt.Tooltip("n:Q", title="prompts"),
             ],
         )
-        heading = alt.TitleParams(title, anchor="start", fontSize=12, fontWeight="normal")
-        charts.append(alt.layer(band, line).properties(width=inner, height=220, title=heading))
+        panel = alt.layer(band, line).properties(width=inner, height=220)
+        charts.append(panel.properties(title=style.heading(title)))
     if not beside:
         return style.finish(alt.vconcat(*charts))
     return style.finish(alt.hconcat(*charts, bounds="flush", spacing=56))

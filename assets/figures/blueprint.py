@@ -13,8 +13,8 @@ from rich.text import Text
 
 from assets.figures import style
 from assets.figures.figure import Evidence, Figure, Grid
-from assets.figures.intervals import bootstrap
 from assets.figures.sankey import END, START, layout
+from assets.intervals import bootstrap
 
 _LINE = 14
 """Pixels from a line of text to the next."""

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 
 from assets.figures import style
-from assets.figures.intervals import Interval, bootstrap_sums
+from assets.intervals import Interval, bootstrap_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _ROW, _GAP, _HEADING = 20, 8, 24
 """Pixels of a checkpoint's dot, after a corpus, and of a category's heading."""
+_BETWEEN = 30
+"""Pixels between panels that stand beside each other."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ def draw_by_corpus(
     """Draws points, each a row of `point`.
 
     Args:
-        points: What is drawn.
+        points: What is drawn. Those with a `panel` are drawn in panels of that title, beside or
+            below one another.
         evidence: What it comes from.
         title: The axis's title.
         axis_format: How its numbers are written.
@@ -160,49 +163,68 @@ def draw_by_corpus(
         zero_is_marked: Whether a line stands at 0.
     """
     colour = style.colours(evidence, width, field=field, only=shown)
-    left = 130 if width > style.NARROW else 92
-    placed, headings, names, height = _place(points, [s.checkpoint for s in shown])
+    wide = width > style.NARROW
+    left = 130 if wide else 92
+    by_panel: dict[str, list[dict[str, Any]]] = {}
+    for one in points:
+        by_panel.setdefault(one.get("panel", ""), []).append(one)
+    beside = len(by_panel) if wide else 1
     low = min(float(point["low"]) for point in points)
     high = max(float(point["high"]) for point in points)
     if zero_is_marked:
         low, high = min(low, 0.0), max(high, 0.0)
-    room = (high - low or abs(high) or 1.0) * (0.1 if width > style.NARROW else 0.24)
+    room = (high - low or abs(high) or 1.0) * (0.1 * beside if wide else 0.24)
     scale = alt.Scale(domain=[low - room / 3, high + room], nice=False, zero=False)
     axis = alt.Axis(format=axis_format, tickCount=5, titleAnchor="start", domain=False)
     x = alt.X("mean:Q", title=title, scale=scale, axis=axis)
-    y = alt.Y("y:Q", scale=alt.Scale(domain=[height, 0], nice=False), axis=None)
-    dots = alt.Chart(style.data(placed))
-    layers = [
-        dots.mark_rule(strokeWidth=2.5).encode(
-            x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q"), y=y, color=colour
-        ),
-        dots.mark_point(filled=True, size=80, opacity=1).encode(
-            x=x,
-            y=y,
-            color=colour,
-            tooltip=[
-                alt.Tooltip("corpus:N"),
-                alt.Tooltip(f"{field}:N", title="checkpoint"),
-                alt.Tooltip("mean:Q", format=number_format),
-                alt.Tooltip("low:Q", format=number_format, title="95% from"),
-                alt.Tooltip("high:Q", format=number_format, title="to"),
-                alt.Tooltip("n:Q", title="documents or prompts"),
-            ],
-        ),
-        dots.mark_text(align="left", dx=6, fontSize=11, color="#222").encode(
-            x=alt.X("high:Q", scale=scale), y=y, text=alt.Text("mean:Q", format=number_format)
-        ),
-        alt.Chart(style.data(headings))
-        .mark_text(align="left", fontSize=12, fontWeight="bold", color="#222")
-        .encode(x=alt.value(-left + 4), y=y, text="text:N"),
-        alt.Chart(style.data(names))
-        .mark_text(align="right", fontSize=12, color="#222", limit=left - 14)
-        .encode(x=alt.value(-8), y=y, text="text:N"),
-    ]
-    if zero_is_marked:
-        origin = dots.mark_rule(color="#555", strokeDash=[4, 3]).encode(x=alt.datum(0.0))
-        layers.insert(0, origin)
-    return style.finish(alt.layer(*layers).properties(width=width - left - 14, height=height))
+    panels = []
+    for number, (heading, own) in enumerate(by_panel.items()):
+        placed, headings, names, height = _place(own, [s.checkpoint for s in shown])
+        y = alt.Y("y:Q", scale=alt.Scale(domain=[height, 0], nice=False), axis=None)
+        dots = alt.Chart(style.data(placed))
+        layers = [
+            dots.mark_rule(strokeWidth=2.5).encode(
+                x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q"), y=y, color=colour
+            ),
+            dots.mark_point(filled=True, size=80, opacity=1).encode(
+                x=x,
+                y=y,
+                color=colour,
+                tooltip=[
+                    alt.Tooltip("corpus:N"),
+                    alt.Tooltip(f"{field}:N", title="checkpoint"),
+                    alt.Tooltip("mean:Q", format=number_format),
+                    alt.Tooltip("low:Q", format=number_format, title="95% from"),
+                    alt.Tooltip("high:Q", format=number_format, title="to"),
+                    alt.Tooltip("n:Q", title="documents or prompts"),
+                ],
+            ),
+            dots.mark_text(align="left", dx=6, fontSize=11, color="#222").encode(
+                x=alt.X("high:Q", scale=scale), y=y, text=alt.Text("mean:Q", format=number_format)
+            ),
+        ]
+        if number == 0 or not wide:  # panels beside the first have its rows
+            layers += [
+                alt.Chart(style.data(headings))
+                .mark_text(align="left", fontSize=12, fontWeight="bold", color="#222")
+                .encode(x=alt.value(-left + 4), y=y, text="text:N"),
+                alt.Chart(style.data(names))
+                .mark_text(align="right", fontSize=12, color="#222", limit=left - 14)
+                .encode(x=alt.value(-8), y=y, text="text:N"),
+            ]
+        if zero_is_marked:
+            origin = dots.mark_rule(color="#555", strokeDash=[4, 3]).encode(x=alt.datum(0.0))
+            layers.insert(0, origin)
+        inner = (width - left - 14 - _BETWEEN * (beside - 1)) / beside
+        panel = alt.layer(*layers).properties(width=inner, height=height)
+        if heading:
+            panel = panel.properties(title=style.heading(heading))
+        panels.append(panel)
+    if len(panels) == 1:
+        return style.finish(panels[0])
+    if wide:
+        return style.finish(alt.hconcat(*panels, bounds="flush", spacing=_BETWEEN))
+    return style.finish(alt.vconcat(*panels, bounds="flush", spacing=70))
 
 
 def _place(

@@ -11,7 +11,7 @@ import numpy as np
 
 from assets.figures import style
 from assets.figures.figure import Evidence, Figure, Shown
-from assets.figures.intervals import bootstrap, summarise
+from assets.intervals import bootstrap, summarise
 
 _MATCHED_AT = 3
 """Length of the n-grams whose diversity is quoted and matched in words."""

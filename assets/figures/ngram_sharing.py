@@ -9,7 +9,7 @@ import altair as alt
 
 from assets.figures import style
 from assets.figures.figure import Evidence, Figure
-from assets.figures.intervals import bootstrap, summarise
+from assets.intervals import bootstrap, summarise
 
 
 def _draw(evidence: Evidence, width: int) -> Any:

@@ -10,7 +10,7 @@ import altair as alt
 
 from assets.figures import style
 from assets.figures.figure import Evidence, Figure
-from assets.figures.intervals import bootstrap, summarise
+from assets.intervals import bootstrap, summarise
 
 _HALF = 10
 """Twentieths from which an n-gram is held by more than half of the generations."""

@@ -42,7 +42,7 @@ def _findings(evidence: Evidence) -> list[str]:
 
 FIGURE = Figure(
     name="self_perplexity",
-    place=4,
+    place=5,
     title="How well models predict their own text",
     paper="figure 5",
     claim=(

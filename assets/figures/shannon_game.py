@@ -11,7 +11,7 @@ import numpy as np
 
 from assets.figures import style
 from assets.figures.figure import Evidence, Figure, Grid, Shown
-from assets.figures.intervals import Interval, bootstrap, bootstrap_sums
+from assets.intervals import Interval, bootstrap, bootstrap_sums
 
 _MEASURES = {
     "exact": ("first guess is right", ".0%"),
@@ -108,7 +108,7 @@ def _findings(evidence: Evidence) -> list[str]:
 
 FIGURE = Figure(
     name="shannon_game",
-    place=5,
+    place=6,
     title="The Shannon game: guessing a passage's last word",
     paper="table 1",
     claim=(

@@ -83,6 +83,11 @@ def note(text: str, width: int) -> Any:
     )
 
 
+def heading(text: str) -> alt.TitleParams:
+    """What stands above one panel of several."""
+    return alt.TitleParams(text, anchor="start", frame="group", fontSize=12, fontWeight="normal")
+
+
 def finish(chart: Any) -> Any:
     """Sizes and fonts that are the same everywhere."""
     font = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"

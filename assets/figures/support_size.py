@@ -10,7 +10,7 @@ import numpy as np
 
 from assets.figures import style
 from assets.figures.figure import Evidence, Figure, Shown
-from assets.figures.intervals import bootstrap, bootstrap_difference, summarise
+from assets.intervals import bootstrap, bootstrap_difference, summarise
 
 _WRITTEN = ("human text", "its own", "its own, greedy")
 
@@ -80,7 +80,7 @@ def _findings(evidence: Evidence) -> list[str]:
 
 FIGURE = Figure(
     name="support_size",
-    place=3,
+    place=4,
     title="How many tokens are not ruled out",
     paper="figure 4",
     claim=(

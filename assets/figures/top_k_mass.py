@@ -12,7 +12,7 @@ import numpy as np
 
 from assets.figures import style
 from assets.figures.figure import Evidence, Figure, Shown
-from assets.figures.intervals import bootstrap, bootstrap_curve, bootstrap_difference
+from assets.intervals import bootstrap, bootstrap_curve, bootstrap_difference
 from models.distributions import K_GRID
 
 _WRITTEN = {"human text": [1, 0], "its own": [6, 3], "its own, greedy": [2, 2]}
@@ -149,7 +149,7 @@ def _findings(evidence: Evidence) -> list[str]:
 
 FIGURE = Figure(
     name="top_k_mass",
-    place=2,
+    place=3,
     title="How much probability the most likely tokens hold",
     paper="figures 3 and 16",
     claim=(

@@ -82,9 +82,14 @@ def texts_to_score(work: Work) -> Iterator[ScoredText]:
     the end is left out, as each model ends a text in its own way, and they are encoded anew where
     the tokenizer is another.
     """
+    yield from _documents(work)
+    yield from generated_texts(work)
+
+
+def generated_texts(work: Work) -> Iterator[ScoredText]:
+    """Of those the generations: a checkpoint's own and its partners', a part after the other."""
     checkpoint = work.checkpoint
     assert checkpoint is not None
-    yield from _documents(work)
     prompts = {
         (prompt["prompt_set"], prompt["prompt_id"]): prompt
         for prompt in work.lake.read(tables.PROMPTS).to_pylist()

@@ -14,7 +14,10 @@ from assets.figures import FIGURES, style
 from assets.figures.along import smooth
 from assets.figures.blueprint import _spelled, _wrap
 from assets.figures.figure import Evidence, Shown
-from assets.figures.intervals import (
+from assets.figures.ngram_diversity import matched_top_p
+from assets.figures.recipe import gather
+from assets.figures.report import uncontrolled
+from assets.intervals import (
     Interval,
     bootstrap,
     bootstrap_curve,
@@ -22,9 +25,6 @@ from assets.figures.intervals import (
     bootstrap_sums,
     summarise,
 )
-from assets.figures.ngram_diversity import matched_top_p
-from assets.figures.recipe import gather
-from assets.figures.report import uncontrolled
 from assets.inventory import Inventory
 from assets.recipe import Work
 from tests.studies import Bench, imported, write_jsonl

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from assets.errors import InputError
+from assets.predictions import token_distributions
 from assets.predictions.shannon_guesses import encode_passage, greedy_continuations, guess
 from assets.sources.passages import joined
 from models import Decoding, LanguageModel, Request, Text, sample, scoring
@@ -238,20 +239,20 @@ def test_scoring_goes_on_where_it_was_stopped(
     bench.run(study)
     whole = {name: distributions(bench, name) for name in ("base", "tuned")}
     bench.lake.path(TOKEN_DISTRIBUTIONS, "base").unlink()
-    score_group = scoring._score_group
     scored: list[int] = []
 
-    def stopped(model: Any, group: Any, *rest: Any) -> Any:
-        if len(scored) == 4:
-            raise KeyboardInterrupt
-        scored.append(sum(len(text.token_ids) for text in group))
-        return score_group(model, group, *rest)
+    def stopped(*args: Any, **options: Any) -> Any:
+        for group in scoring.score(*args, **options):
+            if len(scored) == 4:
+                raise KeyboardInterrupt
+            scored.append(sum(len(one.text.token_ids) for one in group))
+            yield group
 
-    monkeypatch.setattr(scoring, "_score_group", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        bench.run(study)
+    with monkeypatch.context() as patched:
+        patched.setattr(token_distributions, "score", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            bench.run(study)
     assert not bench.lake.files(TOKEN_DISTRIBUTIONS, "base")
-    monkeypatch.setattr(scoring, "_score_group", score_group)
     made = bench.run(study)["token_distributions", "base"]
     n_tokens = sum(len(rows) for rows in whole["base"].values())
     assert made.notes["tokens scored"] == n_tokens - sum(scored)

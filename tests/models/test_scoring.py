@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models import Decoding, ModelError, Request, Text, sample, score
-from models.scoring import windows
+from models.reading import windows
 from tests.models.reference import distribution
 
 if TYPE_CHECKING:

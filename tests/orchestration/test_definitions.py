@@ -36,6 +36,8 @@ def study(bench: Bench) -> Any:
         corpora=[{"name": "docs", "source": "pydoc:topics", "documents": 3, "max_words": 20}],
         prefixes={"documents": 2, "words": 4},
         shannon_game={"source": "corpora", "passages": 3, "words": 8},
+        probes={"prompt_sets": ["prompts"]},
+        readaptation={"documents": 10, "steps": 2},
     )
 
 

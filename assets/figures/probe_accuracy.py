@@ -1,0 +1,301 @@
+"""Figure 6: how far hidden states tell the tokens to come, of own and of other text."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from assets.figures import style
+from assets.figures.figure import Evidence, Figure, Grid, Shown
+from assets.intervals import Interval, bootstrap_sums
+
+_BASELINES = {
+    "n_bigram": "what mostly follows the next token",
+    "n_frequent": "the most frequent token",
+}
+_AHEAD = "tokens ahead"
+
+
+@dataclass(frozen=True)
+class Series:
+    """What one checkpoint's hidden states tell of one writer's text.
+
+    Attributes:
+        reader: Whose hidden states.
+        generator: Who wrote the text.
+        corpus: The set of prompts.
+        horizon: How many tokens ahead.
+        rows: Of each prompt a row of the query.
+    """
+
+    reader: Shown
+    generator: str
+    corpus: str
+    horizon: int
+    rows: dict[str, dict[str, Any]]
+
+    @property
+    def own(self) -> bool:
+        """Whether it wrote the text itself."""
+        return self.generator == self.reader.checkpoint
+
+    def share(self, count: str = "n_right") -> Interval:
+        """Share of the tokens that were guessed right by a probe, or a baseline."""
+        counts = np.array([(row[count], row["n_tokens"]) for row in self.rows.values()], float)
+        return bootstrap_sums(counts, lambda sums: sums[..., 0] / sums[..., 1])
+
+    def above(self, other: Series, others: str = "n_right") -> Interval:
+        """By how much its share is above another's, over the prompts that both have."""
+        common = [item for item in self.rows if item in other.rows]
+        pairs = [
+            (
+                *(self.rows[item][name] for name in ("n_right", "n_tokens")),
+                *(other.rows[item][name] for name in (others, "n_tokens")),
+            )
+            for item in common
+        ]
+        return bootstrap_sums(
+            np.array(pairs, float),
+            lambda sums: sums[..., 0] / sums[..., 1] - sums[..., 2] / sums[..., 3],
+        )
+
+
+def _series(evidence: Evidence) -> list[Series]:
+    shown = {one.checkpoint: one for one in evidence.shown}
+    found: dict[tuple[str, str, str, int], dict[str, dict[str, Any]]] = {}
+    for row in evidence.rows:
+        key = row["checkpoint"], row["generator"], row["corpus"], row["horizon"]
+        found.setdefault(key, {})[row["item"]] = row
+    return [
+        Series(shown[reader], generator, corpus, horizon, rows)
+        for (reader, generator, corpus, horizon), rows in found.items()
+    ]
+
+
+def _draw(evidence: Evidence, width: int) -> Any:
+    series = _series(evidence)
+    wide = width > style.NARROW
+    highest = max(one.share(count).high for one in series for count in ("n_right", *_BASELINES))
+    rows = []
+    for corpus in dict.fromkeys(one.corpus for one in series):
+        panels = []
+        for own, title in ((True, "its own text"), (False, "its partner's text")):
+            some = [one for one in series if one.own == own and one.corpus == corpus]
+            if some:
+                heading = f"{corpus}: {title}"
+                panels.append(_panel(evidence, some, heading, highest, width))
+        rows.append(alt.hconcat(*panels, spacing=40) if wide else alt.vconcat(*panels))
+    return style.finish(alt.vconcat(*rows, spacing=24))
+
+
+def _panel(
+    evidence: Evidence, series: list[Series], heading: str, highest: float, width: int
+) -> Any:
+    horizons = sorted({one.horizon for one in series})
+    lines = list(dict.fromkeys((one.reader.checkpoint, one.generator) for one in series))
+    gap = 0.7 / len(lines)
+    points, rules = [], []
+    for one in series:
+        line = lines.index((one.reader.checkpoint, one.generator))
+        place = horizons.index(one.horizon) + (line - (len(lines) - 1) / 2) * gap
+        row = {
+            "checkpoint": one.reader.checkpoint,
+            "generator": one.generator,
+            "horizon": one.horizon,
+            "place": place,
+        }
+        points.append(row | asdict(one.share()))
+        rules += [
+            {
+                "checkpoint": one.reader.checkpoint,
+                "baseline": title,
+                "left": place - 0.42 * gap,
+                "right": place + 0.42 * gap,
+                "mean": one.share(count).mean,
+            }
+            for count, title in _BASELINES.items()
+        ]
+    wide = width > style.NARROW
+    x_scale = alt.Scale(domain=[-0.5, len(horizons) - 0.5], nice=False)
+    y_scale = alt.Scale(domain=[0, highest * 1.06], nice=False)
+    names = "[" + ", ".join(f"'{horizon}'" for horizon in horizons) + "][datum.value]"
+    x = alt.X(
+        "place:Q",
+        title=_AHEAD,
+        scale=x_scale,
+        axis=alt.Axis(
+            values=list(range(len(horizons))),
+            labelExpr=names,
+            grid=False,
+            tickSize=0,
+            labelPadding=6,
+        ),
+    )
+    y = alt.Y(
+        "mean:Q",
+        title="tokens read right",
+        scale=y_scale,
+        axis=alt.Axis(format="%", tickCount=5, domain=False),
+    )
+    colour = style.colours(evidence, width, field="checkpoint", only=evidence.with_rows)
+    drawn = alt.Chart(style.data(points))
+    dots = drawn.mark_point(filled=True, size=70, opacity=1).encode(
+        x=x,
+        y=y,
+        color=colour,
+        tooltip=[
+            alt.Tooltip("checkpoint:N", title="hidden states of"),
+            alt.Tooltip("generator:N", title="text of"),
+            alt.Tooltip("horizon:Q", title=_AHEAD),
+            alt.Tooltip("mean:Q", format=".1%", title="right"),
+            alt.Tooltip("low:Q", format=".1%", title="95% from"),
+            alt.Tooltip("high:Q", format=".1%", title="to"),
+            alt.Tooltip("n:Q", title="prompts"),
+        ],
+    )
+    spans = drawn.mark_rule(strokeWidth=2).encode(
+        x=x, y=alt.Y("low:Q", scale=y_scale), y2=alt.Y2("high:Q"), color=colour
+    )
+    baselines = (
+        alt.Chart(style.data(rules))
+        .mark_rule(strokeWidth=1.6)
+        .encode(
+            x=alt.X("left:Q", scale=x_scale),
+            x2=alt.X2("right:Q"),
+            y=y,
+            color=colour,
+            strokeDash=alt.StrokeDash(
+                "baseline:N",
+                title="without hidden states",
+                scale=alt.Scale(domain=list(_BASELINES.values()), range=[[1, 0], [2, 2]]),
+                legend=alt.Legend(
+                    orient="bottom",
+                    direction="horizontal" if wide else "vertical",
+                    symbolType="stroke",
+                    symbolStrokeColor="#333",
+                    symbolStrokeWidth=1.6,
+                    symbolSize=400,
+                    titleFontWeight="normal",
+                    labelLimit=width - 60,
+                ),
+            ),
+        )
+    )
+    inner = (width - 120) // 2 if wide else width - 50
+    panel = alt.layer(baselines, spans, dots).properties(width=inner, height=230)
+    return panel.properties(title=style.heading(heading))
+
+
+def _ahead(horizon: int) -> str:
+    words = {0: "the next token itself", 1: "one token ahead", 2: "two ahead", 3: "three ahead"}
+    return words.get(horizon, f"{horizon} ahead")
+
+
+def _findings(evidence: Evidence) -> list[str]:
+    series = {
+        (one.reader.checkpoint, one.generator, one.corpus, one.horizon): one
+        for one in _series(evidence)
+    }
+    sentences = []
+    for aligned, base in evidence.pairs:
+        ours, theirs = aligned.checkpoint, base.checkpoint
+        for corpus in dict.fromkeys(c for reader, _, c, _ in series if reader == ours):
+            sentences += _compare(series, corpus, (ours, ours), (theirs, theirs))
+            sentences += _compare(series, corpus, (ours, theirs), (theirs, ours))
+    for shown in evidence.with_rows:
+        sentences += _over_pairs([s for s in series.values() if s.reader == shown and s.own])
+    if evidence.unit == "word" and sentences:
+        sentences.append(
+            "The checkpoints have different tokenizers: a token ahead is not the same stretch of "
+            "text for all, and their shares are best read against their own baselines."
+        )
+    return sentences
+
+
+def _compare(
+    series: dict[tuple[str, str, str, int], Series],
+    corpus: str,
+    mine: tuple[str, str],
+    other: tuple[str, str],
+) -> list[str]:
+    """Says whose hidden states tell more, each (reader, generator)."""
+    parts = []
+    for (reader, generator, where, horizon), one in series.items():
+        against = series.get((*other, corpus, horizon))
+        if (reader, generator, where) != (*mine, corpus) or against is None:
+            continue
+        if _probe(one) != _probe(against):
+            return [f"On {corpus} {mine[0]} and {other[0]} were probed differently."]
+        gap = one.above(against)
+        parts.append(
+            f"{_ahead(horizon)} for {one.share().percent()} and {against.share().percent()} of "
+            f"the tokens ({gap.verdict('more', 'less')}, {gap.points()})"
+        )
+    if not parts:
+        return []
+    texts = "its own text" if mine[0] == mine[1] else f"the text of {mine[1]}"
+    others = "its own" if mine[0] == mine[1] else f"that of {other[1]}"
+    return [
+        f"On {corpus} probes read the text from the hidden states of {mine[0]}, over {texts}, and "
+        f"of {other[0]}, over {others}: {'; '.join(parts)}."
+    ]
+
+
+def _probe(series: Series) -> str:
+    return str(next(iter(series.rows.values()))["probe"])
+
+
+def _over_pairs(series: list[Series]) -> list[str]:
+    """Where hidden states tell more of a checkpoint's own text than pairs of tokens do."""
+    if not series:
+        return []
+    above = {
+        _ahead(one.horizon): gap.points()
+        for one in series
+        if (gap := one.above(one, others="n_bigram")).low > 0
+    }
+    whose = f"Over its own text the hidden states of {series[0].reader.checkpoint}"
+    told = "tell more than the next token by itself does"
+    if not above:
+        return [f"{whose} do not clearly {told}."]
+    return [f"{whose} {told} " + ", ".join(f"{k} ({v})" for k, v in above.items()) + "."]
+
+
+def _table(evidence: Evidence) -> Grid:
+    rows = [
+        [
+            one.corpus,
+            one.reader.checkpoint,
+            "its own" if one.own else one.generator,
+            str(one.horizon),
+            one.share().percent(),
+            *(f"{one.share(count).mean:.0%}" for count in _BASELINES),
+            _probe(one).replace("_", " "),
+            f"{sum(row['n_tokens'] for row in one.rows.values()):,}",
+        ]
+        for one in _series(evidence)
+    ]
+    heads = ["prompts", "hidden states of", "text of", "ahead", "right"]
+    return Grid([*heads, "pairs", "most frequent", "probe", "tokens"], rows)
+
+
+FIGURE = Figure(
+    name="probe_accuracy",
+    place=7,
+    title="How far ahead hidden states tell the text",
+    paper="figure 6",
+    claim=(
+        "A linear probe reads the tokens one, two and three steps ahead from an aligned model's "
+        "hidden states more often than from a base model's, each on its own text; and a base model "
+        "tells more of an aligned model's text than the other way round."
+    ),
+    reads=("probe_guesses", "checkpoints"),
+    query=Path(__file__).with_suffix(".sql"),
+    draw=_draw,
+    findings=_findings,
+    table=_table,
+)

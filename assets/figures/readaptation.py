@@ -1,0 +1,99 @@
+"""Figure 2B: how much worse aligned models predict human text after fine-tuning on such text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from assets.figures import style
+from assets.figures.by_corpus import changes, draw_by_corpus, measure, point, values_by_corpus
+from assets.figures.figure import Evidence, Figure, Grid
+
+_BEFORE, _AFTER = "as they come", "after fine-tuning"
+_COLUMNS = {_BEFORE: "nll_before", _AFTER: "nll_after"}
+
+
+def _at(evidence: Evidence, when: str) -> Evidence:
+    """The evidence with `nll` as it was then."""
+    return replace(evidence, rows=[r | {"nll": r[_COLUMNS[when]]} for r in evidence.rows])
+
+
+def _draw(evidence: Evidence, width: int) -> Any:
+    points = [
+        point(one.category, one.corpus, one.aligned, one.change) | {"panel": when}
+        for when in _COLUMNS
+        for one in changes(_at(evidence, when))
+    ]
+    if not points:
+        return style.note("No checkpoint of the study and its base predict the same text.", width)
+    return draw_by_corpus(
+        points,
+        evidence,
+        title=f"{measure(evidence).title}, change from the base",
+        axis_format="+.0%",
+        number_format="+.1%",
+        shown=[aligned for aligned, _ in evidence.pairs],
+        field="checkpoint",
+        width=width,
+        zero_is_marked=True,
+    )
+
+
+def _findings(evidence: Evidence) -> list[str]:
+    title = measure(evidence).title
+    sentences = []
+    for before, after in zip(
+        changes(_at(evidence, _BEFORE)), changes(_at(evidence, _AFTER)), strict=True
+    ):
+        sentences.append(
+            f"On {after.corpus} ({after.change.n} documents) {after.aligned.checkpoint} goes from "
+            f"{before.ours.number()} to {after.ours.number()} {title}, and "
+            f"{after.base.checkpoint} from {before.theirs.number()} to {after.theirs.number()}: "
+            f"{before.change.verdict('worse', 'better')} before ({before.change.change()}), "
+            f"{after.change.verdict('worse', 'better')} after ({after.change.change()})."
+        )
+    if sentences:
+        sentences.append(
+            "Intervals are over documents; another order of the training documents would move "
+            "these numbers too."
+        )
+    return sentences
+
+
+def _table(evidence: Evidence) -> Grid:
+    before, after = (values_by_corpus(_at(evidence, when)) for when in _COLUMNS)
+    steps = {(row["checkpoint"], row["corpus"]): row["steps"] for row in evidence.rows}
+    rows = [
+        [
+            category,
+            corpus,
+            checkpoint,
+            value.number(),
+            after[checkpoint, category, corpus].number(),
+            str(steps[checkpoint, corpus]),
+            str(value.n),
+        ]
+        for (checkpoint, category, corpus), value in before.items()
+    ]
+    title = measure(evidence).title
+    heads = ["category", "corpus", "checkpoint", f"{title} before", "after", "steps", "documents"]
+    return Grid(heads, sorted(rows))
+
+
+FIGURE = Figure(
+    name="readaptation",
+    place=2,
+    title="How well human text is predicted after fine-tuning on such text",
+    paper="figure 2B",
+    claim=(
+        "What aligned models have lost is not easily won back: fine-tuned on a corpus's training "
+        "split, they still predict its test split worse than their base models do after the same "
+        "fine-tuning."
+    ),
+    reads=("readapted_texts", "checkpoints"),
+    query=Path(__file__).with_suffix(".sql"),
+    draw=_draw,
+    findings=_findings,
+    table=_table,
+)

@@ -1,0 +1,367 @@
+"""`probe_guesses`: what linear probes read of the tokens to come from hidden states (4.1)."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from assets.digests import digest
+from assets.errors import InputError
+from assets.kept import kept_parts, note_made_from, put_aside, staging
+from assets.predictions.scored_texts import OWN, generated_texts, has_model
+from assets.recipe import TableRecipe, Work
+from assets.sources.checkpoints import load_model, model_parameters, model_signature
+from models import Text
+from models.probes import Baseline, Examples, train
+from models.states import StateFile, hidden_states
+from warehouse import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assets.study import Checkpoint, Study
+    from models import LanguageModel
+    from models.probes import Kind
+
+FOLDS = 5
+"""Parts that a set's prompts are cut into: a probe is tested on one, and tuned on another."""
+LEAST_PROMPTS = 3
+LARGE_VOCABULARY = 1 << 16
+"""Beyond as many tokens probes go through the output layer, unless the study says otherwise."""
+_TABLE = tables.PROBE_GUESSES
+
+
+@dataclass
+class ProbedTexts:
+    """The texts of one writer and set of prompts; none is without tokens.
+
+    Attributes:
+        generator: Who wrote them.
+        decoding: How.
+        corpus: The set of prompts.
+        texts: The texts as the model reads them.
+        items: Of each its prompt.
+    """
+
+    generator: str
+    decoding: str
+    corpus: str
+    texts: list[Text] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """What the part is called among those kept."""
+        return f"{self.generator} {self.corpus}"
+
+    @property
+    def n_folds(self) -> int:
+        """Parts that their prompts are cut into."""
+        return min(FOLDS, len(set(self.items)))
+
+    def limited(self, n_train: int, seed: int) -> ProbedTexts:
+        """As many of them as it takes to train on so many tokens.
+
+        A first text of each prompt is taken, then a second of each, and so on.
+        """
+        n_tokens = n_train * self.n_folds / (self.n_folds - 2)
+        place = {item: i for i, item in enumerate(_shuffled(self.items, seed))}
+        seen: dict[str, int] = {}
+        turns = []
+        for item in self.items:
+            seen[item] = seen.get(item, -1) + 1
+            turns.append((seen[item], place[item]))
+        chosen = ProbedTexts(self.generator, self.decoding, self.corpus)
+        for i in sorted(range(len(turns)), key=turns.__getitem__):
+            if n_tokens <= 0:
+                break
+            chosen.texts.append(self.texts[i])
+            chosen.items.append(self.items[i])
+            n_tokens -= len(self.texts[i].token_ids)
+        return chosen
+
+
+def _shuffled(items: list[str], seed: int) -> list[str]:
+    """Each item once, in an order that depends on the seed alone."""
+    ordered = sorted(set(items))
+    return [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
+
+
+class Split:
+    """Texts' tokens, one text after the other, and which of them a probe may learn from."""
+
+    def __init__(self, texts: ProbedTexts, seed: int) -> None:
+        """Cuts the prompts into folds; all texts of a prompt are in one."""
+        lengths = [len(text.token_ids) for text in texts.texts]
+        self.tokens = np.concatenate([np.asarray(t.token_ids, np.int64) for t in texts.texts])
+        self.text = np.repeat(np.arange(len(lengths)), lengths)
+        self.n_folds = texts.n_folds
+        place = {item: i for i, item in enumerate(_shuffled(texts.items, seed))}
+        self._fold = np.array([place[item] % self.n_folds for item in texts.items])
+        numbers: dict[tuple[int, ...], int] = {}
+        self._same = np.array(
+            [numbers.setdefault(tuple(text.token_ids), len(numbers)) for text in texts.texts]
+        )
+
+    def parts(self, horizon: int, fold: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Places to train on, to tune on and to test on, each followed by its target.
+
+        None is in a text that is also tested, under whatever prompt it stands.
+
+        Args:
+            horizon: Steps from the token that is predicted at a place to the target.
+            fold: The one that is tested.
+
+        Returns:
+            int64 arrays of indices into `tokens`.
+        """
+        n = len(self.tokens) - horizon
+        places = np.flatnonzero(self.text[: max(n, 0)] == self.text[horizon:])
+        own = self._fold[self.text[places]]
+        tested = np.isin(self._same, self._same[self._fold == fold])[self.text[places]]
+        tuned = own == (fold + 1) % self.n_folds
+        return places[~tested & ~tuned], places[~tested & tuned], places[own == fold]
+
+
+@contextmanager
+def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Probes what is not there yet, and keeps each part that is finished."""
+    checkpoint, settings = work.checkpoint, work.study.probes
+    assert checkpoint is not None
+    assert settings is not None
+    model = load_model(work, checkpoint)
+    kind = chosen_kind(work)
+    layer = max(1, round(settings.depth * model.n_layers))
+    parts = [part.limited(settings.tokens, work.study.seed) for part in _parts(work, model)]
+    made_from = {
+        part.name: digest(
+            [
+                *model_parameters(checkpoint)[:2],
+                [kind, layer, settings.tokens, settings.horizons],
+                [work.study.seed, PROBE_GUESSES.version, part.decoding],
+                digest([[t.name, t.context_ids, t.token_ids] for t in part.texts]),
+            ]
+        )
+        for part in parts
+    }
+    note_made_from(work, made_from)
+    found = kept_parts(work, _TABLE, ["generator", "corpus"], made_from)
+    work.notes["parts kept from before"] = len(found)
+    for part in parts:
+        if part.name not in found:
+            found[part.name] = _probed(work, model, part, kind, layer)
+            put_aside(work, _TABLE, found[part.name])
+    yield (batch for part in parts for batch in found[part.name].to_batches())
+
+
+def chosen_kind(work: Work) -> Kind:
+    """What probes go through: what the study says, or what the larger vocabulary allows.
+
+    A checkpoint and those that it is compared with get probes of one kind.
+    """
+    checkpoint, settings = work.checkpoint, work.study.probes
+    assert checkpoint is not None
+    assert settings is not None
+    if settings.probe != "auto":
+        return settings.probe
+    compared = [checkpoint, *work.study.partners(checkpoint)]
+    sizes = [
+        size
+        for one in compared
+        if work.lake.files(tables.CHECKPOINTS, one.name)
+        for size in work.lake.read(tables.CHECKPOINTS, one.name)["vocab_size"].to_pylist()
+        if size is not None
+    ]
+    return "output_layer" if max(sizes) > LARGE_VOCABULARY else "vocabulary"
+
+
+def _parts(work: Work, model: LanguageModel) -> Iterator[ProbedTexts]:
+    """The texts to probe: first decodings, on the sets that the study names.
+
+    The token that ends a generation is no text, and is left out.
+
+    Raises:
+        InputError: There are too few prompts to hold some out.
+    """
+    checkpoint, settings = work.checkpoint, work.study.probes
+    assert checkpoint is not None
+    assert settings is not None
+    for part, texts in itertools.groupby(generated_texts(work), key=lambda text: text.part):
+        own = part.condition == OWN
+        generator = checkpoint if own else work.study.checkpoint(part.condition)
+        if part.decoding != work.study.first_decoding(generator):
+            continue
+        if not settings.includes(part.corpus):
+            continue
+        found = ProbedTexts(generator.name, part.decoding, part.corpus)
+        for text in texts:
+            context_ids, token_ids = text.tokens(model, checkpoint)
+            if token_ids and token_ids[-1] in model.stop_token_ids:
+                token_ids = token_ids[:-1]
+            if token_ids:
+                found.texts.append(Text(text.text_id, context_ids, np.array(token_ids).tolist()))
+                found.items.append(text.item)
+        n_prompts = len(set(found.items))
+        if n_prompts < LEAST_PROMPTS:
+            raise InputError(
+                f"probes: {generator.name} has text for {n_prompts} prompts of {part.corpus}, and "
+                f"{LEAST_PROMPTS} are needed, so that some are held out; give it more, or name "
+                "other sets with `prompt_sets:`"
+            )
+        yield found
+
+
+def _probed(
+    work: Work, model: LanguageModel, part: ProbedTexts, kind: Kind, layer: int
+) -> pa.Table:
+    """The rows of a part; its hidden states are on the disk for as long as it takes."""
+    settings = work.study.probes
+    assert settings is not None
+    folder = staging(work, _TABLE)
+    folder.mkdir(parents=True, exist_ok=True)
+    states = StateFile(
+        folder / f"{uuid.uuid4().hex}.states", model.config.hidden_size, model.model.dtype
+    )
+    label = f"{work.partition} on {part.generator}, {part.corpus}"
+    try:
+        n_tokens = sum(len(text.token_ids) for text in part.texts)
+        work.progress.start(f"{label}: hidden states", n_tokens, "tokens")
+        try:
+            for group in hidden_states(
+                model, part.texts, layer, on_tokens=lambda n: work.progress.advance(n, n)
+            ):
+                for _, found in group:
+                    states.append(found)
+        finally:
+            work.progress.finish()
+        # A probe is settled once it is tested; how often it goes over its tokens is not known.
+        n_probes = len(settings.horizons) * part.n_folds
+        work.progress.start(f"{label}: probes", n_probes * n_tokens, "tokens")
+        try:
+            rows = _guesses(work, model, part, states, kind, layer)
+        finally:
+            work.progress.finish()
+    finally:
+        states.path.unlink(missing_ok=True)
+    return pa.Table.from_pylist(rows, _TABLE.arrow_schema)
+
+
+def _guesses(
+    work: Work,
+    model: LanguageModel,
+    part: ProbedTexts,
+    states: StateFile,
+    kind: Kind,
+    layer: int,
+) -> list[dict[str, Any]]:
+    settings = work.study.probes
+    assert settings is not None
+    seed = work.study.seed
+    split = Split(part, seed)
+    rows: list[dict[str, Any]] = []
+    for horizon, fold in itertools.product(settings.horizons, range(split.n_folds)):
+        training, tuning, testing = split.parts(horizon, fold)
+        if not len(testing):
+            work.progress.advance(0, len(split.tokens))
+            continue
+        if not len(training):
+            raise InputError(
+                f"probes: the texts of {part.generator} on {part.corpus} are too short or too "
+                f"much alike to train on some and test on others, {horizon} tokens ahead; give it "
+                "more prompts, or name other sets with `prompt_sets:`"
+            )
+        random = np.random.default_rng([seed, horizon, fold])
+        training = np.sort(random.permutation(training)[: settings.tokens])
+        learned, tuned, tested = (
+            Examples(states, places, split.tokens[places + horizon])
+            for places in (training, tuning, testing)
+        )
+        probe, curve = train(
+            learned,
+            tuned,
+            kind=kind,
+            output_weights=model.output_weights if kind == "output_layer" else None,
+            seed=seed,
+            device=model.device,
+            on_tokens=lambda n: work.progress.advance(n, 0),
+        )
+        baseline = Baseline.of(split.tokens[training], learned.tokens)
+        right = {
+            "n_right": probe.predict(tested),
+            "n_frequent": np.full(len(testing), baseline.frequent),
+            "n_bigram": baseline.predict(split.tokens[testing]),
+        }
+        counts = {name: guessed == tested.tokens for name, guessed in right.items()}
+        texts = split.text[testing]
+        sums = {
+            name: np.bincount(texts, weights=hits, minlength=len(part.texts)).astype(int)
+            for name, hits in (counts | {"n_tokens": np.ones(len(testing))}).items()
+        }
+        rows += [
+            {
+                "generator": part.generator,
+                "decoding": part.decoding,
+                "corpus": part.corpus,
+                "horizon": horizon,
+                "text_id": part.texts[i].name,
+                "item": part.items[i],
+                "layer": layer,
+                "probe": kind,
+                "n_train": len(training),
+            }
+            | {name: int(values[i]) for name, values in sums.items()}
+            for i in np.unique(texts)
+        ]
+        losses = work.notes.setdefault("loss by epoch", {}).setdefault(part.name, {})
+        losses[f"{horizon} ahead, fold {fold + 1}"] = {
+            name: [round(loss, 4) for loss in values] for name, values in asdict(curve).items()
+        }
+        work.progress.advance(0, len(split.tokens))
+    return rows
+
+
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+    assert checkpoint is not None
+    assert study.probes is not None
+    writers = [checkpoint, *study.partners(checkpoint)]
+    return [
+        *model_parameters(checkpoint),
+        checkpoint.format_of_prompts,
+        study.probes.model_dump(mode="json"),
+        study.seed,
+        [[writer.name, study.first_decoding(writer)] for writer in writers],
+    ]
+
+
+def _signature(work: Work) -> str:
+    assert work.checkpoint is not None
+    settings = work.study.probes
+    assert settings is not None
+    model = load_model(work, work.checkpoint)
+    horizons = ",".join(map(str, settings.horizons))
+    return (
+        f"probe:{chosen_kind(work)}|depth:{settings.depth:g}|n:{horizons}|train:{settings.tokens}|"
+        f"folds:{FOLDS}|seed:{work.study.seed}|{model_signature(model)}"
+    )
+
+
+PROBE_GUESSES = TableRecipe(
+    name="probe_guesses",
+    group="predictions",
+    description=_TABLE.description,
+    reads=("prompts", "checkpoints", "generations"),
+    changes_with=("checkpoints", "generations"),
+    uses_model=True,
+    parameters=_parameters,
+    applies=lambda study, checkpoint: study.probes is not None and has_model(study, checkpoint),
+    of_partners=("checkpoints", "generations"),
+    table=_TABLE,
+    rows=_rows,
+    signature=_signature,
+)

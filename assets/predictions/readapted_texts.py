@@ -1,0 +1,183 @@
+"""`readapted_texts`: how well documents are predicted before and after fine-tuning (2.2)."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.digests import digest
+from assets.kept import kept_parts, note_made_from, put_aside, staging
+from assets.predictions.scored_texts import has_model
+from assets.recipe import TableRecipe, Work
+from assets.sources.checkpoints import model_parameters
+from assets.sources.training_documents import corpora_to_learn
+from models import Text, score
+from models.finetuning import LEARNING_RATES, Schedule, finetune
+from warehouse import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assets.study import Checkpoint, Study
+    from models import LanguageModel
+
+_TABLE = tables.READAPTED_TEXTS
+
+
+def schedule(study: Study) -> Schedule:
+    """How the study fine-tunes every checkpoint."""
+    settings = study.readaptation
+    assert settings is not None
+    return Schedule(
+        method=settings.method,
+        steps=settings.steps,
+        documents_per_step=settings.documents_per_step,
+        learning_rate=settings.learning_rate or LEARNING_RATES[settings.method],
+        rank=settings.rank,
+        evaluate_every=settings.evaluate_every,
+        seed=study.seed,
+    )
+
+
+@contextmanager
+def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Fine-tunes on the corpora that are not done yet, and keeps each that is finished."""
+    checkpoint = work.checkpoint
+    assert checkpoint is not None
+    corpora = [corpus.name for corpus in corpora_to_learn(work.study)]
+    documents = _by_corpus(work.lake.read(tables.DOCUMENTS), corpora)
+    learned = _by_corpus(work.lake.read(tables.TRAINING_DOCUMENTS), corpora)
+    shared = [*model_parameters(checkpoint)[:2], READAPTED_TEXTS.version, *_settings(work.study)]
+    made_from = {
+        corpus: digest([*shared, documents[corpus].to_pylist(), learned[corpus].to_pylist()])
+        for corpus in corpora
+    }
+    note_made_from(work, made_from)
+    found = kept_parts(work, _TABLE, ["corpus"], made_from)
+    work.notes["corpora kept from before"] = len(found)
+    for corpus in corpora:
+        if corpus not in found:
+            rows = _readapted(work, corpus, documents[corpus], learned[corpus], made_from[corpus])
+            found[corpus] = pa.Table.from_pylist(rows, _TABLE.arrow_schema)
+            put_aside(work, _TABLE, found[corpus])
+    yield (batch for corpus in corpora for batch in found[corpus].to_batches())
+
+
+def _by_corpus(rows: pa.Table, corpora: list[str]) -> dict[str, pa.Table]:
+    return {corpus: rows.filter(pc.equal(rows["corpus"], corpus)) for corpus in corpora}
+
+
+def _readapted(
+    work: Work, corpus: str, documents: pa.Table, learned: pa.Table, mark: str
+) -> list[dict[str, Any]]:
+    """The rows of one corpus."""
+    checkpoint, settings = work.checkpoint, work.study.readaptation
+    assert checkpoint is not None
+    assert settings is not None
+    model = work.models.take(checkpoint.source, device=checkpoint.device, dtype=checkpoint.dtype)
+    parts = {
+        part: _texts(model, learned.filter(pc.equal(learned["part"], part)))
+        for part in ("training", "validation")
+    }
+    tested = _texts(model, documents)
+    before = _nll(model, tested)
+    # Another study's settings, or other documents, are other unfinished work.
+    folder = staging(work, _TABLE) / mark
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = schedule(work.study)
+    label = f"{checkpoint.name}: fine-tuning on {corpus}"
+    work.progress.start(label, plan.steps, "steps")
+    done = 0
+
+    def on_step(step: int) -> None:
+        nonlocal done
+        work.progress.advance(step - done, step - done)
+        done = step
+
+    try:
+        course = finetune(
+            model, parts["training"], parts["validation"], plan, folder, on_step=on_step
+        )
+    finally:
+        work.progress.finish()
+    after = _nll(model, tested)
+    work.notes.setdefault("loss by step", {})[corpus] = {
+        name: [round(value, 4) for value in values] for name, values in asdict(course).items()
+    }
+    if settings.keep_weights:
+        kept = work.lake.weights / checkpoint.name / corpus
+        model.model.save_pretrained(kept)
+        model.tokenizer.save_pretrained(kept)
+        work.notes[f"weights readapted to {corpus}"] = str(kept)
+    return [
+        {
+            "corpus": corpus,
+            "document_id": row["document_id"],
+            "category": row["category"],
+            "n_tokens": len(text.token_ids),
+            "n_bytes": row["n_bytes"],
+            "nll_before": before[text.name],
+            "nll_after": after[text.name],
+            "steps": course.best,
+        }
+        for row, text in zip(documents.to_pylist(), tested, strict=True)
+    ]
+
+
+def _texts(model: LanguageModel, documents: pa.Table) -> list[Text]:
+    """Documents as the model reads them, as they are where they are scored."""
+    return [
+        Text(row["document_id"], [model.start_token_id], model.encode(row["text"]))
+        for row in documents.select(["document_id", "text"]).to_pylist()
+    ]
+
+
+def _nll(model: LanguageModel, texts: list[Text]) -> dict[str, float]:
+    """Of each document the negative log-likelihood in nats."""
+    return {
+        scored.text.name: -float(scored.distributions.logprob.sum(dtype="float64"))
+        for group in score(model, texts)
+        for scored in group
+    }
+
+
+def _settings(study: Study) -> list[object]:
+    assert study.readaptation is not None
+    return [asdict(schedule(study)), study.readaptation.keep_weights]
+
+
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+    assert checkpoint is not None
+    corpora = [corpus.name for corpus in corpora_to_learn(study)]
+    return [*model_parameters(checkpoint), *_settings(study), corpora]
+
+
+def _signature(work: Work) -> str:
+    plan = schedule(work.study)
+    how = f"{plan.method}:{plan.rank}" if plan.method == "lora" else plan.method
+    documents = work.inventory.source_signature("training_documents", None)
+    facts = work.lake.read(tables.CHECKPOINTS, work.partition).to_pylist()[0]
+    return (
+        f"{documents}|tune:{how}|steps:{plan.steps}x{plan.documents_per_step}|"
+        f"lr:{plan.learning_rate:g}|seed:{plan.seed}|tok:{facts['tokenizer'][:8]}|"
+        f"engine:{facts['engine']}|dtype:{facts['dtype']}"
+    )
+
+
+READAPTED_TEXTS = TableRecipe(
+    name="readapted_texts",
+    group="predictions",
+    description=_TABLE.description,
+    reads=("documents", "training_documents", "checkpoints"),
+    changes_with=("documents", "training_documents"),
+    uses_model=True,
+    parameters=_parameters,
+    applies=has_model,
+    table=_TABLE,
+    rows=_rows,
+    signature=_signature,
+)

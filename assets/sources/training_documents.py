@@ -1,0 +1,103 @@
+"""`training_documents`: human text to fine-tune on, of the same kind as what is scored (2.2)."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.errors import InputError
+from assets.recipe import TableRecipe, Work
+from assets.sources.documents import read_documents
+from assets.study import LEAST_DOCUMENTS
+from warehouse import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from assets.study import Checkpoint, Corpus, Study
+
+_TABLE = tables.TRAINING_DOCUMENTS
+_VALIDATION_EVERY = 5
+"""Of so many documents one is not learned from, and says when to end."""
+
+
+def corpora_to_learn(study: Study) -> list[Corpus]:
+    """The corpora that checkpoints are fine-tuned on."""
+    settings = study.readaptation
+    return [c for c in study.corpora if settings is not None and settings.includes(c.name)]
+
+
+def read_training_documents(
+    corpus: Corpus, scored: Collection[str], n_documents: int
+) -> list[dict[str, object]]:
+    """Reads a corpus's training split, or else what comes beside the documents that are scored.
+
+    Args:
+        corpus: The corpus.
+        scored: Texts that are scored; none of them is among what is read.
+        n_documents: As many are read at most.
+
+    Returns:
+        Rows of the table.
+
+    Raises:
+        InputError: There is too little to split into a part to learn from and one to look at.
+    """
+    split = corpus.train_split or corpus.split
+    source = corpus.model_copy(update={"documents": None, "split": split})
+    others = (row for row in read_documents(source) if row["text"] not in scored)
+    rows = list(itertools.islice(others, n_documents))
+    if len(rows) < LEAST_DOCUMENTS:
+        raise InputError(
+            f"readaptation: {corpus.name!r} has {len(rows)} documents beside the {len(scored)} "
+            f"that are scored, and {LEAST_DOCUMENTS} are needed to fine-tune on; lower its "
+            "`documents:`, name its `train_split:`, or leave it out of `corpora:` there"
+        )
+    return [
+        row | {"part": "training" if (i + 1) % _VALIDATION_EVERY else "validation"}
+        for i, row in enumerate(rows)
+    ]
+
+
+@contextmanager
+def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
+    yield _batches(work)
+
+
+def _batches(work: Work) -> Iterator[pa.RecordBatch]:
+    settings = work.study.readaptation
+    assert settings is not None
+    documents = work.lake.read(tables.DOCUMENTS).select(["corpus", "text"])
+    for corpus in corpora_to_learn(work.study):
+        own = documents.filter(pc.equal(documents["corpus"], corpus.name))
+        rows = read_training_documents(corpus, set(own["text"].to_pylist()), settings.documents)
+        work.notes[f"documents of {corpus.name}"] = len(rows)
+        yield from pa.Table.from_pylist(rows, _TABLE.arrow_schema).to_batches()
+
+
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+    assert study.readaptation is not None
+    corpora = [[corpus.digest(), corpus.train_split] for corpus in corpora_to_learn(study)]
+    return [corpora, study.readaptation.documents]
+
+
+def _signature(work: Work) -> str:
+    return work.inventory.source_signature("documents", None)
+
+
+TRAINING_DOCUMENTS = TableRecipe(
+    name="training_documents",
+    group="sources",
+    description=_TABLE.description,
+    reads=("documents",),
+    partitioned=False,
+    parameters=_parameters,
+    applies=lambda study, checkpoint: bool(corpora_to_learn(study)),
+    table=_TABLE,
+    rows=_rows,
+    signature=_signature,
+)

@@ -1,0 +1,232 @@
+"""Fine-tuning on documents, the same way for every model, and resumable."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from models.reading import as_tensors, batches, windows
+from models.scoring import positions_at_once, score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from torch.nn import Parameter
+
+    from models.loading import LanguageModel
+    from models.reading import Text
+
+Method = Literal["full", "lora"]
+LEARNING_RATES: dict[Method, float] = {"full": 2e-5, "lora": 2e-4}
+
+_WARMUP = 0.1
+"""Share of the steps in which the learning rate rises; then it falls to nothing, both linearly."""
+_LARGEST_GRADIENT = 1.0
+_LONGEST_WINDOW = 1024
+"""Tokens; longer documents are learned from in several windows."""
+_SAVE_SECONDS = 60.0
+"""State is written to the disk where an evaluation ends as long after the last time."""
+_STATE, _BEST = "state.pt", "best.pt"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a model is fine-tuned; what it does not hold, such as the optimizer, never changes.
+
+    Attributes:
+        method: All weights, or low-rank adapters (Hu et al., 2021) of all linear layers but the
+            output layer, scaled by 2.
+        steps: Steps of the optimizer, AdamW without weight decay.
+        documents_per_step: Documents that a step learns from; every token of them counts alike.
+        learning_rate: The highest.
+        rank: Of the adapters.
+        evaluate_every: Steps after which the loss on the validation part is looked at.
+        seed: Of the order of the documents, and of the adapters.
+    """
+
+    method: Method
+    steps: int
+    documents_per_step: int
+    learning_rate: float
+    rank: int
+    evaluate_every: int
+    seed: int
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of a step, from 0."""
+        rising = max(1, round(_WARMUP * self.steps))
+        share = min((step + 1) / rising, (self.steps - step) / max(1, self.steps - rising))
+        return self.learning_rate * min(1.0, share)
+
+    def documents(self, step: int, n: int) -> list[int]:
+        """Which of n documents a step learns from: all in turn, each time in another order."""
+        first = step * self.documents_per_step
+        return [
+            int(np.random.default_rng([self.seed, i // n]).permutation(n)[i % n])
+            for i in range(first, first + self.documents_per_step)
+        ]
+
+
+@dataclass
+class Course:
+    """How fine-tuning went, a number an evaluation.
+
+    Attributes:
+        steps: After how many steps; the first is 0.
+        training: Mean loss of the steps since the evaluation before, in nats a token; 0 at first.
+        validation: That over the validation part.
+    """
+
+    steps: list[int] = field(default_factory=list)
+    training: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+
+    @property
+    def best(self) -> int:
+        """The number of steps with the lowest loss on the validation part; the first of equals."""
+        return self.steps[int(np.argmin(self.validation))]
+
+
+def finetune(
+    model: LanguageModel,
+    training: Sequence[Text],
+    validation: Sequence[Text],
+    schedule: Schedule,
+    folder: Path,
+    *,
+    on_step: Callable[[int], None] = lambda step: None,
+) -> Course:
+    """Fine-tunes a model, which is left with the weights of its best step.
+
+    Where the folder holds the state of the same work that was stopped, it goes on from there, to
+    the same result.
+
+    Args:
+        model: Changed in place.
+        training: Documents to learn from, at least one.
+        validation: Documents that say which step is best, none of them learned from.
+        schedule: How.
+        folder: For unfinished work; there already, and of this work alone.
+        on_step: Called with the number of steps done.
+
+    Returns:
+        How it went.
+    """
+    dtype = model.model.dtype
+    learned = _prepare(model, schedule)
+    optimizer = torch.optim.AdamW(
+        learned.values(), lr=schedule.learning_rate, weight_decay=0.0, fused=True
+    )
+    course, step = Course(), 0
+    if (folder / _STATE).exists():
+        state = torch.load(folder / _STATE, map_location=model.device, weights_only=True)
+        _put(learned, state["weights"])
+        optimizer.load_state_dict(state["optimizer"])
+        course, step = Course(**state["course"]), state["step"]
+    saved = time.monotonic()
+    losses: list[float] = []
+    while True:
+        on_step(step)
+        due = step % schedule.evaluate_every == 0 or step == schedule.steps
+        if due and step not in course.steps:
+            course.steps.append(step)
+            course.training.append(float(np.mean(losses)) if losses else 0.0)
+            course.validation.append(mean_loss(model, validation))
+            losses = []
+            if course.best == step:
+                _save(folder / _BEST, _taken(learned))
+            if time.monotonic() - saved >= _SAVE_SECONDS:
+                state = {"step": step, "weights": _taken(learned), "course": asdict(course)}
+                _save(folder / _STATE, state | {"optimizer": optimizer.state_dict()})
+                saved = time.monotonic()
+        if step == schedule.steps:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.learning_rate_at(step)
+        chosen = schedule.documents(step, len(training))
+        losses.append(_learn(model, [training[i] for i in chosen], dtype))
+        torch.nn.utils.clip_grad_norm_(learned.values(), _LARGEST_GRADIENT)
+        optimizer.step()
+        optimizer.zero_grad()
+        step += 1
+    _put(learned, torch.load(folder / _BEST, map_location=model.device, weights_only=True))
+    model.model.requires_grad_(False)
+    if schedule.method == "full":
+        model.model.to(dtype)
+    return course
+
+
+def mean_loss(model: LanguageModel, texts: Sequence[Text]) -> float:
+    """Negative log-likelihood of texts, in nats a token."""
+    found = [scored for group in score(model, texts) for scored in group]
+    n_tokens = sum(len(scored.distributions) for scored in found)
+    return float(sum(-s.distributions.logprob.sum(dtype="float64") for s in found) / n_tokens)
+
+
+def _prepare(model: LanguageModel, schedule: Schedule) -> dict[str, Parameter]:
+    """The weights that are learned, by name. All weights are learned in float32."""
+    if schedule.method == "lora":
+        from peft import LoraConfig, inject_adapter_in_model
+
+        adapters = LoraConfig(
+            r=schedule.rank,
+            lora_alpha=2 * schedule.rank,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(schedule.seed)
+            inject_adapter_in_model(adapters, model.model)
+    else:
+        model.model.float().requires_grad_(True)
+    return {name: p for name, p in model.model.named_parameters() if p.requires_grad}
+
+
+def _learn(model: LanguageModel, texts: Sequence[Text], dtype: torch.dtype) -> float:
+    """Adds up the gradients of a step; returns its loss, in nats a token."""
+    longest = min(model.context_length, _LONGEST_WINDOW)
+    cut = [w for text in texts for w in windows(text.context_ids, text.token_ids, longest)]
+    cut.sort(key=lambda window: len(window.inputs))
+    n_tokens = sum(len(window.targets) for window in cut)
+    total = 0.0
+    for batch in batches(cut, positions_at_once(model)):
+        ids, targets = as_tensors([cut[i] for i in batch])
+        with _precision(model, dtype):
+            logits = model.forward(ids.to(model.device), keep=ids.shape[1])
+        wanted = targets.to(model.device).flatten()
+        loss = cross_entropy(logits.flatten(0, 1).float(), wanted, ignore_index=-1, reduction="sum")
+        (loss / n_tokens).backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
+    return total / n_tokens
+
+
+def _precision(model: LanguageModel, dtype: torch.dtype) -> AbstractContextManager[object]:
+    """Runs float32 weights at the precision in which the checkpoint runs otherwise."""
+    if dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(model.device.type, dtype)
+
+
+def _taken(learned: dict[str, Parameter]) -> dict[str, Any]:
+    return {name: parameter.detach() for name, parameter in learned.items()}
+
+
+@torch.no_grad()
+def _put(learned: dict[str, Parameter], values: dict[str, Any]) -> None:
+    for name, parameter in learned.items():
+        parameter.copy_(values[name])
+
+
+def _save(path: Path, value: object) -> None:
+    """Replaces a file in one step."""
+    unfinished = path.with_suffix(".unfinished")
+    torch.save(value, unfinished)
+    unfinished.replace(path)

@@ -1,0 +1,172 @@
+"""Reading texts side by side, in windows that are no longer than what a model reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import Tensor
+
+from models.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+GROUP_TOKENS = 1 << 14
+"""Tokens sorted by length together. All that is in memory at once is theirs."""
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Text:
+    """Tokens to read, and what they come after.
+
+    Attributes:
+        name: What the caller knows it by.
+        context_ids: What they come after, at least one token.
+        token_ids: The tokens.
+    """
+
+    name: str
+    context_ids: Sequence[int]
+    token_ids: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a text that is read in one go.
+
+    Attributes:
+        inputs: What is read.
+        targets: The tokens that are predicted; they come after the last of the inputs.
+    """
+
+    inputs: Sequence[int]
+    targets: Sequence[int]
+
+    @property
+    def skipped(self) -> int:
+        """Inputs before the one that the first target comes after."""
+        return len(self.inputs) - len(self.targets)
+
+
+def windows(
+    context_ids: Sequence[int], token_ids: Sequence[int], context_length: int
+) -> Iterator[Window]:
+    """Cuts a text as lm-evaluation-harness does for its rolling log-likelihood.
+
+    Every token is predicted once. The first window begins with the context; each further one
+    predicts as many tokens as a model reads, and the last is filled up with what comes before it.
+
+    Args:
+        context_ids: What comes before the text, at least one token.
+        token_ids: The text.
+        context_length: Tokens that the model reads at most.
+
+    Raises:
+        ModelError: The context alone is longer than that.
+    """
+    if len(context_ids) > context_length:
+        raise ModelError(
+            f"a prompt of {len(context_ids)} tokens is more than the {context_length} that the "
+            "model reads; shorten it, or leave it out"
+        )
+    everything = [*context_ids, *token_ids]
+    done = len(context_ids)
+    end = min(context_length + 1, len(everything))
+    while done < len(everything):
+        start = max(0, end - context_length - 1)
+        yield Window(everything[start : end - 1], everything[done:end])
+        done, end = end, min(end + context_length, len(everything))
+
+
+def read(
+    texts: Iterable[Text],
+    *,
+    context_length: int,
+    batch_tokens: int,
+    read_batch: Callable[[Sequence[Window]], Sequence[Found]],
+    join: Callable[[list[Found]], Found],
+    group_tokens: int = GROUP_TOKENS,
+    on_tokens: Callable[[int], None] = lambda read: None,
+) -> Iterator[list[tuple[Text, Found]]]:
+    """Reads texts, a group of them at a time.
+
+    Args:
+        texts: Read as they are needed; a text without tokens is passed over.
+        context_length: Tokens that a window has at most.
+        batch_tokens: Inputs that are read at once, padding included; a longer window is by itself.
+        read_batch: Gives what is wanted of each window of a batch.
+        join: Makes of what was found of a text's windows what is found of the text.
+        group_tokens: Tokens, those of contexts included, that are sorted by length together.
+        on_tokens: Called with the number of tokens that were predicted since the last call.
+
+    Yields:
+        Groups of texts, in the order in which they came, with what was found of them.
+
+    Raises:
+        ModelError: A context is longer than what the model reads.
+    """
+    for group in _groups(texts, group_tokens):
+        cut = [
+            (number, window)
+            for number, text in enumerate(group)
+            for window in windows(text.context_ids, text.token_ids, context_length)
+        ]
+        # Windows that skip alike and are of like length share a batch, so little is read in vain.
+        order = sorted(range(len(cut)), key=lambda i: (cut[i][1].skipped, len(cut[i][1].inputs)))
+        found: dict[int, Found] = {}
+        for batch in batches([cut[i][1] for i in order], batch_tokens):
+            some = [cut[order[i]][1] for i in batch]
+            found |= {order[i]: one for i, one in zip(batch, read_batch(some), strict=True)}
+            on_tokens(sum(len(window.targets) for window in some))
+        parts: list[list[Found]] = [[] for _ in group]
+        for i, (number, _) in enumerate(cut):
+            parts[number].append(found[i])
+        yield [(text, join(own)) for text, own in zip(group, parts, strict=True)]
+
+
+def _groups(texts: Iterable[Text], group_tokens: int) -> Iterator[list[Text]]:
+    group: list[Text] = []
+    size = 0
+    for text in texts:
+        if len(text.token_ids) == 0:
+            continue
+        group.append(text)
+        size += len(text.context_ids) + len(text.token_ids)
+        if size >= group_tokens:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def batches(ordered: Sequence[Window], batch_tokens: int) -> Iterator[list[int]]:
+    """Neighbours whose inputs, padded to the longest, are no more than `batch_tokens`; or one."""
+    batch: list[int] = []
+    width = 0
+    for i, window in enumerate(ordered):
+        width = max(width, len(window.inputs))
+        if batch and width * (len(batch) + 1) > batch_tokens:
+            yield batch
+            batch, width = [], len(window.inputs)
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def as_tensors(batch: Sequence[Window]) -> tuple[Tensor, Tensor]:
+    """A batch's inputs and targets, int64 [windows, width].
+
+    Padding stands on the right, where no token before it can see it, so that no mask is needed. A
+    target stands where the input is that it comes after; there is -1 where there is none.
+    """
+    width = max(len(window.inputs) for window in batch)
+    ids = torch.zeros((len(batch), width), dtype=torch.long)
+    targets = torch.full((len(batch), width), -1, dtype=torch.long)
+    for row, window in enumerate(batch):
+        ids[row, : len(window.inputs)] = torch.tensor(window.inputs)
+        targets[row, window.skipped : len(window.inputs)] = torch.tensor(window.targets)
+    return ids, targets

@@ -181,7 +181,8 @@ def _sum_exponentials(values, highest):  # type: ignore[no-untyped-def]
     total = np.float32(0)
     weighted = np.float32(0)
     for i in range(values.shape[0]):
-        d = max(values[i] - highest, np.float32(-87))
+        d = values[i] - highest
+        d = np.float32(-87) if d < np.float32(-87) else d  # what is no number stays none
         k = np.floor(d * np.float32(1.44269504) + np.float32(0.5))
         r = d - k * np.float32(0.693359375)
         r = r + k * np.float32(2.12194440e-4)
@@ -266,6 +267,9 @@ def _reduce_row(  # type: ignore[no-untyped-def]
         total += some
         weighted += some_weighted
     log_total = highest + np.log(total)
+    if not np.isfinite(log_total):  # no order, and no most likely tokens
+        logprob[n] = np.nan
+        return
     least = log_total + np.log(SUPPORT_ABOVE)
     threshold = np.float32(least)
     if threshold > least:  # rounded up

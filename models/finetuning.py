@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from models.errors import ModelError
 from models.reading import as_tensors, batches, windows
 from models.scoring import positions_at_once, score
 
@@ -119,6 +121,9 @@ def finetune(
 
     Returns:
         How it went.
+
+    Raises:
+        ModelError: The loss is no number any more.
     """
     dtype = model.model.dtype
     learned = _prepare(model, schedule)
@@ -153,6 +158,11 @@ def finetune(
             group["lr"] = schedule.learning_rate_at(step)
         chosen = schedule.documents(step, len(training))
         losses.append(_learn(model, [training[i] for i in chosen], dtype))
+        if not math.isfinite(losses[-1]):
+            raise ModelError(
+                f"fine-tuning went astray: after {step} steps the loss is no number; lower "
+                "`learning_rate:`"
+            )
         torch.nn.utils.clip_grad_norm_(learned.values(), _LARGEST_GRADIENT)
         optimizer.step()
         optimizer.zero_grad()
@@ -174,7 +184,7 @@ def mean_loss(model: LanguageModel, texts: Sequence[Text]) -> float:
 def _prepare(model: LanguageModel, schedule: Schedule) -> dict[str, Parameter]:
     """The weights that are learned, by name. All weights are learned in float32."""
     if schedule.method == "lora":
-        from peft import LoraConfig, inject_adapter_in_model
+        from peft import LoraConfig
 
         adapters = LoraConfig(
             r=schedule.rank,
@@ -184,7 +194,7 @@ def _prepare(model: LanguageModel, schedule: Schedule) -> dict[str, Parameter]:
         )
         with torch.random.fork_rng():
             torch.manual_seed(schedule.seed)
-            inject_adapter_in_model(adapters, model.model)
+            model.model.add_adapter(adapters)
     else:
         model.model.float().requires_grad_(True)
     return {name: p for name, p in model.model.named_parameters() if p.requires_grad}

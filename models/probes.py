@@ -26,7 +26,6 @@ Kind = Literal["vocabulary", "output_layer"]
 KINDS: tuple[Kind, ...] = ("vocabulary", "output_layer")
 
 _LEARNING_RATES = {"vocabulary": 1e-3, "output_layer": 3e-4}
-_WEIGHT_DECAY = 1.0
 _BATCH = 256
 _READ = 8192
 """States read at once where nothing is learned from them."""
@@ -178,9 +177,7 @@ def train(
     """
     probe = _untrained(training, kind, output_weights, torch.device(device))
     learned = [probe.weights.requires_grad_(), probe.bias.requires_grad_()]
-    optimizer = torch.optim.AdamW(
-        learned, lr=_LEARNING_RATES[kind], weight_decay=_WEIGHT_DECAY, fused=True
-    )
+    optimizer = torch.optim.Adam(learned, lr=_LEARNING_RATES[kind], fused=True)
     random = np.random.default_rng(seed)
     curve = Curve()
     best: list[Tensor] = []
@@ -210,22 +207,27 @@ def train(
 def _untrained(
     training: Examples, kind: Kind, output_weights: Tensor | None, device: torch.device
 ) -> Probe:
-    """A probe to which all tokens of the training part are alike."""
-    tokens = torch.from_numpy(np.unique(training.tokens))
+    """A probe to which all states are alike.
+
+    It knows how frequent the tokens of the training part are, if it has a number for each.
+    """
+    values, counts = np.unique(training.tokens, return_counts=True)
+    tokens = torch.from_numpy(values)
     mean, scale = _moments(training)
     width = len(mean)
-    size = len(tokens) if kind == "vocabulary" else width
     output = None
+    bias = torch.from_numpy(np.log(counts / counts.sum())).float()
     if kind == "output_layer":
         assert output_weights is not None
         output = output_weights[tokens.to(output_weights.device)].float().to(device)
+        bias = torch.zeros(width)
     return Probe(
         kind=kind,
         tokens=tokens.to(device),
         mean=mean.to(device),
         scale=scale.to(device),
-        weights=torch.zeros((width, size), device=device),
-        bias=torch.zeros(size, device=device),
+        weights=torch.zeros((width, len(bias)), device=device),
+        bias=bias.to(device),
         output=output,
     )
 

@@ -104,5 +104,5 @@ class StateFile:
         # Mapped anew each time: pages of a mapping count as this process's memory while it lasts.
         shape = (self._n, self.width * self.dtype.itemsize)
         mapped = np.memmap(self.path, np.uint8, mode="r", shape=shape)
-        vectors: Tensor = torch.from_numpy(mapped[rows]).view(self.dtype).float()
-        return vectors
+        numbers = torch.from_numpy(mapped[rows].ravel()).view(self.dtype)
+        return numbers.reshape(len(rows), self.width).float()

@@ -13,6 +13,8 @@ from assets.generations.imported import read_generations
 from assets.sources.documents import read_documents
 from assets.sources.passages import read_passages
 from assets.sources.prompts import given_prompts, prompts_of
+from assets.sources.training_documents import corpora_to_learn, read_training_documents
+from assets.study import LEAST_DOCUMENTS
 from models import ModelError
 
 if TYPE_CHECKING:
@@ -55,7 +57,13 @@ def check_inputs(study: Study) -> list[Need]:
             problems[f"checkpoint {checkpoint.name}: {error}"] = None
         except InputError as error:
             problems[str(error)] = None
-    for check in (given_prompts, _check_corpora, _check_passages, _check_aligner):
+    for check in (
+        given_prompts,
+        _check_corpora,
+        _check_training_documents,
+        _check_passages,
+        _check_aligner,
+    ):
         try:
             if not problems:
                 check(study)
@@ -71,6 +79,13 @@ def _check_corpora(study: Study) -> None:
         corpus.digest()
         if corpus.source.scheme != "hf":  # of the hub, whether it is there is enough
             next(read_documents(corpus))
+
+
+def _check_training_documents(study: Study) -> None:
+    for corpus in corpora_to_learn(study):
+        if corpus.source.scheme != "hf":
+            scored = {str(row["text"]) for row in read_documents(corpus)}
+            read_training_documents(corpus, scored, LEAST_DOCUMENTS)
 
 
 def _check_passages(study: Study) -> None:

@@ -264,6 +264,17 @@ def evidence(figure: str, n_checkpoints: int) -> Evidence:
                 ],
             }
         ],
+        "readaptation": [
+            statistics | {"corpus": c, "nll_before": 30.0, "nll_after": 25.0, "steps": 4}
+            for c in ("a", "a-longer-name")
+        ],
+        "probe_accuracy": [
+            {"generator": g, "corpus": c, "horizon": h, "layer": 7, "probe": "vocabulary"}
+            | {"n_tokens": 40, "n_right": 20 // h, "n_frequent": 3, "n_bigram": 12 // h}
+            for c in ("a", "a-longer-name")
+            for g in names
+            for h in (1, 2, 3)
+        ],
         "shannon_game": [{"exact": True, "f1": 0.5, "guesses": 3.0, "logprob": -2.0}],
     }
     rows = [

@@ -53,6 +53,7 @@ bench: $(WEIGHTS)
 	$(BIN)/python -m bench.sampling
 	$(BIN)/python -m bench.scoring
 	$(BIN)/python -m bench.alignment
+	$(BIN)/python -m bench.probes
 
 clean:
 	rm -rf $(VENV) $(LAKE)

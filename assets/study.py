@@ -218,7 +218,7 @@ class Probes(_Part):
     """How far ahead hidden states are asked for the tokens to come (figure 6)."""
 
     prompt_sets: tuple[StrictStr, ...] = ()
-    depth: float = Field(default=0.875, gt=0, le=1)
+    depth: float = Field(default=0.875, gt=0, le=1, strict=True)
     horizons: tuple[Horizon, ...] = Field(default=(1, 2, 3), min_length=1)
     tokens: StrictInt = Field(default=100_000, ge=1)
     probe: Literal["auto", "vocabulary", "output_layer"] = "auto"
@@ -243,10 +243,16 @@ class Readaptation(_Part):
     documents: StrictInt = Field(default=1000, ge=LEAST_DOCUMENTS)
     steps: StrictInt = Field(default=200, ge=1)
     documents_per_step: StrictInt = Field(default=8, ge=1)
-    learning_rate: float | None = Field(default=None, gt=0)
-    rank: StrictInt = Field(default=16, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)
+    rank: StrictInt | None = Field(default=None, ge=1)
     evaluate_every: StrictInt = Field(default=20, ge=1)
     keep_weights: StrictBool = False
+
+    @model_validator(mode="after")
+    def _check_rank(self) -> Readaptation:
+        if self.rank is not None and self.method != "lora":
+            raise ValueError("rank: is of adapters; set `method: lora` or leave it out")
+        return self
 
     def includes(self, corpus: str) -> bool:
         """Whether checkpoints are fine-tuned on a corpus."""
@@ -317,6 +323,11 @@ class Study(_Part):
                 raise ValueError("readaptation: is fine-tuning on corpora, and the study has none")
             _check_named("readaptation.corpora", self.readaptation.corpora, corpora)
         if self.probes:
+            if max(self.probes.horizons) >= self.max_new_tokens:
+                raise ValueError(
+                    f"probes.horizons: {max(self.probes.horizons)} tokens ahead is beyond every "
+                    f"generation of max_new_tokens: {self.max_new_tokens}"
+                )
             imported = [c.name for c in self.checkpoints if c.source.is_generations]
             continued = corpora if self.prefixes else []
             sets = [self.prompts.stem, *continued, *imported]
@@ -441,6 +452,8 @@ def _explain(problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ").replace("tuple", "list")
     if problem["type"] == "string_type":
         message += "; put it in quotes"
+    if problem["type"] == "model_type":
+        message = "here must be keys and values"
     if problem["type"] == "missing":
         return f"{where}: is missing"
     if problem["type"] == "extra_forbidden":

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Method = Literal["full", "lora"]
 LEARNING_RATES: dict[Method, float] = {"full": 2e-5, "lora": 2e-4}
+DEFAULT_RANK = 16
 
 _WARMUP = 0.1
 """Share of the steps in which the learning rate rises; then it falls to nothing, both linearly."""
@@ -35,8 +36,10 @@ _LARGEST_GRADIENT = 1.0
 _LONGEST_WINDOW = 1024
 """Tokens; longer documents are learned from in several windows."""
 _SAVE_SECONDS = 60.0
-"""State is written to the disk where an evaluation ends as long after the last time."""
-_STATE, _BEST = "state.pt", "best.pt"
+"""State is written to the disk after a step that ends as long after the last time."""
+_POSITIONS = 4096
+"""Learned from at once at most; their activations are in memory together."""
+_STATE = "state.pt"
 
 
 @dataclass(frozen=True)
@@ -131,13 +134,15 @@ def finetune(
         learned.values(), lr=schedule.learning_rate, weight_decay=0.0, fused=True
     )
     course, step = Course(), 0
+    losses: list[float] = []
+    resumes_from: int | None = None
     if (folder / _STATE).exists():
         state = torch.load(folder / _STATE, map_location=model.device, weights_only=True)
         _put(learned, state["weights"])
         optimizer.load_state_dict(state["optimizer"])
-        course, step = Course(**state["course"]), state["step"]
+        course, step, losses = Course(**state["course"]), state["step"], state["losses"]
+        resumes_from = course.best
     saved = time.monotonic()
-    losses: list[float] = []
     while True:
         on_step(step)
         due = step % schedule.evaluate_every == 0 or step == schedule.steps
@@ -147,11 +152,15 @@ def finetune(
             course.validation.append(mean_loss(model, validation))
             losses = []
             if course.best == step:
-                _save(folder / _BEST, _taken(learned))
-            if time.monotonic() - saved >= _SAVE_SECONDS:
-                state = {"step": step, "weights": _taken(learned), "course": asdict(course)}
-                _save(folder / _STATE, state | {"optimizer": optimizer.state_dict()})
-                saved = time.monotonic()
+                _save(_weights_of(folder, step), _taken(learned))
+                _forget_all_but(folder, course.best, resumes_from)
+        if time.monotonic() - saved >= _SAVE_SECONDS:
+            state = {"step": step, "losses": losses, "course": asdict(course)}
+            tensors = {"weights": _taken(learned), "optimizer": optimizer.state_dict()}
+            _save(folder / _STATE, state | tensors)
+            resumes_from = course.best
+            _forget_all_but(folder, course.best)
+            saved = time.monotonic()
         if step == schedule.steps:
             break
         for group in optimizer.param_groups:
@@ -167,22 +176,30 @@ def finetune(
         optimizer.step()
         optimizer.zero_grad()
         step += 1
-    _put(learned, torch.load(folder / _BEST, map_location=model.device, weights_only=True))
-    model.model.requires_grad_(False)
-    if schedule.method == "full":
-        model.model.to(dtype)
+    best = _weights_of(folder, course.best)
+    _put(learned, torch.load(best, map_location=model.device, weights_only=True))
+    for parameter in learned.values():
+        parameter.requires_grad_(False)
+        if schedule.method == "full":
+            parameter.data = parameter.data.to(dtype)
     return course
 
 
 def mean_loss(model: LanguageModel, texts: Sequence[Text]) -> float:
     """Negative log-likelihood of texts, in nats a token."""
-    found = [scored for group in score(model, texts) for scored in group]
-    n_tokens = sum(len(scored.distributions) for scored in found)
-    return float(sum(-s.distributions.logprob.sum(dtype="float64") for s in found) / n_tokens)
+    total, n_tokens = 0.0, 0
+    for group in score(model, texts):
+        for scored in group:
+            total -= float(scored.distributions.logprob.sum(dtype="float64"))
+            n_tokens += len(scored.distributions)
+    return total / n_tokens
 
 
 def _prepare(model: LanguageModel, schedule: Schedule) -> dict[str, Parameter]:
-    """The weights that are learned, by name. All weights are learned in float32."""
+    """The weights that are learned, by name, as float32.
+
+    Nothing else changes its precision: a model computes its positions from numbers of its own.
+    """
     if schedule.method == "lora":
         from peft import LoraConfig
 
@@ -196,8 +213,11 @@ def _prepare(model: LanguageModel, schedule: Schedule) -> dict[str, Parameter]:
             torch.manual_seed(schedule.seed)
             model.model.add_adapter(adapters)
     else:
-        model.model.float().requires_grad_(True)
-    return {name: p for name, p in model.model.named_parameters() if p.requires_grad}
+        model.model.requires_grad_(True)
+    learned = {name: p for name, p in model.model.named_parameters() if p.requires_grad}
+    for parameter in learned.values():
+        parameter.data = parameter.data.float()
+    return learned
 
 
 def _learn(model: LanguageModel, texts: Sequence[Text], dtype: torch.dtype) -> float:
@@ -207,7 +227,7 @@ def _learn(model: LanguageModel, texts: Sequence[Text], dtype: torch.dtype) -> f
     cut.sort(key=lambda window: len(window.inputs))
     n_tokens = sum(len(window.targets) for window in cut)
     total = 0.0
-    for batch in batches(cut, positions_at_once(model)):
+    for batch in batches(cut, min(positions_at_once(model), _POSITIONS)):
         ids, targets = as_tensors([cut[i] for i in batch])
         with _precision(model, dtype):
             logits = model.forward(ids.to(model.device), keep=ids.shape[1])
@@ -233,6 +253,17 @@ def _taken(learned: dict[str, Parameter]) -> dict[str, Any]:
 def _put(learned: dict[str, Parameter], values: dict[str, Any]) -> None:
     for name, parameter in learned.items():
         parameter.copy_(values[name])
+
+
+def _weights_of(folder: Path, step: int) -> Path:
+    return folder / f"weights-{step:06}.pt"
+
+
+def _forget_all_but(folder: Path, *steps: int | None) -> None:
+    """Removes weights that neither the end nor the state on the disk has a use for."""
+    needed = {_weights_of(folder, step) for step in steps if step is not None}
+    for path in set(folder.glob("weights-*.pt")) - needed:
+        path.unlink()
 
 
 def _save(path: Path, value: object) -> None:

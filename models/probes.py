@@ -29,7 +29,7 @@ _LEARNING_RATES = {"vocabulary": 1e-3, "output_layer": 3e-4}
 _BATCH = 256
 _READ = 8192
 """States read at once where nothing is learned from them."""
-_SCORES = 64 << 20
+_SCORES = 16 << 20
 """Bytes of scores in memory at once."""
 _EPOCHS = 50
 _PATIENCE = 3

@@ -79,21 +79,31 @@ def _series(evidence: Evidence) -> list[Series]:
 def _draw(evidence: Evidence, width: int) -> Any:
     series = _series(evidence)
     wide = width > style.NARROW
-    highest = max(one.share(count).high for one in series for count in ("n_right", *_BASELINES))
     rows = []
     for corpus in dict.fromkeys(one.corpus for one in series):
-        panels = []
-        for own, title in ((True, "its own text"), (False, "its partner's text")):
-            some = [one for one in series if one.own == own and one.corpus == corpus]
-            if some:
-                heading = f"{corpus}: {title}"
-                panels.append(_panel(evidence, some, heading, highest, width))
-        rows.append(alt.hconcat(*panels, spacing=40) if wide else alt.vconcat(*panels))
+        here = [one for one in series if one.corpus == corpus]
+        highest = max(one.share(count).high for one in here for count in ("n_right", *_BASELINES))
+        titled = {
+            f"{corpus}: its own text": [one for one in here if one.own],
+            f"{corpus}: its partner's text": [one for one in here if not one.own],
+        }
+        panels = {heading: some for heading, some in titled.items() if some}
+        inner = (width - 60 * len(panels)) // len(panels) if wide else width - 60
+        drawn = [
+            _panel(evidence, some, heading, highest, inner, width)
+            for heading, some in panels.items()
+        ]
+        rows.append(alt.hconcat(*drawn, spacing=20) if wide else alt.vconcat(*drawn))
     return style.finish(alt.vconcat(*rows, spacing=24))
 
 
 def _panel(
-    evidence: Evidence, series: list[Series], heading: str, highest: float, width: int
+    evidence: Evidence,
+    series: list[Series],
+    heading: str,
+    highest: float,
+    inner: int,
+    width: int,
 ) -> Any:
     horizons = sorted({one.horizon for one in series})
     lines = list(dict.fromkeys((one.reader.checkpoint, one.generator) for one in series))
@@ -185,8 +195,15 @@ def _panel(
             ),
         )
     )
-    inner = (width - 120) // 2 if wide else width - 50
-    panel = alt.layer(baselines, spans, dots).properties(width=inner, height=230)
+    layers = [baselines, spans, dots]
+    readers = [reader for reader, _ in lines]
+    if len(set(readers)) < len(readers):  # whose text it is cannot be told by colour
+        layers.append(
+            drawn.mark_text(angle=270, align="left", dx=5, fontSize=9, color="#555").encode(
+                x=x, y=alt.Y("high:Q", scale=y_scale), text="generator:N"
+            )
+        )
+    panel = alt.layer(*layers).properties(width=inner, height=230)
     return panel.properties(title=style.heading(heading))
 
 
@@ -206,8 +223,12 @@ def _findings(evidence: Evidence) -> list[str]:
         for corpus in dict.fromkeys(c for reader, _, c, _ in series if reader == ours):
             sentences += _compare(series, corpus, (ours, ours), (theirs, theirs))
             sentences += _compare(series, corpus, (ours, theirs), (theirs, ours))
-    for shown in evidence.with_rows:
-        sentences += _over_pairs([s for s in series.values() if s.reader == shown and s.own])
+    own: dict[tuple[str, str], list[Series]] = {}
+    for one in series.values():
+        if one.own:
+            own.setdefault((one.corpus, one.generator), []).append(one)
+    for some in own.values():
+        sentences.append(_over_pairs(some))
     if evidence.unit == "word" and sentences:
         sentences.append(
             "The checkpoints have different tokenizers: a token ahead is not the same stretch of "
@@ -230,6 +251,8 @@ def _compare(
             continue
         if _probe(one) != _probe(against):
             return [f"On {corpus} {mine[0]} and {other[0]} were probed differently."]
+        if not one.rows.keys() & against.rows.keys():
+            return [f"On {corpus} {mine[0]} and {other[0]} were given no prompt in common."]
         gap = one.above(against)
         parts.append(
             f"{_ahead(horizon)} for {one.share().percent()} and {against.share().percent()} of "
@@ -249,20 +272,19 @@ def _probe(series: Series) -> str:
     return str(next(iter(series.rows.values()))["probe"])
 
 
-def _over_pairs(series: list[Series]) -> list[str]:
+def _over_pairs(series: list[Series]) -> str:
     """Where hidden states tell more of a checkpoint's own text than pairs of tokens do."""
-    if not series:
-        return []
     above = {
         _ahead(one.horizon): gap.points()
         for one in series
         if (gap := one.above(one, others="n_bigram")).low > 0
     }
-    whose = f"Over its own text the hidden states of {series[0].reader.checkpoint}"
+    first = series[0]
+    whose = f"On {first.corpus}, over its own text, the hidden states of {first.generator}"
     told = "tell more than the next token by itself does"
     if not above:
-        return [f"{whose} do not clearly {told}."]
-    return [f"{whose} {told} " + ", ".join(f"{k} ({v})" for k, v in above.items()) + "."]
+        return f"{whose} do not clearly {told}."
+    return f"{whose} {told} " + ", ".join(f"{k} ({v})" for k, v in above.items()) + "."
 
 
 def _table(evidence: Evidence) -> Grid:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import uuid
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -68,7 +69,8 @@ class ProbedTexts:
     def limited(self, n_train: int, seed: int) -> ProbedTexts:
         """As many of them as it takes to train on so many tokens.
 
-        A first text of each prompt is taken, then a second of each, and so on.
+        A first text of each prompt is taken, then a second of each, and so on; of as many prompts
+        at least as there are folds.
         """
         n_tokens = n_train * self.n_folds / (self.n_folds - 2)
         place = {item: i for i, item in enumerate(_shuffled(self.items, seed))}
@@ -79,7 +81,7 @@ class ProbedTexts:
             turns.append((seen[item], place[item]))
         chosen = ProbedTexts(self.generator, self.decoding, self.corpus)
         for i in sorted(range(len(turns)), key=turns.__getitem__):
-            if n_tokens <= 0:
+            if n_tokens <= 0 and len(chosen.texts) >= self.n_folds:
                 break
             chosen.texts.append(self.texts[i])
             chosen.items.append(self.items[i])
@@ -89,8 +91,7 @@ class ProbedTexts:
 
 def _shuffled(items: list[str], seed: int) -> list[str]:
     """Each item once, in an order that depends on the seed alone."""
-    ordered = sorted(set(items))
-    return [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
+    return sorted(set(items), key=lambda item: digest([seed, item]))
 
 
 class Split:
@@ -112,7 +113,7 @@ class Split:
     def parts(self, horizon: int, fold: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Places to train on, to tune on and to test on, each followed by its target.
 
-        None is in a text that is also tested, under whatever prompt it stands.
+        No text is in two of them, under whatever prompts it stands.
 
         Args:
             horizon: Steps from the token that is predicted at a place to the target.
@@ -123,10 +124,21 @@ class Split:
         """
         n = len(self.tokens) - horizon
         places = np.flatnonzero(self.text[: max(n, 0)] == self.text[horizon:])
-        own = self._fold[self.text[places]]
-        tested = np.isin(self._same, self._same[self._fold == fold])[self.text[places]]
-        tuned = own == (fold + 1) % self.n_folds
-        return places[~tested & ~tuned], places[~tested & tuned], places[own == fold]
+        tested = self._fold == fold
+        held = np.isin(self._same, self._same[tested])
+        tuned = ~held & (self._fold == (fold + 1) % self.n_folds)
+        held |= np.isin(self._same, self._same[tuned])
+        text = self.text[places]
+        return places[~held[text]], places[tuned[text]], places[tested[text]]
+
+    def previous(self, places: np.ndarray, horizon: int) -> np.ndarray:
+        """What a guess without hidden states may know: the token predicted at places, int64.
+
+        Where that is the target itself, the one before it; -1 at the beginning of a text.
+        """
+        before = np.where(np.diff(self.text, prepend=-1), -1, np.roll(self.tokens, 1))
+        found: np.ndarray = (self.tokens if horizon else before)[places]
+        return found
 
 
 @contextmanager
@@ -137,7 +149,7 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
     assert settings is not None
     model = load_model(work, checkpoint)
     kind = chosen_kind(work)
-    layer = max(1, round(settings.depth * model.n_layers))
+    layer = layer_at(settings.depth, model.n_layers)
     parts = [part.limited(settings.tokens, work.study.seed) for part in _parts(work, model)]
     made_from = {
         part.name: digest(
@@ -157,13 +169,28 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
         if part.name not in found:
             found[part.name] = _probed(work, model, part, kind, layer)
             put_aside(work, _TABLE, found[part.name])
+    if not any(rows.num_rows for rows in found.values()):
+        reasons = "; ".join(work.notes.get("not probed", ["no generations of these prompt_sets"]))
+        raise InputError(
+            f"probes: there is nothing to probe: {reasons}; give more prompts or longer "
+            "generations, or name other sets with `prompt_sets:`"
+        )
     yield (batch for part in parts for batch in found[part.name].to_batches())
+
+
+def layer_at(depth: float, n_layers: int) -> int:
+    """After how many layers hidden states are taken: the nearest to a share of them.
+
+    The last one is what the output layer reads, and no hidden state; it is taken for 1 alone.
+    """
+    return n_layers if depth == 1 else max(1, min(n_layers - 1, math.floor(depth * n_layers + 0.5)))
 
 
 def chosen_kind(work: Work) -> Kind:
     """What probes go through: what the study says, or what the larger vocabulary allows.
 
-    A checkpoint and those that it is compared with get probes of one kind.
+    The larger of a checkpoint's and of those that it is compared with. Where one base has partners
+    with small and with large vocabularies, only the study can give all of them one kind.
     """
     checkpoint, settings = work.checkpoint, work.study.probes
     assert checkpoint is not None
@@ -184,10 +211,8 @@ def chosen_kind(work: Work) -> Kind:
 def _parts(work: Work, model: LanguageModel) -> Iterator[ProbedTexts]:
     """The texts to probe: first decodings, on the sets that the study names.
 
-    The token that ends a generation is no text, and is left out.
-
-    Raises:
-        InputError: There are too few prompts to hold some out.
+    The token that ends a generation is no text, and is left out. Sets of too few prompts to hold
+    some out are passed over, and noted.
     """
     checkpoint, settings = work.checkpoint, work.study.probes
     assert checkpoint is not None
@@ -205,16 +230,21 @@ def _parts(work: Work, model: LanguageModel) -> Iterator[ProbedTexts]:
             if token_ids and token_ids[-1] in model.stop_token_ids:
                 token_ids = token_ids[:-1]
             if token_ids:
-                found.texts.append(Text(text.text_id, context_ids, np.array(token_ids).tolist()))
+                found.texts.append(Text(text.text_id, context_ids, token_ids))
                 found.items.append(text.item)
         n_prompts = len(set(found.items))
-        if n_prompts < LEAST_PROMPTS:
-            raise InputError(
-                f"probes: {generator.name} has text for {n_prompts} prompts of {part.corpus}, and "
-                f"{LEAST_PROMPTS} are needed, so that some are held out; give it more, or name "
-                "other sets with `prompt_sets:`"
+        if n_prompts >= LEAST_PROMPTS:
+            yield found
+        else:
+            _pass_over(
+                work,
+                f"{generator.name} has text for {n_prompts} prompts of {part.corpus}, and "
+                f"{LEAST_PROMPTS} are needed, so that some are held out",
             )
-        yield found
+
+
+def _pass_over(work: Work, reason: str) -> None:
+    work.notes.setdefault("not probed", []).append(reason)
 
 
 def _probed(
@@ -267,15 +297,14 @@ def _guesses(
     rows: list[dict[str, Any]] = []
     for horizon, fold in itertools.product(settings.horizons, range(split.n_folds)):
         training, tuning, testing = split.parts(horizon, fold)
-        if not len(testing):
+        if not len(testing) or not len(training):
+            _pass_over(
+                work,
+                f"texts of {part.generator} on {part.corpus} are too short or too much alike to "
+                f"train on some and test on others, {horizon} tokens ahead (fold {fold + 1})",
+            )
             work.progress.advance(0, len(split.tokens))
             continue
-        if not len(training):
-            raise InputError(
-                f"probes: the texts of {part.generator} on {part.corpus} are too short or too "
-                f"much alike to train on some and test on others, {horizon} tokens ahead; give it "
-                "more prompts, or name other sets with `prompt_sets:`"
-            )
         random = np.random.default_rng([seed, horizon, fold])
         training = np.sort(random.permutation(training)[: settings.tokens])
         learned, tuned, tested = (
@@ -291,11 +320,11 @@ def _guesses(
             device=model.device,
             on_tokens=lambda n: work.progress.advance(n, 0),
         )
-        baseline = Baseline.of(split.tokens[training], learned.tokens)
+        baseline = Baseline.of(split.previous(training, horizon), learned.tokens)
         right = {
             "n_right": probe.predict(tested),
             "n_frequent": np.full(len(testing), baseline.frequent),
-            "n_bigram": baseline.predict(split.tokens[testing]),
+            "n_bigram": baseline.predict(split.previous(testing, horizon)),
         }
         counts = {name: guessed == tested.tokens for name, guessed in right.items()}
         texts = split.text[testing]

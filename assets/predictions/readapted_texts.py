@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,11 +18,12 @@ from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import model_parameters
 from assets.sources.training_documents import corpora_to_learn
 from models import Text, score
-from models.finetuning import LEARNING_RATES, Schedule, finetune
+from models.finetuning import DEFAULT_RANK, LEARNING_RATES, Schedule, finetune
 from warehouse import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
 
     from assets.study import Checkpoint, Study
     from models import LanguageModel
@@ -37,7 +40,7 @@ def schedule(study: Study) -> Schedule:
         steps=settings.steps,
         documents_per_step=settings.documents_per_step,
         learning_rate=settings.learning_rate or LEARNING_RATES[settings.method],
-        rank=settings.rank,
+        rank=settings.rank or DEFAULT_RANK,
         evaluate_every=settings.evaluate_every,
         seed=study.seed,
     )
@@ -51,7 +54,8 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
     corpora = [corpus.name for corpus in corpora_to_learn(work.study)]
     documents = _by_corpus(work.lake.read(tables.DOCUMENTS), corpora)
     learned = _by_corpus(work.lake.read(tables.TRAINING_DOCUMENTS), corpora)
-    shared = [*model_parameters(checkpoint)[:2], READAPTED_TEXTS.version, *_settings(work.study)]
+    plan = asdict(schedule(work.study))
+    shared = [*model_parameters(checkpoint)[:2], READAPTED_TEXTS.version, plan]
     made_from = {
         corpus: digest([*shared, documents[corpus].to_pylist(), learned[corpus].to_pylist()])
         for corpus in corpora
@@ -59,11 +63,13 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
     note_made_from(work, made_from)
     found = kept_parts(work, _TABLE, ["corpus"], made_from)
     work.notes["corpora kept from before"] = len(found)
+    _forget_all_but(work, made_from.values())
     for corpus in corpora:
-        if corpus not in found:
+        if corpus not in found or _weights_are_wanted(work, corpus):
             rows = _readapted(work, corpus, documents[corpus], learned[corpus], made_from[corpus])
             found[corpus] = pa.Table.from_pylist(rows, _TABLE.arrow_schema)
             put_aside(work, _TABLE, found[corpus])
+            shutil.rmtree(staging(work, _TABLE) / made_from[corpus], ignore_errors=True)
     yield (batch for corpus in corpora for batch in found[corpus].to_batches())
 
 
@@ -109,9 +115,12 @@ def _readapted(
         name: [round(value, 4) for value in values] for name, values in asdict(course).items()
     }
     if settings.keep_weights:
-        kept = work.lake.weights / checkpoint.name / corpus
-        model.model.save_pretrained(kept)
-        model.tokenizer.save_pretrained(kept)
+        kept = _weights_folder(work, corpus)
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        model.model.save_pretrained(folder / "weights")
+        model.tokenizer.save_pretrained(folder / "weights")
+        (folder / "weights").rename(kept)
         work.notes[f"weights readapted to {corpus}"] = str(kept)
     return [
         {
@@ -145,15 +154,30 @@ def _nll(model: LanguageModel, texts: list[Text]) -> dict[str, float]:
     }
 
 
-def _settings(study: Study) -> list[object]:
-    assert study.readaptation is not None
-    return [asdict(schedule(study)), study.readaptation.keep_weights]
+def _weights_folder(work: Work, corpus: str) -> Path:
+    """Where weights are put that are kept; a corpus may be called anything."""
+    return work.lake.weights / f"{work.partition}+{quote(corpus, safe='')}"
+
+
+def _weights_are_wanted(work: Work, corpus: str) -> bool:
+    settings = work.study.readaptation
+    assert settings is not None
+    return settings.keep_weights and not _weights_folder(work, corpus).exists()
+
+
+def _forget_all_but(work: Work, marks: Collection[str]) -> None:
+    """Removes unfinished work that nobody will go on with, which may be large."""
+    for folder in staging(work, _TABLE).glob("*/"):
+        if folder.name not in marks:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
     assert checkpoint is not None
     corpora = [corpus.name for corpus in corpora_to_learn(study)]
-    return [*model_parameters(checkpoint), *_settings(study), corpora]
+    assert study.readaptation is not None
+    plan = asdict(schedule(study))
+    return [*model_parameters(checkpoint), plan, study.readaptation.keep_weights, corpora]
 
 
 def _signature(work: Work) -> str:

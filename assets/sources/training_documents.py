@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -38,7 +37,7 @@ def read_training_documents(
 
     Args:
         corpus: The corpus.
-        scored: Texts that are scored; none of them is among what is read.
+        scored: Texts that are scored; none of them is among what is read, and nothing twice.
         n_documents: As many are read at most.
 
     Returns:
@@ -49,13 +48,20 @@ def read_training_documents(
     """
     split = corpus.train_split or corpus.split
     source = corpus.model_copy(update={"documents": None, "split": split})
-    others = (row for row in read_documents(source) if row["text"] not in scored)
-    rows = list(itertools.islice(others, n_documents))
+    seen = set(scored)
+    rows: list[dict[str, object]] = []
+    for row in read_documents(source):
+        if row["text"] not in seen:
+            seen.add(str(row["text"]))
+            rows.append(row)
+        if len(rows) == n_documents:
+            break
     if len(rows) < LEAST_DOCUMENTS:
+        split_too = ", name its `train_split:`" if corpus.source.scheme == "hf" else ""
         raise InputError(
             f"readaptation: {corpus.name!r} has {len(rows)} documents beside the {len(scored)} "
             f"that are scored, and {LEAST_DOCUMENTS} are needed to fine-tune on; lower its "
-            "`documents:`, name its `train_split:`, or leave it out of `corpora:` there"
+            f"`documents:`{split_too}, or leave it out of `corpora:` there"
         )
     return [
         row | {"part": "training" if (i + 1) % _VALIDATION_EVERY else "validation"}

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 WITH_CORPUS = {
     "corpora": [{"name": "docs", "source": "pydoc:topics", "documents": 3, "max_words": 20}],
     "shannon_game": {"source": "corpora", "passages": 4, "words": 6},
+    "probes": {"prompt_sets": ["prompts"]},
+    "readaptation": {"documents": 10, "steps": 2},
 }
 HELD = "one two three four five six seven eight nine ten"
 

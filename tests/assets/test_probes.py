@@ -101,11 +101,13 @@ def test_a_text_that_is_tested_is_learned_from_under_no_other_prompt() -> None:
     for fold in range(split.n_folds):
         training, tuning, testing = split.parts(0, fold)
         held = {tuple(probed.texts[t].token_ids) for t in split.text[testing]}
-        for part in (training, tuning):
-            assert not held & {tuple(probed.texts[t].token_ids) for t in split.text[part]}
+        tuned = {tuple(probed.texts[t].token_ids) for t in split.text[tuning]}
+        learned = {tuple(probed.texts[t].token_ids) for t in split.text[training]}
+        assert not held & tuned
+        assert not (held | tuned) & learned
 
 
-@pytest.mark.parametrize(("n_train", "n_texts"), [(1, 1), (18, 3), (60, 10), (10_000, 30)])
+@pytest.mark.parametrize(("n_train", "n_texts"), [(1, 5), (18, 5), (60, 10), (10_000, 30)])
 def test_no_more_texts_are_read_than_are_learned_from(n_train: int, n_texts: int) -> None:
     """A first of every prompt before a second of any: three of five folds are learned from."""
     probed = texts(*[10] * 30)
@@ -169,12 +171,12 @@ def test_a_text_that_repeats_is_told_by_pairs_of_tokens(
     for horizon in (1, 2, 3):
         found = accuracy(row for row in rows if row["horizon"] == horizon)
         assert found["bigram"] == 1.0
-        assert found["accuracy"] > 0.85  # the first token of a text comes after nothing
+        assert found["accuracy"] > 0.75  # random weights blur it; one of ten by chance
 
 
 def test_the_tables_hold_own_and_crossed_texts(bench: Bench, gemma: Source) -> None:
     made = bench.run(pair(bench, gemma))
-    for checkpoint, layer in (("base", 2), ("tuned", 3)):
+    for checkpoint, layer in (("base", 1), ("tuned", 2)):
         rows = bench.lake.read(PROBE_GUESSES, checkpoint).to_pylist()
         assert {row["layer"] for row in rows} == {layer}
         assert {(row["generator"], row["decoding"], row["corpus"]) for row in rows} == {
@@ -275,7 +277,9 @@ def test_texts_made_elsewhere_are_read_by_their_partner_alone(bench: Bench) -> N
 
 def test_too_few_prompts_are_refused(bench: Bench) -> None:
     write_jsonl(bench.folder / "two.jsonl", PROMPTS[:2])
-    with pytest.raises(InputError, match=r"has text for 2 prompts of two, and 3 are needed"):
+    with pytest.raises(
+        InputError, match=r"nothing to probe: llama has text for 2 prompts of two, and 3"
+    ):
         bench.run(bench.study(prompts="two.jsonl", probes={}))
 
 
@@ -289,3 +293,30 @@ def test_texts_that_are_all_alike_are_refused(bench: Bench) -> None:
     study = bench.study(checkpoints=checkpoints, probes={"prompt_sets": ["elsewhere"]})
     with pytest.raises(InputError, match=r"too short or too much alike"):
         bench.run(study)
+
+
+@pytest.mark.parametrize(
+    ("depth", "n_layers", "layer"),
+    [
+        (0.875, 32, 28),
+        (0.875, 30, 26),
+        (0.875, 18, 16),
+        (0.875, 12, 11),
+        (0.875, 2, 1),
+        (1.0, 18, 18),
+        (0.01, 18, 1),
+        (0.99, 4, 3),
+        (0.875, 1, 1),
+    ],
+)
+def test_the_layer_is_a_share_of_the_depth(depth: float, n_layers: int, layer: int) -> None:
+    assert probe_guesses.layer_at(depth, n_layers) == layer
+
+
+def test_what_is_known_without_hidden_states_is_never_the_target() -> None:
+    split = Split(texts(3, 2, 1, 4, 2), seed=0)
+    places = np.arange(len(split.tokens))
+    assert split.previous(places, 1).tolist() == split.tokens.tolist()
+    first = [0, 3, 5, 6, 10]
+    expected = [-1 if i in first else int(split.tokens[i - 1]) for i in places]
+    assert split.previous(places, 0).tolist() == expected

@@ -126,13 +126,13 @@ def test_what_was_stopped_ends_as_if_it_never_was(fresh, tmp_path: Path, monkeyp
     course = finetune(model, texts[:8], texts[8:], plan, stopped, on_step=steps.append)
     assert course == expected
     assert same(weights(model), weights(uninterrupted))
-    assert steps[0] == max(0, (stop - 1) // 4 * 4)  # from the last evaluation
+    assert steps[0] == stop - 1
 
 
 def test_nothing_is_saved_of_work_that_is_soon_done(fresh, tmp_path: Path):
     texts = documents(fresh())
     finetune(fresh(), texts[:8], texts[8:], schedule(), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["best.pt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["weights-000012.pt"]
 
 
 def test_weights_that_only_got_worse_are_not_kept(fresh, tmp_path: Path):
@@ -205,6 +205,49 @@ def test_a_checkpoint_of_lower_precision_is_learned_in_its_own(tiny_llama, tmp_p
     before = mean_loss(model, texts[8:])
     finetune(model, texts[:8], texts[8:], schedule(method=method, learning_rate=1e-2), tmp_path)
     assert model.model.dtype == torch.bfloat16
+    learned = [p for name, p in model.model.named_parameters() if "lora" in name]
+    assert all(p.dtype == torch.float32 for p in learned)
     after = mean_loss(model, texts[8:])
     assert math.isfinite(after)
     assert after < before
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_weights_that_hardly_change_predict_as_before(tiny_model, tmp_path, dtype, method):
+    model = LanguageModel(
+        copy.deepcopy(tiny_model.model).to(dtype), tiny_model.tokenizer, tiny_model.stop_token_ids
+    )
+    texts = documents(model)
+    before = mean_loss(model, texts)
+    plan = schedule(method=method, learning_rate=1e-30, steps=2)
+    finetune(model, texts[:8], texts[8:], plan, tmp_path)
+    assert mean_loss(model, texts) == before
+
+
+@pytest.mark.parametrize("killed", range(1, 9))
+def test_a_kill_while_something_is_saved_changes_nothing(
+    fresh, tmp_path: Path, monkeypatch, killed
+):
+    """Between the weights of the best step and the state, and the other way round."""
+    monkeypatch.setattr(finetuning, "_SAVE_SECONDS", 0.0)
+    texts = documents(fresh())
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+    uninterrupted = fresh()
+    expected = finetune(uninterrupted, texts[:8], texts[8:], schedule(), tmp_path / "whole")
+    save, saved = finetuning._save, []
+
+    def kill(path: Path, value: object) -> None:
+        save(path, value)
+        saved.append(path)
+        if len(saved) == killed:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(finetuning, "_save", kill)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(fresh(), texts[:8], texts[8:], schedule(), tmp_path / "stopped")
+    model = fresh()
+    assert finetune(model, texts[:8], texts[8:], schedule(), tmp_path / "stopped") == expected
+    assert same(weights(model), weights(uninterrupted))

@@ -230,10 +230,10 @@ def test_a_run_is_a_checkpoint(bench: Bench) -> None:
         for stage in stages(inventory, inventory.select(()))
     ]
     assert found == [
-        [(None, 3)],  # what comes in
-        [("elsewhere", 12), ("llama", 14)],  # what is written, and what is made of it
-        [("llama", 6)],  # what is predicted, partners' text included
-        [(None, 12)],  # figures
+        [(None, 4)],  # what comes in
+        [("elsewhere", 12), ("llama", 16)],  # what is written, and what is made of it
+        [("llama", 8)],  # what is predicted, partners' text included
+        [(None, 14)],  # figures
     ]
 
 

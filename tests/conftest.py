@@ -127,6 +127,16 @@ def llama_source(
     return save_model(tiny_llama, tmp_path_factory.mktemp("llama"))
 
 
+@pytest.fixture(scope="session")
+def gemma(
+    tiny_gemma: LanguageModel,
+    save_model: Callable[[LanguageModel, Path], Source],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Source:
+    """The tiny Gemma as a `dir:` checkpoint; not to be written to."""
+    return save_model(tiny_gemma, tmp_path_factory.mktemp("gemma"))
+
+
 @pytest.fixture
 def bench(tmp_path: Path, llama_source: Source) -> Bench:
     """A folder for a study of the tiny Llama, and a lake."""

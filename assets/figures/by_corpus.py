@@ -136,6 +136,23 @@ def point(category: str, corpus: str, shown: Shown, value: Interval) -> dict[str
     return {"category": category, "corpus": corpus} | names | asdict(value)
 
 
+def draw_changes(points: list[dict[str, Any]], evidence: Evidence, width: int) -> Any:
+    """Draws changes from the base, each a row of `point`, as `draw_by_corpus` does."""
+    if not points:
+        return style.note("No checkpoint of the study and its base predict the same text.", width)
+    return draw_by_corpus(
+        points,
+        evidence,
+        title=f"{measure(evidence).title}, change from the base",
+        axis_format="+.0%",
+        number_format="+.1%",
+        shown=[aligned for aligned, _ in evidence.pairs],
+        field="checkpoint",
+        width=width,
+        zero_is_marked=True,
+    )
+
+
 def draw_by_corpus(
     points: list[dict[str, Any]],
     evidence: Evidence,

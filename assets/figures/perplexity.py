@@ -5,26 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assets.figures import style
-from assets.figures.by_corpus import changes, draw_by_corpus, measure, point, values_by_corpus
+from assets.figures.by_corpus import changes, draw_changes, measure, point, values_by_corpus
 from assets.figures.figure import Evidence, Figure, Grid
 
 
 def _draw(evidence: Evidence, width: int) -> Any:
     points = [point(one.category, one.corpus, one.aligned, one.change) for one in changes(evidence)]
-    if not points:
-        return style.note("No checkpoint of the study and its base predict the same text.", width)
-    return draw_by_corpus(
-        points,
-        evidence,
-        title=f"{measure(evidence).title}, change from the base",
-        axis_format="+.0%",
-        number_format="+.1%",
-        shown=[aligned for aligned, _ in evidence.pairs],
-        field="checkpoint",
-        width=width,
-        zero_is_marked=True,
-    )
+    return draw_changes(points, evidence, width)
 
 
 def _findings(evidence: Evidence) -> list[str]:

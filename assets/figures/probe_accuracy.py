@@ -18,6 +18,8 @@ _BASELINES = {
     "n_frequent": "the most frequent token",
 }
 _AHEAD = "tokens ahead"
+_HEIGHT = 230
+"""Pixels of a panel."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         highest = max(one.share(count).high for one in here for count in ("n_right", *_BASELINES))
         titled = {
             f"{corpus}: its own text": [one for one in here if one.own],
-            f"{corpus}: its partner's text": [one for one in here if not one.own],
+            f"{corpus}: its partner's text (square: whose)": [one for one in here if not one.own],
         }
         panels = {heading: some for heading, some in titled.items() if some}
         inner = (width - 60 * len(panels)) // len(panels) if wide else width - 60
@@ -151,7 +153,9 @@ def _panel(
         scale=y_scale,
         axis=alt.Axis(format="%", tickCount=5, domain=False),
     )
-    colour = style.colours(evidence, width, field="checkpoint", only=evidence.with_rows)
+    named = {row[name] for row in evidence.rows for name in ("checkpoint", "generator")}
+    listed = [one for one in evidence.shown if one.checkpoint in named]
+    colour = style.colours(evidence, width, field="checkpoint", only=listed)
     drawn = alt.Chart(style.data(points))
     dots = drawn.mark_point(filled=True, size=70, opacity=1).encode(
         x=x,
@@ -196,14 +200,11 @@ def _panel(
         )
     )
     layers = [baselines, spans, dots]
-    readers = [reader for reader, _ in lines]
-    if len(set(readers)) < len(readers):  # whose text it is cannot be told by colour
-        layers.append(
-            drawn.mark_text(angle=270, align="left", dx=5, fontSize=9, color="#555").encode(
-                x=x, y=alt.Y("high:Q", scale=y_scale), text="generator:N"
-            )
-        )
-    panel = alt.layer(*layers).properties(width=inner, height=230)
+    if not all(one.own for one in series):
+        writers = [{"place": p["place"], "checkpoint": p["generator"]} for p in points]
+        squares = alt.Chart(style.data(writers)).mark_square(size=50, opacity=1)
+        layers.append(squares.encode(x=x, y=alt.value(_HEIGHT - 6), color=colour))
+    panel = alt.layer(*layers).properties(width=inner, height=_HEIGHT)
     return panel.properties(title=style.heading(heading))
 
 

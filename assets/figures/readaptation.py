@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from assets.figures import style
-from assets.figures.by_corpus import changes, draw_by_corpus, measure, point, values_by_corpus
+from assets.figures.by_corpus import changes, draw_changes, measure, point, values_by_corpus
 from assets.figures.figure import Evidence, Figure, Grid
 
 _BEFORE, _AFTER = "as they come", "after fine-tuning"
@@ -25,19 +24,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         for when in _COLUMNS
         for one in changes(_at(evidence, when))
     ]
-    if not points:
-        return style.note("No checkpoint of the study and its base predict the same text.", width)
-    return draw_by_corpus(
-        points,
-        evidence,
-        title=f"{measure(evidence).title}, change from the base",
-        axis_format="+.0%",
-        number_format="+.1%",
-        shown=[aligned for aligned, _ in evidence.pairs],
-        field="checkpoint",
-        width=width,
-        zero_is_marked=True,
-    )
+    return draw_changes(points, evidence, width)
 
 
 def _findings(evidence: Evidence) -> list[str]:

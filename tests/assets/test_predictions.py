@@ -29,22 +29,10 @@ from warehouse.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from assets.study import Study
     from models import Source
 
 CORPORA = [{"name": "docs", "source": "pydoc:topics", "documents": 3, "max_words": 8}]
-
-
-@pytest.fixture
-def gemma(
-    tiny_gemma: LanguageModel,
-    save_model: Callable[[LanguageModel, Path], Source],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Source:
-    return save_model(tiny_gemma, tmp_path_factory.mktemp("gemma"))
 
 
 def pair(bench: Bench, gemma: Source, **changes: Any) -> Study:

@@ -12,29 +12,17 @@ from assets.errors import InputError
 from assets.inventory import Inventory
 from assets.predictions import probe_guesses
 from assets.predictions.probe_accuracy import accuracy
-from assets.predictions.probe_guesses import ProbedTexts, Split
+from assets.predictions.probed_texts import ProbedTexts, Split
 from assets.recipe import Work
 from models import LanguageModel, Text
 from tests.studies import Bench, imported, write_jsonl
 from warehouse.tables import GENERATIONS, PROBE_ACCURACY, PROBE_GUESSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from assets.study import Study
     from models import Source
 
 PROMPTS = [{"prompt_id": f"p{i}", "category": "c", "text": f"Number {i}?"} for i in range(6)]
-
-
-@pytest.fixture
-def gemma(
-    tiny_gemma: LanguageModel,
-    save_model: Callable[[LanguageModel, Path], Source],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Source:
-    return save_model(tiny_gemma, tmp_path_factory.mktemp("gemma"))
 
 
 def pair(bench: Bench, gemma: Source, **changes: Any) -> Study:

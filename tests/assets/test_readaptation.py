@@ -9,7 +9,7 @@ import pytest
 from assets.declared import declared_tables
 from assets.errors import InputError
 from assets.predictions import readapted_texts
-from models import LanguageModel, ModelPool, Source, finetuning
+from models import ModelPool, Source, finetuning
 from models.finetuning import mean_loss
 from orchestration.preflight import check_inputs
 from tests.studies import Bench, write_jsonl
@@ -17,21 +17,9 @@ from warehouse import ask
 from warehouse.tables import DOCUMENTS, READAPTED_TEXTS, TOKEN_DISTRIBUTIONS, TRAINING_DOCUMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from assets.study import Study
 
 SETTINGS = {"documents": 20, "steps": 8, "evaluate_every": 4, "learning_rate": 3e-3}
-
-
-@pytest.fixture
-def gemma(
-    tiny_gemma: LanguageModel,
-    save_model: Callable[[LanguageModel, Path], Source],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Source:
-    return save_model(tiny_gemma, tmp_path_factory.mktemp("gemma"))
 
 
 def pair(bench: Bench, gemma: Source, settings: dict[str, Any] = SETTINGS, **changes: Any) -> Study:

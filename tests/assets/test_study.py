@@ -10,6 +10,7 @@ from models import Decoding
 
 STUDIES = Path(__file__).parent.parent.parent / "studies"
 ONE = "name: s\ncheckpoints:\n  - {name: a, source: 'pypi:x'}\n"
+DOCS = ONE + "corpora: [{name: docs, source: 'pydoc:topics', documents: 3}]\n"
 
 
 def load(tmp_path: Path, text: str):  # type: ignore[no-untyped-def]
@@ -90,6 +91,25 @@ def with_checkpoint(keys: str) -> str:
         (ONE + "shannon_game: {source: corpora, passages: 3}", ["shannon_game", "there are none"]),
         (ONE + "shannon_game: {source: words}", ["shannon_game.source", "or corpora"]),
         (ONE + "shannon_game: {source: 'hf:o/n'}", ["shannon_game", "passages: N"]),
+        (ONE + "probes: 3", ["probes", "keys and values"]),
+        (ONE + "probes: {prompt_sets: [c4]}", ["probes.prompt_sets", "'c4'", "demo"]),
+        (ONE + "probes: {horizons: []}", ["probes.horizons", "at least 1"]),
+        (ONE + "probes: {horizons: [1, 1]}", ["probes.horizons", "twice"]),
+        (ONE + "probes: {horizons: [512]}", ["probes.horizons", "max_new_tokens: 512"]),
+        (ONE + "probes: {depth: 1.5}", ["probes.depth", "1.5"]),
+        (ONE + "probes: {depth: true}", ["probes.depth", "True"]),
+        (ONE + "probes: {probe: linear}", ["probes.probe", "'output_layer'"]),
+        (ONE + "readaptation: {steps: 3}", ["readaptation", "the study has none"]),
+        (DOCS + "readaptation: {corpora: [d]}", ["readaptation.corpora", "'d'", "docs"]),
+        (DOCS + "readaptation: {documents: 9}", ["readaptation.documents", "9", "10"]),
+        (DOCS + "readaptation: {learning_rate: .inf}", ["readaptation.learning_rate", "inf"]),
+        (DOCS + "readaptation: {learning_rate: true}", ["readaptation.learning_rate", "True"]),
+        (DOCS + "readaptation: {rank: 8}", ["rank", "method: lora"]),
+        (DOCS + "readaptation: {step: 8}", ["readaptation.step", "steps"]),
+        (
+            ONE + "corpora: [{name: c, source: 'pydoc:topics', train_split: train}]",
+            ["corpora[0]", "train_split", "documents:"],
+        ),
         (with_checkpoint("name: own, source: 'pypi:x'"), ["'own'", "rename it"]),
         (ONE + "samples_per_prompt: 0", ["samples_per_prompt", "0"]),
         (ONE + "max_new_tokens: 1.5", ["max_new_tokens", "1.5"]),

@@ -87,7 +87,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         highest = max(one.share(count).high for one in here for count in ("n_right", *_BASELINES))
         titled = {
             f"{corpus}: its own text": [one for one in here if one.own],
-            f"{corpus}: its partner's text (square: whose)": [one for one in here if not one.own],
+            f"{corpus}: its partner's text, ■": [one for one in here if not one.own],
         }
         panels = {heading: some for heading, some in titled.items() if some}
         inner = (width - 60 * len(panels)) // len(panels) if wide else width - 60

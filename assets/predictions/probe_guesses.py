@@ -244,7 +244,9 @@ def _guesses(
         ]
         losses = work.notes.setdefault("loss by epoch", {}).setdefault(part.name, {})
         losses[f"{horizon} ahead, fold {fold + 1}"] = {
-            name: [round(loss, 4) for loss in values] for name, values in asdict(curve).items()
+            # What is no number, where nothing of the tuning part is known, is no JSON either.
+            name: [round(loss, 4) if math.isfinite(loss) else None for loss in values]
+            for name, values in asdict(curve).items()
         }
         work.progress.advance(0, len(split.tokens))
     return rows

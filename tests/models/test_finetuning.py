@@ -170,7 +170,7 @@ def test_a_step_follows_the_mean_over_all_of_its_tokens(fresh, monkeypatch, posi
             chosen = logits.log_softmax(1)[torch.arange(len(window.targets)), window.targets]
             total, n_tokens = total - chosen.sum(), n_tokens + len(window.targets)
     (total / n_tokens).backward()
-    assert found == pytest.approx(float(total) / n_tokens, rel=1e-5)
+    assert found == pytest.approx(total.item() / n_tokens, rel=1e-5)
     for one, other in zip(model.model.parameters(), slow.model.parameters(), strict=True):
         assert torch.allclose(one.grad, other.grad, atol=1e-5)
 

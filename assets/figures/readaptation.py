@@ -59,12 +59,11 @@ def _table(evidence: Evidence) -> Grid:
             value.number(),
             after[checkpoint, category, corpus].number(),
             str(steps[checkpoint, corpus]),
-            str(value.n),
         ]
         for (checkpoint, category, corpus), value in before.items()
     ]
     title = measure(evidence).title
-    heads = ["category", "corpus", "checkpoint", f"{title} before", "after", "steps", "documents"]
+    heads = ["category", "corpus", "checkpoint", f"{title} before", "after", "steps"]
     return Grid(heads, sorted(rows))
 
 

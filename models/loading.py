@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from models.errors import ModelError, sentence
-from models.sources import cache_folder
+from models.folders import check_folder, weight_files
+from models.hub import cache_folder
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -224,14 +225,27 @@ def load(source: Source, *, device: str | None = None, dtype: str = "auto") -> L
         raise ModelError(f"{dtype!r} is no dtype; use {', '.join(DTYPES)}")
     weights = source.locate()
     folder = _as_safetensors(weights) if weights.gguf else weights.folder
+    check_folder(
+        folder,
+        allow_pickle=source.allow_pickle,
+        allow_remote_code=source.allow_remote_code,
+    )
+    files = weight_files(folder, allow_pickle=source.allow_pickle)
+    pickled = any(file.suffix == ".bin" for file in files)
     try:
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         if dtype == "auto" and place.type == "cpu":
             dtype = "float32"
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        # Formats other than safetensors may run code as they are read.
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=source.allow_remote_code
+        )
+        # A pickle may run code as it is read; even one that is allowed is read by `weights_only`.
         model, found = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, output_loading_info=True
+            folder,
+            dtype=dtype,
+            trust_remote_code=source.allow_remote_code,
+            use_safetensors=None if pickled else True,
+            output_loading_info=True,
         )
         model = model.to(place).eval()
     except Exception as error:  # what transformers and torch raise here has no common type

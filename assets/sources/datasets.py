@@ -18,7 +18,7 @@ from assets.errors import InputError
 from assets.jsonl import read_jsonl, read_once
 from models import ModelError
 from models.errors import sentence
-from models.sources import hub_commit
+from models.hub import hub_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

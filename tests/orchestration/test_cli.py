@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,8 +121,8 @@ def test_a_failed_checkpoint_keeps_nobody_else_and_shows_in_the_exit_status(
     folder: Path, llama_source: Source, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     broken = tmp_path_factory.mktemp("broken")
-    (broken / "config.json").write_text('{"model_type": "llama"}')
-    (broken / "model.safetensors").write_bytes(b"cut off")
+    shutil.copytree(llama_source.location, broken, dirs_exist_ok=True)
+    (broken / "config.json").write_text('{"model_type": "nonesuch"}')  # whole, but of no use
     checkpoints = [
         {"name": "broken", "source": f"dir:{broken}"},
         {"name": "m", "source": "file:made.jsonl"},

@@ -107,8 +107,34 @@ def bootstrap_sums(values: np.ndarray, statistic: Callable[[np.ndarray], np.ndar
     Returns:
         The statistic and its interval; the same for the same values.
     """
-    low, high = np.quantile(statistic(_resampled_sums(values)), _ENDS)
-    return Interval(float(statistic(values.sum(axis=0))), float(low), float(high), len(values))
+    return bootstrap_each(values[:, None], statistic)[0]
+
+
+def bootstrap_each(
+    values: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]
+) -> list[Interval]:
+    """`bootstrap_sums` of several groups that are of one size, each as if it were alone.
+
+    Args:
+        values: float [n, groups, m], m values of each of n prompts or documents of each group.
+        statistic: Takes sums over prompts or documents, [..., m], to numbers, [...].
+
+    Returns:
+        For each group the statistic and its interval.
+    """
+    n, n_groups, m = values.shape
+    at_once = max(1, _AT_ONCE // (RESAMPLES * m))
+    found = []
+    for start in range(0, n_groups, at_once):
+        part = values[:, start : start + at_once]
+        sums = _resampled_sums(part.reshape(n, -1)).reshape(RESAMPLES, -1, m)
+        means = statistic(part.sum(axis=0))
+        lows, highs = np.quantile(statistic(sums), _ENDS, axis=0)
+        found += [
+            Interval(float(mean), float(low), float(high), n)
+            for mean, low, high in zip(means, lows, highs, strict=True)
+        ]
+    return found
 
 
 def bootstrap_curve(curves: np.ndarray) -> list[Interval]:

@@ -73,6 +73,17 @@ TextSource = Annotated[DatasetSource, BeforeValidator(_text_source)]
 PassagesSource = Annotated[DatasetSource | Literal["corpora"], BeforeValidator(_passages_source)]
 NucleusMass = Annotated[float, Field(gt=0, le=1)]
 Horizon = Annotated[StrictInt, Field(ge=0, le=1000)]
+Limit = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+Times = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+MeasureName = Literal[
+    "perplexity",
+    "bits_per_byte",
+    "top_1_mass",
+    "support",
+    "ngram_sharing",
+    "overlap",
+    "anchor_coverage",
+]
 LEAST_DOCUMENTS = 10
 """Documents that fine-tuning needs beside those that are scored."""
 
@@ -88,6 +99,8 @@ class Checkpoint(_Part):
     source: Source
     role: Literal["base", "aligned"] = "base"
     base: StrictStr | None = None
+    series: StrictStr | None = Field(default=None, min_length=1)
+    step: StrictInt | None = Field(default=None, ge=0)
     decodings: tuple[DecodingField, ...] = ()
     engine: Literal["hf"] = "hf"
     dtype: Literal[DTYPES] = "auto"  # type: ignore[valid-type]
@@ -125,6 +138,12 @@ class Checkpoint(_Part):
         if isinstance(values, dict) and values.get("base") and "role" not in values:
             return {**values, "role": "aligned"}
         return values
+
+    @model_validator(mode="after")
+    def _check_step(self) -> Checkpoint:
+        if self.step is not None and self.series is None:
+            raise ValueError("step: counts in a training run; name the run with `series:`")
+        return self
 
     @model_validator(mode="after")
     def _check_decodings(self) -> Checkpoint:
@@ -266,6 +285,22 @@ class DiversitySweep(_Part):
     prompts: StrictInt | None = Field(default=None, ge=1)
 
 
+class DriftRule(_Part):
+    """A measure of checkpoints in training, and where it is to warn."""
+
+    measure: MeasureName
+    over: Limit | None = None
+    under: Limit | None = None
+    over_base: Times | None = None
+    under_base: Times | None = None
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> DriftRule:
+        if {self.over, self.under, self.over_base, self.under_base} == {None}:
+            raise ValueError("needs `over`, `under`, `over_base` or `under_base`")
+        return self
+
+
 class Study(_Part):
     """A study file."""
 
@@ -282,6 +317,7 @@ class Study(_Part):
     readaptation: Readaptation | None = None
     diversity_sweep: DiversitySweep | None = None
     aligner: Literal["anchorlake", "mafft"] = "anchorlake"
+    drift: tuple[DriftRule, ...] = ()
     watch: tuple[dict[str, Any], ...] = ()
 
     @field_validator("prompts", mode="before")
@@ -304,6 +340,15 @@ class Study(_Part):
                 )
             if checkpoint.base == checkpoint.name:
                 raise ValueError(f"checkpoints: {checkpoint.name!r} is its own base")
+        steps: dict[tuple[str | None, int], str] = {}
+        for checkpoint in self.checkpoints:
+            if checkpoint.step is not None:
+                at = checkpoint.series, checkpoint.step
+                if steps.setdefault(at, checkpoint.name) != checkpoint.name:
+                    raise ValueError(
+                        f"checkpoints: {steps[at]!r} and {checkpoint.name!r} are both step "
+                        f"{checkpoint.step} of the series {checkpoint.series!r}"
+                    )
         # What continues a corpus's documents is a prompt set of the corpus's name.
         sets = [self.prompts.stem, *names]
         for corpus in self.corpora:
@@ -434,6 +479,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "probes": Probes,
     "readaptation": Readaptation,
     "diversity_sweep": DiversitySweep,
+    "drift": DriftRule,
 }
 
 

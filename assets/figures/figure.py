@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     import altair as alt
 
+    from assets.study import Study
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -22,6 +24,8 @@ class Shown:
         prompt_set: The prompts that it is asked repeatedly.
         role: base or aligned.
         base: The checkpoint that it is compared with.
+        series: The training run, or part of one, that it is from.
+        step: Its step there.
     """
 
     checkpoint: str
@@ -29,6 +33,8 @@ class Shown:
     prompt_set: str
     role: str
     base: str | None
+    series: str | None = None
+    step: int | None = None
 
     @property
     def label(self) -> str:
@@ -49,9 +55,9 @@ class Grid:
     rows: list[list[str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a figure is drawn from.
+    """What a figure is drawn from; equal to itself alone.
 
     Attributes:
         rows: The rows of its query, one for each prompt or document and whatever else it tells
@@ -88,27 +94,33 @@ class Figure:
         name: Its name, that of its module and of its query's file.
         place: Where it stands in the report.
         title: Its heading.
-        paper: The paper's figure or table that it corresponds to.
-        claim: What the paper states there.
+        paper: The paper's figure or table that it corresponds to; None where there is none.
+        claim: What the paper states there, or what the figure adds to it.
         reads: The tables that its query reads.
+        optional: Those of them that it does without where the study has nothing for them.
         query: The file of its query; it may use the view `shown` and the parameter `$unit`.
         draw: Draws it, given a width in pixels.
         findings: Sentences that say what came out.
         table: Its numbers, where they are to stand below it.
         pages: Parts of the evidence that are drawn by themselves, by heading, the one to show first
             before the others; by default all of it is drawn at once.
+        applies: Whether a study has anything for it.
+        warnings: Sentences that a reader must not miss, by the rules of the study.
         version: Changes when it is drawn differently.
     """
 
     name: str
     place: int
     title: str
-    paper: str
+    paper: str | None = None
     claim: str
     reads: tuple[str, ...]
+    optional: tuple[str, ...] = ()
     query: Path
     draw: Callable[[Evidence, int], alt.TopLevelMixin]
     findings: Callable[[Evidence], list[str]]
     table: Callable[[Evidence], Grid] | None = None
     pages: Callable[[Evidence], dict[str, Evidence]] | None = None
+    applies: Callable[[Study], bool] = lambda study: True
+    warnings: Callable[[Evidence, Study], list[str]] | None = None
     version: str = "1"

@@ -39,9 +39,10 @@ class Section:
     Attributes:
         name: The figure's name.
         title: Its heading.
-        paper: The paper's figure that it corresponds to.
-        claim: What the paper states there.
+        paper: The paper's figure that it corresponds to; None where there is none.
+        claim: What the paper states there, or what the figure adds to it.
         findings: Sentences that say what came out here.
+        warnings: Sentences that a reader must not miss.
         signature: How it can be made again.
         table: Its numbers, where they are to stand below it.
         drawings: What it shows; where there are several, a reader walks through them.
@@ -49,9 +50,10 @@ class Section:
 
     name: str
     title: str
-    paper: str
+    paper: str | None
     claim: str
     findings: list[str]
+    warnings: list[str]
     signature: str
     table: Grid | None
     drawings: list[Drawing]

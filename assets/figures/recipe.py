@@ -57,6 +57,7 @@ class FigureRecipe(Recipe):
             figure=self.figure,
             provenance=made,
             findings=self.figure.findings(evidence),
+            drift=self.figure.warnings(evidence, work.study) if self.figure.warnings else [],
             table=self.figure.table(evidence) if self.figure.table and evidence.rows else None,
             drawings=[
                 Drawing(
@@ -69,6 +70,8 @@ class FigureRecipe(Recipe):
         )
         preview = _write(work, drawn)
         work.notes["rows drawn from"] = len(evidence.rows)
+        if drawn.drift:
+            work.notes["drift"] = "\n".join(drawn.drift)
         return Made(made, preview=preview, notes=work.notes)
 
 
@@ -80,6 +83,7 @@ class Drawn:
         figure: The figure.
         provenance: Where it comes from.
         findings: Sentences that say what came out.
+        drift: Sentences that warn, by the rules of the study.
         table: Its numbers, where they are to stand below it.
         drawings: Its charts; the first is that of its files.
     """
@@ -87,6 +91,7 @@ class Drawn:
     figure: Figure
     provenance: Provenance
     findings: list[str]
+    drift: list[str]
     table: Grid | None
     drawings: list[Drawing]
 
@@ -98,6 +103,7 @@ class Drawn:
             paper=self.figure.paper,
             claim=self.figure.claim,
             findings=self.findings,
+            warnings=self.drift,
             signature=self.provenance.signature,
             table=self.table,
             drawings=self.drawings,
@@ -107,20 +113,25 @@ class Drawn:
 def figure_recipe(figure: Figure) -> FigureRecipe:
     """The recipe of a figure."""
     query = figure.query.read_text(encoding="utf-8")
+    origin = f"the paper's {figure.paper}" if figure.paper else "beyond the paper"
+
+    def parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+        shown = [asdict(shown) for shown in _shown(study, [c.name for c in study.checkpoints])]
+        rules = [rule.model_dump() for rule in study.drift]
+        return [shown, rules] if figure.warnings else shown
+
     return FigureRecipe(
         name=f"figures/{figure.name}",
         group="figures",
-        description=f"{figure.title} (the paper's {figure.paper}).",
+        description=f"{figure.title} ({origin}).",
         reads=figure.reads,
+        optional=figure.optional,
         version=hashlib.sha256(f"{figure.version}\n{query}".encode()).hexdigest()[:32],
         partitioned=False,
-        parameters=_parameters,
+        parameters=parameters,
+        applies=lambda study, checkpoint: figure.applies(study),
         figure=figure,
     )
-
-
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
-    return [asdict(shown) for shown in _shown(study, [c.name for c in study.checkpoints])]
 
 
 def _shown(study: Study, there: list[str]) -> list[Shown]:
@@ -134,6 +145,8 @@ def _shown(study: Study, there: list[str]) -> list[Shown]:
                     prompt_set=prompt_set(study, checkpoint),
                     role=checkpoint.role,
                     base=checkpoint.base,
+                    series=checkpoint.series,
+                    step=checkpoint.step,
                 )
             )
     return found
@@ -218,7 +231,8 @@ def read_drawn(lake: Lake, figure: Figure) -> Drawn | None:
             Drawing(meta["heading"], wide, meta["narrow"]),
             *(Drawing(**drawing) for drawing in meta["further"]),
         ]
-        return Drawn(figure, made, meta["findings"], table, drawings)
+        drift = meta.get("drift", [])
+        return Drawn(figure, made, meta["findings"], drift, table, drawings)
     except (ValueError, KeyError, TypeError):  # damaged: to be drawn anew
         return None
 
@@ -232,6 +246,7 @@ def _write(work: Work, drawn: Drawn) -> bytes:
     meta = {
         "provenance": asdict(drawn.provenance),
         "findings": drawn.findings,
+        "drift": drawn.drift,
         "table": asdict(drawn.table) if drawn.table else None,
         "heading": first.heading,
         "narrow": first.narrow,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from itertools import chain, cycle
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from assets.figures.figure import Evidence, Shown
 
 NARROW = 340
@@ -19,6 +22,11 @@ WIDE = 720
 # be told apart by colour-blind readers.
 _BASES = ("#3b6fa0", "#7fb3d5", "#1b3a57", "#a9cce3")
 _ALIGNED = ("#d9722e", "#f0a868", "#a04a12", "#f6cfa8")
+# Series of checkpoints: of the base's blues, and of colours as far from each other as eight can be.
+_FURTHER = (
+    *("#d9722e", "#006d52", "#4b1f7a", "#e0b400"),
+    *("#e29ac9", "#521424", "#8a8a8a", "#b5d99c"),
+)
 
 
 def colours(
@@ -63,6 +71,13 @@ def _shades(evidence: Evidence) -> dict[str, str]:
         shades[shown.checkpoint] = kind[taken[shown.role] % len(kind)]
         taken[shown.role] += 1
     return shades
+
+
+def shades_of(roles: Mapping[str, str]) -> list[str]:
+    """A colour for each name of something that is base or aligned, in their order."""
+    further = cycle(_FURTHER)
+    blues = chain(_BASES, further)
+    return [next(blues if role == "base" else further) for role in roles.values()]
 
 
 def labels(evidence: Evidence) -> list[str]:

@@ -56,14 +56,14 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
     try:
         for part, texts in _texts_by_part(work, model):
             if part in missing:
-                _score_part(work, model, part, digests[part], texts, on_tokens)
+                _score_part(work, model, part, _folder(part, digests[part]), texts, on_tokens)
     finally:
         if n_missing:
             work.progress.finish()
     work.notes["tokens scored"] = n_scored
     work.notes["tokens per second"] = round(n_scored / (perf_counter() - start), 1)
     yield itertools.chain.from_iterable(
-        published or _staged(work, digests[part], n_tokens[part])
+        published or _staged(work, _folder(part, digests[part]), n_tokens[part])
         for part, published in kept.items()
     )
 
@@ -104,13 +104,13 @@ def _score_part(
     work: Work,
     model: LanguageModel,
     part: Part,
-    digest: str,
+    folder: str,
     texts: Iterable[Text],
     on_tokens: Any,
 ) -> None:
     there = {
         text_id
-        for path in _staging(work, digest).glob("*.parquet")
+        for path in _staging(work, folder).glob("*.parquet")
         for text_id in pc.unique(pq.read_table(path, columns=["text_id"])["text_id"]).to_pylist()
     }
 
@@ -124,7 +124,7 @@ def _score_part(
     try:
         for group in score(model, left(), on_tokens=on_tokens):
             rows = pa.Table.from_batches([_batch(part, scored) for scored in group])
-            put_aside(work, tables.TOKEN_DISTRIBUTIONS, rows.combine_chunks(), digest)
+            put_aside(work, tables.TOKEN_DISTRIBUTIONS, rows.combine_chunks(), folder)
     except ModelError as error:
         raise ModelError(f"{part.condition} text of {part.corpus}: {error}") from error
 
@@ -194,11 +194,11 @@ def _rows_of_part(file: pq.ParquetFile, part: Part) -> Iterator[pa.RecordBatch]:
             yield some
 
 
-def _staged(work: Work, digest: str, n_tokens: int) -> Iterator[pa.RecordBatch]:
+def _staged(work: Work, folder: str, n_tokens: int) -> Iterator[pa.RecordBatch]:
     """The part's rows as they were staged; of texts that two processes scored, those of one."""
     seen: set[str] = set()
     n_rows = 0
-    for path in sorted(_staging(work, digest).glob("*.parquet")):
+    for path in sorted(_staging(work, folder).glob("*.parquet")):
         rows = pq.read_table(path)  # of one group of texts
         new = set(pc.unique(rows["text_id"]).to_pylist()) - seen
         seen |= new
@@ -212,8 +212,13 @@ def _staged(work: Work, digest: str, n_tokens: int) -> Iterator[pa.RecordBatch]:
         )
 
 
-def _staging(work: Work, digest: str) -> Path:
-    return staging(work, tables.TOKEN_DISTRIBUTIONS) / digest
+def _staging(work: Work, folder: str) -> Path:
+    return staging(work, tables.TOKEN_DISTRIBUTIONS) / folder
+
+
+def _folder(part: Part, digest: str) -> str:
+    """Where a part is put aside: two checkpoints of the same weights write the same texts."""
+    return hashlib.sha256(f"{_name(part)}{digest}".encode()).hexdigest()[:32]
 
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:

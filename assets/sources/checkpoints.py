@@ -43,7 +43,13 @@ def model_signature(model: LanguageModel) -> str:
 def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
     checkpoint = work.checkpoint
     assert checkpoint is not None
-    row: dict[str, object] = {"role": checkpoint.role, "base": checkpoint.base}
+    row: dict[str, object] = {
+        "role": checkpoint.role,
+        "base": checkpoint.base,
+        "source": str(checkpoint.source),
+        "step": checkpoint.step,
+        "series": checkpoint.series,
+    }
     if not checkpoint.source.is_generations:
         model = load_model(work, checkpoint)
         row |= {
@@ -63,6 +69,9 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
         checkpoint.source.digest(),
         checkpoint.role,
         checkpoint.base,
+        str(checkpoint.source),
+        checkpoint.step,
+        checkpoint.series,
         checkpoint.engine,
         checkpoint.dtype,
         checkpoint.device,

@@ -5,7 +5,7 @@ import re
 from dataclasses import astuple
 from html import unescape
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
@@ -27,6 +27,7 @@ from assets.intervals import (
 )
 from assets.inventory import Inventory
 from assets.recipe import Work
+from assets.study import MeasureName
 from tests.studies import Bench, imported, write_jsonl
 from warehouse import tables
 
@@ -64,7 +65,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, llama_source: Source) -> Ben
             "base": "base",
             "decodings": [{"top_p": 0.9}],
         },
-        {"name": "llama", "source": str(bench.llama)},
+        {"name": "llama", "source": str(bench.llama), "series": "run", "step": 10},
     ]
     bench.run(bench.study(checkpoints=checkpoints, **WITH_CORPUS), figures=True)
     return bench
@@ -196,7 +197,7 @@ def test_the_report_stands_alone_and_says_what_it_must(drawn: Bench) -> None:
     assert references(page) == []
     for figure in FIGURES:
         assert f'id="chart-{figure.name}"' in page
-        assert figure.paper in page
+        assert (figure.paper or "Beyond the paper") in page
     assert "Whether aligned was made from base is not known here" in page
     assert "+75 points [+75, +75]" in page.replace("&#43;", "+")
     assert "No controlled comparison: aligned and base" in page
@@ -228,6 +229,8 @@ def evidence(figure: str, n_checkpoints: int) -> Evidence:
     names = [f"a-checkpoint-with-a-long-name-{i}" for i in range(n_checkpoints)]
     shown = [
         Shown(name, "top_p=0.9", "prompts", "aligned" if i else "base", names[0] if i else None)
+        if figure != "trajectory" or not i
+        else Shown(name, "top_p=0.9", "prompts", "aligned", names[0], f"series-{i % 3}", 500 * i)
         for i, name in enumerate(names)
     ]
     statistics = {"category": "c", "n_tokens": 10, "n_bytes": 40, "n_words": 8}
@@ -276,6 +279,9 @@ def evidence(figure: str, n_checkpoints: int) -> Evidence:
             for c in ("a", "a-longer-name")
             for g in names
             for h in (1, 2, 3)
+        ],
+        "trajectory": [
+            {"measure": m, "numerator": 1.5, "denominator": 2.0} for m in get_args(MeasureName)
         ],
         "shannon_game": [{"exact": True, "f1": 0.5, "guesses": 3.0, "logprob": -2.0}],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from assets.blueprints.alignments import ALIGNMENTS
@@ -19,7 +20,7 @@ from assets.predictions.readapted_texts import READAPTED_TEXTS
 from assets.predictions.scored_texts import SCORED_TEXTS
 from assets.predictions.shannon_guesses import SHANNON_GUESSES
 from assets.predictions.token_distributions import TOKEN_DISTRIBUTIONS
-from assets.recipe import Recipe, TableRecipe
+from assets.recipe import Ingredients, Recipe, TableRecipe
 from assets.sources.checkpoints import CHECKPOINTS
 from assets.sources.documents import DOCUMENTS
 from assets.sources.passages import PASSAGES
@@ -27,7 +28,7 @@ from assets.sources.prompts import PROMPTS
 from assets.sources.training_documents import TRAINING_DOCUMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
 
     from assets.study import Checkpoint, Study
     from warehouse import Lake, Table
@@ -50,6 +51,8 @@ _BASE = (
 
 Node = tuple[str, str | None]
 """A recipe's name and, where it is partitioned, a checkpoint's."""
+Fingerprints = Callable[[str, str | None], str | None]
+"""Gives a node's fingerprint; None where there is none."""
 
 
 class Inventory:
@@ -72,8 +75,11 @@ class Inventory:
         figures = [figure_recipe(figure) for figure in FIGURES]
         recipes: list[Recipe] = [*_BASE, *derived, *figures, REPORT]
         self.recipes = {recipe.name: recipe for recipe in recipes}
-        self._after: dict[Node, str] = {}
+        with_models = [recipe for recipe in recipes if recipe.uses_model]
+        self._models = {n for recipe in with_models for n in (recipe.name, *recipe.reads)}
+        self._after: dict[Node, Ingredients] = {}
         self._partitions: dict[str, list[str | None]] = {}
+        self._gone = {checkpoint.name for checkpoint in study.checkpoints if checkpoint.is_gone}
 
     @property
     def tables(self) -> list[Table]:
@@ -110,6 +116,8 @@ class Inventory:
     def _is_there(self, name: str, partition: str | None) -> bool:
         recipe = self.recipes[name]
         if not recipe.applies(self.study, self.checkpoint(partition)):
+            return False
+        if self._is_kept(name, partition) and recipe.stored(self.lake, partition) is None:
             return False
         for required in set(recipe.reads) - set(recipe.optional):
             there = self.partitions(required)
@@ -175,27 +183,64 @@ class Inventory:
             )
         return found
 
-    def out_of_date(self, nodes: Iterable[Node]) -> list[Node]:
-        """Those of the nodes that the lake does not have as they would be made now."""
+    def out_of_date(self, nodes: Iterable[Node]) -> dict[Node, str]:
+        """Those of the nodes that the lake does not have as they would be made now, and why."""
         self._after = {}
-        stale = []
+        stale: dict[Node, str] = {}
         for name, partition in nodes:
+            if self._is_kept(name, partition):
+                continue
             stored = self.recipes[name].stored(self.lake, partition)
-            if stored is None or stored.fingerprint != self.fingerprint_after(name, partition):
-                stale.append((name, partition))
+            after = self._ingredients_after(name, partition)
+            if stored is None:
+                stale[name, partition] = "not made yet"
+            elif stored.fingerprint != after.fingerprint:
+                before = Ingredients.from_json(stored.made_of)
+                stale[name, partition] = self._why(name, before, after, stale)
         return stale
+
+    def _why(
+        self, name: str, before: Ingredients | None, after: Ingredients, stale: Iterable[Node]
+    ) -> str:
+        """What changed, in words of the study."""
+        if before is None:
+            return "made by an earlier version"
+        to_be_made = {node[0] for node in stale}
+        changed = [self.recipes[name].code] if before.code != after.code else []
+        changed += _different(before.parameters, after.parameters)
+        read = _different(before.inputs, after.inputs)
+        changed += [other for other in read if other not in to_be_made]
+        reasons = [f"{', '.join(changed)} changed"] if changed else []
+        if remade := [other for other in read if other in to_be_made]:
+            reasons.append(f"reads {', '.join(remade)}")
+        return "; ".join(reasons)
+
+    def is_gone(self, checkpoint: str) -> bool:
+        """Whether a registered checkpoint's weights are not there any more."""
+        return checkpoint in self._gone
+
+    def _is_kept(self, name: str, partition: str | None) -> bool:
+        """Whether it stays as it is, as it is made by a model that is gone, or for one."""
+        return partition in self._gone and name in self._models
 
     def fingerprint_after(self, name: str, partition: str | None) -> str:
         """The fingerprint that a node has once all that it reads is up to date."""
+        if self._is_kept(name, partition):
+            stored = self._stored_fingerprint(name, partition)
+            assert stored is not None
+            return stored
+        return self._ingredients_after(name, partition).fingerprint
+
+    def _ingredients_after(self, name: str, partition: str | None) -> Ingredients:
         if (name, partition) not in self._after:
-            found = self._fingerprint(name, partition, self.fingerprint_after)
+            found = self._ingredients(name, partition, self.fingerprint_after)
             assert found is not None
             self._after[name, partition] = found
         return self._after[name, partition]
 
-    def fingerprint_now(self, name: str, partition: str | None) -> str | None:
-        """The fingerprint that it gets if made now; None where the lake lacks what it reads."""
-        return self._fingerprint(name, partition, self._stored_fingerprint)
+    def ingredients_now(self, name: str, partition: str | None) -> Ingredients | None:
+        """What a node is made of if made now; None where the lake lacks what it reads."""
+        return self._ingredients(name, partition, self._stored_fingerprint)
 
     def missing(self, name: str, partition: str | None) -> list[str]:
         """What a node cannot do without and the lake does not have."""
@@ -248,19 +293,50 @@ class Inventory:
 
     def _fresh(self, name: str, partition: str | None) -> str | None:
         """`fingerprint_after`, of the inputs as they are at this moment."""
-        return self._fingerprint(name, partition, self._fresh)
+        if self._is_kept(name, partition):
+            return self._stored_fingerprint(name, partition)
+        found = self._ingredients(name, partition, self._fresh)
+        return found.fingerprint if found else None
 
-    def _fingerprint(
-        self, name: str, partition: str | None, of_input: Callable[[str, str | None], str | None]
-    ) -> str | None:
+    def study_now(self, name: str) -> Study:
+        """The study with those checkpoints that a recipe is about, of what is in the lake."""
+        return self._study_of(name, self._stored_fingerprint)
+
+    def _study_of(self, name: str, of_input: Fingerprints) -> Study:
         recipe = self.recipes[name]
-        inputs = []
+        if recipe.over == "all":
+            return self.study
+        read = [n for n in recipe.reads if self.recipes[n].partitioned]
+        there = []
+        for checkpoint in self.study.checkpoints:
+            own = [n for n in read if self.has(n, checkpoint.name)]
+            if own and all(of_input(n, checkpoint.name) for n in own):
+                there.append(checkpoint.name)
+        study = self.study.limited_to(there)
+        return study.limited_to(study.compared()) if recipe.over == "compared" else study
+
+    def _ingredients(
+        self, name: str, partition: str | None, of_input: Fingerprints
+    ) -> Ingredients | None:
+        recipe = self.recipes[name]
+        study = self._study_of(name, of_input)
+        wanted = {None, partition, *(checkpoint.name for checkpoint in study.checkpoints)}
+        inputs = {}
         for input_name, partitions in self.inputs(name, partition):
             # A checkpoint that failed does not keep the others from the figures.
-            found = {p or "": mark for p in partitions if (mark := of_input(input_name, p))}
+            read = [p for p in partitions if p in wanted]
+            found = {p or "": mark for p in read if (mark := of_input(input_name, p))}
             if not found and input_name not in recipe.optional:
                 return None
             if input_name in recipe.counted:
-                inputs.append([input_name, found])
-        parameters = recipe.parameters(self.study, self.checkpoint(partition))
-        return digest([recipe.name, recipe.version, parameters, inputs])
+                inputs[input_name] = digest(found)[:16]
+        parameters = recipe.parameters(study, self.checkpoint(partition))
+        return Ingredients(
+            code=recipe.version,
+            parameters={key: digest(value)[:16] for key, value in parameters.items()},
+            inputs=inputs,
+        )
+
+
+def _different(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    return [key for key in {**after, **before} if before.get(key) != after.get(key)]

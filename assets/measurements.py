@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from assets.declared import STUDY_PARAMETERS
+from assets.declared import SQL_FOLDER, STUDY_PARAMETERS
 from assets.digests import digest
 from assets.recipe import TableRecipe, Work
 from warehouse import sessions
@@ -41,8 +41,7 @@ def measurement_recipe(measurement: Measurement) -> TableRecipe:
         ) as batches:
             yield batches
 
-    # A change in the words that it may use may change any result.
-    version = digest([measurement.query, *sessions.vocabulary_of(measurement.reads)])
+    version = digest(measurement.query)
 
     def signature(work: Work) -> str:
         sources = {
@@ -58,10 +57,13 @@ def measurement_recipe(measurement: Measurement) -> TableRecipe:
         description=measurement.table.description,
         reads=measurement.reads,
         version=version,
+        code=f"{SQL_FOLDER.name}/{measurement.table.name}.sql",
         partitioned=measurement.table.partitioned,
-        parameters=lambda study, checkpoint: used_parameters(
-            measurement.query, study_parameters(study)
-        ),
+        parameters=lambda study, checkpoint: {
+            **used_parameters(measurement.query, study_parameters(study)),
+            # A change in the words that it may use may change any result.
+            "vocabulary": sessions.vocabulary_of(measurement.reads),
+        },
         table=measurement.table,
         rows=rows,
         signature=signature,

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import shutil
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
+from filelock import FileLock
+
+from assets.digests import digest
 from assets.errors import InputError
 from assets.kept import staging
 from assets.progress import Progress, Silent
@@ -26,6 +31,35 @@ if TYPE_CHECKING:
     from warehouse.checks import Finding
 
 VERSION = importlib.metadata.version("anchorlake")
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """All that a recipe's result depends on, digested part by part.
+
+    Attributes:
+        code: Of what makes it.
+        parameters: Of each value of the study, or of what it names, by name.
+        inputs: Of each recipe that it reads.
+    """
+
+    code: str
+    parameters: Mapping[str, str]
+    inputs: Mapping[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells them from any others."""
+        return digest(asdict(self))
+
+    def to_json(self) -> str:
+        """As they stand in a footer."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Ingredients | None:
+        """Reads them back; None where an older version wrote none."""
+        return cls(**json.loads(text)) if text else None
 
 
 @dataclass
@@ -95,11 +129,14 @@ class Recipe(ABC):
         reads: Names of the recipes that it reads.
         optional: Those of `reads` that it does without where there is nothing of them.
         version: Changes when its code gives other results.
+        code: What people call that code.
         partitioned: Whether it is made for each checkpoint by itself.
         uses_model: Whether it runs a language model.
         changes_with: Those of `reads` whose change puts it out of date; by default all. The others
             it reads for a part that `parameters` holds.
-        parameters: What of the study changes it, as a JSON value.
+        parameters: What of the study, or of what it names, changes it: names and JSON values.
+        over: Which checkpoints of the study it is about where it has no partitions: all, those of
+            which all that it reads is there, or of these the ones that `Study.compared` names.
         applies: Whether a study, or one of its checkpoints, has anything for it.
         of_partners: Those of `reads` whose partitions of the checkpoint's partners it reads too.
     """
@@ -110,10 +147,14 @@ class Recipe(ABC):
     reads: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     version: str = "1"
+    code: str = "the way it is made"
     partitioned: bool = True
     uses_model: bool = False
     changes_with: tuple[str, ...] | None = None
-    parameters: Callable[[Study, Checkpoint | None], object] = lambda study, checkpoint: None
+    parameters: Callable[[Study, Checkpoint | None], Mapping[str, object]] = (
+        lambda study, checkpoint: {}
+    )
+    over: Literal["all", "measured", "compared"] = "all"
     applies: Callable[[Study, Checkpoint | None], bool] = lambda study, checkpoint: True
     of_partners: tuple[str, ...] = ()
 
@@ -127,7 +168,7 @@ class Recipe(ABC):
         """Where what the lake has of it comes from; None where it has nothing."""
 
     @abstractmethod
-    def make(self, work: Work, fingerprint: str) -> Made:
+    def make(self, work: Work, ingredients: Ingredients) -> Made:
         """Makes it and puts it in its place, whatever stands there."""
 
 
@@ -149,7 +190,7 @@ class TableRecipe(Recipe):
         """Reads the footer of the partition's file."""
         return lake.provenance(self.table, checkpoint)
 
-    def make(self, work: Work, fingerprint: str) -> Made:
+    def make(self, work: Work, ingredients: Ingredients) -> Made:
         """Replaces the partition.
 
         Raises:
@@ -157,7 +198,7 @@ class TableRecipe(Recipe):
         """
         with self.rows(work) as rows:
             counted = _Counted(rows)
-            made = provenance(work, fingerprint, self.signature(work))
+            made = provenance(work, ingredients, self.signature(work))
             findings = write_table(
                 work.lake, self.table, counted, made, work.partition, footer=work.footer
             )
@@ -179,9 +220,15 @@ class _Counted:
             yield batch
 
 
-def provenance(work: Work, fingerprint: str, signature: str) -> Provenance:
+def provenance(work: Work, ingredients: Ingredients, signature: str) -> Provenance:
     """What goes into the footer of what is being made."""
-    return Provenance(fingerprint, f"{signature}|v:{VERSION}", work.study.name, VERSION)
+    return Provenance(
+        fingerprint=ingredients.fingerprint,
+        signature=f"{signature}|v:{VERSION}",
+        study=work.study.name,
+        version=VERSION,
+        made_of=ingredients.to_json(),
+    )
 
 
 def bring_up_to_date(recipe: Recipe, work: Work) -> Made | None:
@@ -197,8 +244,19 @@ def bring_up_to_date(recipe: Recipe, work: Work) -> Made | None:
     Raises:
         InputError: Something that it reads is not there.
     """
-    fingerprint = work.inventory.fingerprint_now(recipe.name, work.partition)
-    if fingerprint is None:
+    # What every checkpoint's run makes, one makes at a time; so the last has seen what all made.
+    with nullcontext() if recipe.partitioned else _alone(work.lake, recipe.name):
+        return _bring_up_to_date(recipe, work)
+
+
+def _alone(lake: Lake, name: str) -> FileLock:
+    lake.staging.mkdir(parents=True, exist_ok=True)
+    return FileLock(lake.staging / f"{name.replace('/', '.')}.lock")
+
+
+def _bring_up_to_date(recipe: Recipe, work: Work) -> Made | None:
+    ingredients = work.inventory.ingredients_now(recipe.name, work.partition)
+    if ingredients is None:
         missing = work.inventory.missing(recipe.name, work.partition)
         raise InputError(
             f"{recipe.name} reads {', '.join(missing)}, which the lake does not have yet; "
@@ -210,6 +268,6 @@ def bring_up_to_date(recipe: Recipe, work: Work) -> Made | None:
             f"{recipe.name} reads {', '.join(stale)}, which is out of date; materialize it first"
         )
     stored = recipe.stored(work.lake, work.partition)
-    if stored is not None and stored.fingerprint == fingerprint and not work.force:
+    if stored is not None and stored.fingerprint == ingredients.fingerprint and not work.force:
         return None
-    return recipe.make(work, fingerprint)
+    return recipe.make(work, ingredients)

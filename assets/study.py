@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from string import Formatter
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -18,6 +20,7 @@ from pydantic import (
     StrictStr,
     ValidationError,
     ValidationInfo,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -25,12 +28,16 @@ from pydantic import (
 from assets.digests import digest
 from assets.errors import InputError
 from assets.sources.datasets import DatasetSource
-from models import Decoding, Source, check_prompt_format
+from models import Decoding, ModelError, Source, check_prompt_format
 from models.loading import DTYPES
 from warehouse.lake import check_checkpoint_name
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
 DEFAULT_PROMPTS = Path(__file__).parent.parent / "studies" / "prompts" / "demo.jsonl"
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+_NAMED = ("series", "step", "name", "parent")
 _DECODINGS = "`greedy`, or `{top_p: P}` with P in (0, 1] and, if wanted, `temperature: T` over 0"
 
 
@@ -39,6 +46,8 @@ def _decoding(value: Any) -> Decoding:
         return value
     if value == "greedy":
         return Decoding.greedy()
+    if isinstance(value, str):  # by its name, as the command line and the lake's own files give it
+        value = yaml.safe_load("{" + value.replace("=", ": ") + "}") if "=" in value else value
     if not isinstance(value, dict) or not set(value) <= {"top_p", "temperature"} or not value:
         raise ValueError(f"a decoding is {_DECODINGS}")
     numbers = {key: number for key, number in value.items() if type(number) in (int, float)}
@@ -92,33 +101,18 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
-class Checkpoint(_Part):
-    """A checkpoint to measure; its name is its partition key."""
+class Measured(_Part):
+    """How a checkpoint is run, and whom it is compared with."""
 
-    name: StrictStr
-    source: Source
     role: Literal["base", "aligned"] = "base"
     base: StrictStr | None = None
-    series: StrictStr | None = Field(default=None, min_length=1)
-    step: StrictInt | None = Field(default=None, ge=0)
     decodings: tuple[DecodingField, ...] = ()
     engine: Literal["hf"] = "hf"
     dtype: Literal[DTYPES] = "auto"  # type: ignore[valid-type]
     device: StrictStr | None = None
     prompt_format: StrictStr | None = None
-
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        if name in ("gold", "own"):
-            raise ValueError(f"{name!r} is what tables call human or a model's own text; rename it")
-        return check_checkpoint_name(name)
-
-    @field_validator("source", mode="before")
-    @classmethod
-    def _parse_source(cls, text: Any, info: ValidationInfo) -> Source:
-        folder = (info.context or {}).get("folder", Path())
-        return text if isinstance(text, Source) else Source.parse(str(text), folder)
+    allow_pickle: StrictBool = False
+    allow_remote_code: StrictBool = False
 
     @field_validator("device")
     @classmethod
@@ -140,26 +134,182 @@ class Checkpoint(_Part):
         return values
 
     @model_validator(mode="after")
-    def _check_step(self) -> Checkpoint:
-        if self.step is not None and self.series is None:
-            raise ValueError("step: counts in a training run; name the run with `series:`")
-        return self
-
-    @model_validator(mode="after")
-    def _check_decodings(self) -> Checkpoint:
+    def _check_decodings(self) -> Self:
         names = [decoding.name for decoding in self.decodings]
         if len(set(names)) < len(names):
             raise ValueError(f"decodings has a name twice: {', '.join(names)}")
-        if self.source.is_generations and len(names) > 1:
-            raise ValueError(
-                "decodings: a file: checkpoint was generated with one, or leave it out"
-            )
         return self
 
     @property
     def format_of_prompts(self) -> str:
         """`prompt_format`, or the role's: an aligned model's chat template, a plain prompt else."""
         return self.prompt_format or ("chat" if self.role == "aligned" else "plain")
+
+
+class Checkpoint(Measured):
+    """A checkpoint to measure; its name is its partition key."""
+
+    name: StrictStr
+    source: Source
+    series: StrictStr | None = Field(default=None, min_length=1)
+    step: StrictInt | None = Field(default=None, ge=0)
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if name in ("gold", "own"):
+            raise ValueError(f"{name!r} is what tables call human or a model's own text; rename it")
+        return check_checkpoint_name(name)
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _parse_source(cls, text: Any, info: ValidationInfo) -> Source:
+        if isinstance(text, Source):
+            return text
+        folder = (info.context or {}).get("folder", Path())
+        allowed = {key: info.data.get(key, False) for key in ("allow_pickle", "allow_remote_code")}
+        return Source.parse(str(text), folder, **allowed)
+
+    @field_serializer("source")
+    def _name_source(self, source: Source) -> str:
+        return str(source)
+
+    @model_validator(mode="after")
+    def _check_step(self) -> Self:
+        if self.step is not None and self.series is None:
+            raise ValueError("step: counts in a training run; name the run with `series:`")
+        return self
+
+    @model_validator(mode="after")
+    def _check_generations(self) -> Self:
+        if self.source.is_generations and len(self.decodings) > 1:
+            raise ValueError(
+                "decodings: a file: checkpoint was generated with one, or leave it out"
+            )
+        return self
+
+    def digest(self) -> str:
+        """Tells its weights, or the generations of a `file:` checkpoint, from any others.
+
+        Raises:
+            ModelError: They are not there.
+        """
+        return self.source.digest()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether what was measured of it stays, though it cannot be run again."""
+        return False
+
+
+class Registered(Checkpoint):
+    """A checkpoint that was taken in after the study was written; kept in a file of the lake.
+
+    Of checkpoints that a trainer has deleted, what was measured stays.
+
+    Attributes:
+        study: The study's name.
+        entry: Tells this taking in from any other; a checkpoint that is written over is taken in
+            anew.
+        weights: The digest of its weights when it was taken in.
+        seen: What tells whether its files have changed since.
+        origin: Where it comes from, its revision's name on the hub instead of the commit.
+        found_by: What the study watches and it was found in; empty where a person named it.
+    """
+
+    study: StrictStr
+    entry: StrictStr
+    weights: StrictStr
+    origin: StrictStr
+    seen: StrictStr = ""
+    found_by: StrictStr = ""
+
+    def digest(self) -> str:
+        """That of its weights as they are, or as they were where they are gone."""
+        try:
+            return self.source.digest()
+        except ModelError:
+            return self.weights
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its weights are not there any more, or not wholly."""
+        try:
+            self.source.check()
+        except ModelError:
+            return True
+        return False
+
+
+class Watch(Measured):
+    """Where checkpoints appear, and how those are measured that do.
+
+    Attributes:
+        dir: A pattern of folders, absolute; `*` stands for any part of a name, `{step}` for the
+            digits of the training step.
+        hf: A repository of the hub, `org/name`.
+        revisions: A pattern of its branches and tags.
+        series: What the steps count in; may hold `{name}` and `{parent}`.
+        name: What a checkpoint is called; may hold `{series}` and `{step}` too.
+    """
+
+    dir: StrictStr | None = None
+    hf: StrictStr | None = None
+    revisions: StrictStr | None = None
+    series: StrictStr
+    name: StrictStr = "{series}-{step}"
+
+    @field_validator("dir", "revisions")
+    @classmethod
+    def _check_pattern(cls, pattern: str | None, info: ValidationInfo) -> str | None:
+        if pattern is None:
+            return None
+        if set(pattern.replace("{step}", "", 1)) & set("{}[]?") or "**" in pattern:
+            raise ValueError("a pattern may hold `*`, any part of a name, and one `{step}`")
+        if info.field_name == "revisions":
+            return pattern
+        folder = (info.context or {}).get("folder", Path())
+        return str(os.path.normpath((folder / Path(pattern).expanduser()).absolute()))
+
+    @field_validator("series", "name")
+    @classmethod
+    def _check_template(cls, template: str, info: ValidationInfo) -> str:
+        known = ("name", "parent") if info.field_name == "series" else _NAMED
+        try:
+            used = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
+        except ValueError as error:
+            raise ValueError(f"{error}; a name goes between {{ and }}") from None
+        for field in used:
+            if field not in known:
+                raise ValueError(
+                    f"{{{field}}} means nothing here; what does is "
+                    + ", ".join(f"{{{name}}}" for name in known)
+                )
+        return template
+
+    @model_validator(mode="after")
+    def _check_place(self) -> Self:
+        if (self.dir is None) == (self.hf is None):
+            raise ValueError("needs either `dir:`, a pattern of folders, or `hf:`, a repository")
+        if (self.hf is None) != (self.revisions is None):
+            raise ValueError("`hf:` and `revisions:`, a pattern of branches and tags, go together")
+        if "{" not in self.name.replace("{series}", self.series):
+            raise ValueError("name: needs {step}, {name} or {parent}, which tell one from another")
+        return self
+
+    @property
+    def place(self) -> str:
+        """What is watched: `dir:PATTERN` or `hf:org/name@PATTERN`."""
+        return f"dir:{self.dir}" if self.dir else f"hf:{self.hf}@{self.revisions}"
+
+    def source(self, scheme: str, location: str) -> Source:
+        """A checkpoint's source, read as the study allows."""
+        allowed = {"allow_pickle": self.allow_pickle, "allow_remote_code": self.allow_remote_code}
+        return Source(scheme, location, **allowed)
+
+    def settings(self) -> dict[str, Any]:
+        """What its checkpoints have in common, as a study file would say it of each."""
+        return self.model_dump(include=set(Measured.model_fields))
 
 
 class Dataset(_Part):
@@ -318,7 +468,10 @@ class Study(_Part):
     diversity_sweep: DiversitySweep | None = None
     aligner: Literal["anchorlake", "mafft"] = "anchorlake"
     drift: tuple[DriftRule, ...] = ()
-    watch: tuple[dict[str, Any], ...] = ()
+    watch: tuple[Watch, ...] = ()
+    watch_every: StrictInt = Field(default=30, ge=1)
+    schedule: StrictStr | None = None
+    retries: StrictInt = Field(default=2, ge=0, le=100)
 
     @field_validator("prompts", mode="before")
     @classmethod
@@ -349,6 +502,12 @@ class Study(_Part):
                         f"checkpoints: {steps[at]!r} and {checkpoint.name!r} are both step "
                         f"{checkpoint.step} of the series {checkpoint.series!r}"
                     )
+        for watch in self.watch:
+            if watch.base is not None and watch.base not in names:
+                raise ValueError(
+                    f"watch: the base of {watch.place} is {watch.base!r}, which is none of the "
+                    f"study's checkpoints ({', '.join(names)})"
+                )
         # What continues a corpus's documents is a prompt set of the corpus's name.
         sets = [self.prompts.stem, *names]
         for corpus in self.corpora:
@@ -379,11 +538,67 @@ class Study(_Part):
             _check_named("probes.prompt_sets", self.probes.prompt_sets, sets)
         return self
 
+    def with_registered(self, registered: Iterable[Registered]) -> Study:
+        """The study with checkpoints that came later; of the same name that of the file stands."""
+        names = {checkpoint.name for checkpoint in self.checkpoints}
+        added = [checkpoint for checkpoint in registered if checkpoint.name not in names]
+        return self.model_copy(update={"checkpoints": (*self.checkpoints, *added)})
+
+    def expecting(self) -> Study:
+        """The study with a checkpoint such as each `watch:` may bring, of which nothing is there.
+
+        It tells which tables and figures there are going to be.
+        """
+        stand_ins = [
+            Checkpoint(
+                name=f"watched-{number}",
+                source=Source("dir", watch.place),
+                series=f"{number} {watch.series}",
+                step=0,
+                **watch.settings(),
+            )
+            for number, watch in enumerate(self.watch)
+        ]
+        return self.model_copy(update={"checkpoints": (*self.checkpoints, *stand_ins)})
+
+    def limited_to(self, names: Collection[str]) -> Study:
+        """The study with some of its checkpoints only."""
+        some = tuple(checkpoint for checkpoint in self.checkpoints if checkpoint.name in names)
+        return self.model_copy(update={"checkpoints": some})
+
     def partners(self, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
-        """Whom it is compared with: its base, or else those that it is the base of."""
+        """Whose text it predicts beside its own: its base's, or else those that it is the base of.
+
+        A base does not predict what is registered later: its tables would be made anew with each.
+        """
         if checkpoint.base is not None:
             return (self.checkpoint(checkpoint.base),)
-        return tuple(other for other in self.checkpoints if other.base == checkpoint.name)
+        return tuple(
+            other
+            for other in self.checkpoints
+            if other.base == checkpoint.name and not isinstance(other, Registered)
+        )
+
+    def compared(self) -> tuple[str, ...]:
+        """Names of the checkpoints that figures compare: of each series the last step, and bases.
+
+        Those of no series are all compared.
+        """
+        last: dict[str, Checkpoint] = {}
+        for checkpoint in self.checkpoints:
+            if checkpoint.series is not None and checkpoint.step is not None:
+                known = last.setdefault(checkpoint.series, checkpoint)
+                if checkpoint.step > (known.step or 0):
+                    last[checkpoint.series] = checkpoint
+        bases = {checkpoint.base for checkpoint in self.checkpoints}
+        return tuple(
+            checkpoint.name
+            for checkpoint in self.checkpoints
+            if checkpoint.series is None
+            or checkpoint.step is None
+            or last[checkpoint.series] is checkpoint
+            or checkpoint.name in bases
+        )
 
     def checkpoint(self, name: str) -> Checkpoint:
         """The checkpoint of this name.
@@ -462,7 +677,7 @@ def load_study(path: Path) -> Study:
         return Study.model_validate(values, context={"folder": path.absolute().parent})
     except ValidationError as error:
         found = [problem for problem in error.errors() if not _follows(problem, error.errors())]
-        raise InputError("\n".join(f"{path}: {_explain(problem)}" for problem in found)) from None
+        raise InputError("\n".join(f"{path}: {explain(problem)}" for problem in found)) from None
     except (RuntimeError, OverflowError) as error:  # such as a home folder of nobody
         raise InputError(f"{path}: {error}") from None
 
@@ -480,6 +695,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "readaptation": Readaptation,
     "diversity_sweep": DiversitySweep,
     "drift": DriftRule,
+    "watch": Watch,
 }
 
 
@@ -491,7 +707,8 @@ def _follows(problem: Any, problems: Any) -> bool:
     )
 
 
-def _explain(problem: Any) -> str:
+def explain(problem: Any) -> str:
+    """A problem that pydantic found, as a sentence that begins with its key."""
     where = ""
     for step in problem["loc"]:
         where += f"[{step}]" if isinstance(step, int) else f".{step}" if where else str(step)

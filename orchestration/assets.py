@@ -8,9 +8,12 @@ from typing import Any
 import dagster as dg
 
 from assets.errors import InputError
+from assets.figures.recipe import FigureRecipe, read_drawn
 from assets.inventory import Inventory
 from assets.progress import Progress
 from assets.recipe import Made, Recipe, TableRecipe, Work, bring_up_to_date
+from assets.registered import as_it_stands
+from assets.study import Study
 from models import ModelError, ModelPool
 from orchestration.partitions import CHECKPOINTS
 from orchestration.progress import LogProgress
@@ -21,9 +24,13 @@ FORCE = "anchorlake/force"
 """Run tag that makes assets anew whether or not they are up to date."""
 STOPPED = "stopped; finished batches are kept, and the next run goes on from there"
 NOT_MEASURED = "nothing to measure: the study has no model for this checkpoint"
+NOT_DRAWN = "nothing to draw yet"
+GONE = (
+    "the weights of {0} were gone before it was measured; "
+    "`anchorlake checkpoints remove STUDY {0}` forgets it"
+)
+DRIFT = "drift"
 MODEL_POOL = "model"
-
-_RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
 
 
 def asset_key(name: str) -> dg.AssetKey:
@@ -32,13 +39,19 @@ def asset_key(name: str) -> dg.AssetKey:
 
 
 def build_asset(
-    recipe: Recipe, inventory: Inventory, lake: Lake, models: ModelPool, progress: Progress | None
+    recipe: Recipe,
+    expected: Inventory,
+    study: Study,
+    lake: Lake,
+    models: ModelPool,
+    progress: Progress | None,
 ) -> dg.AssetsDefinition:
     """The asset of a recipe.
 
     Args:
         recipe: The recipe.
-        inventory: The study and its recipes.
+        expected: The recipes, with what the study may still bring.
+        study: The study, without what is registered later.
         lake: Where tables are.
         models: Keeps the loaded model from one step to the next.
         progress: Told how far long work is; by default the run's log is.
@@ -47,26 +60,33 @@ def build_asset(
         dg.AssetCheckSpec(check, asset=asset_key(recipe.name), blocking=True)
         for check in (CHECKS if isinstance(recipe, TableRecipe) else ())
     ]
+    warns = study.drift and isinstance(recipe, FigureRecipe) and recipe.figure.warnings
+    drift = [dg.AssetCheckSpec(DRIFT, asset=asset_key(recipe.name))] if warns else []
 
     @dg.asset(
         key=asset_key(recipe.name),
         description=recipe.description,
-        deps=_deps(recipe, inventory),
+        deps=_deps(recipe, expected),
         group_name=recipe.group,
         partitions_def=CHECKPOINTS if recipe.partitioned else None,
         pool=MODEL_POOL if recipe.uses_model else None,
-        retry_policy=_RETRIES if recipe.uses_model else None,
+        retry_policy=_retries(study) if recipe.uses_model else None,
         code_version=recipe.version,
         kinds=_kinds(recipe),
         metadata=_definition_metadata(recipe, lake),
-        check_specs=checks,
+        check_specs=[*checks, *drift],
     )
     def build(context: dg.AssetExecutionContext) -> Iterator[object]:
-        partition = context.partition_key if context.has_partition_key else None
-        if partition is not None and not inventory.has(recipe.name, partition):
+        # A run of one checkpoint also makes what is not partitioned.
+        partition = context.partition_key if recipe.partitioned else None
+        inventory = Inventory(as_it_stands(study, lake), lake)
+        if not inventory.has(recipe.name, partition):
+            if partition is not None and inventory.is_gone(partition) and recipe.uses_model:
+                raise dg.Failure(GONE.format(partition), allow_retries=False)
+            reason = NOT_MEASURED if recipe.partitioned else NOT_DRAWN
             yield dg.MaterializeResult(
-                metadata={"not measured": NOT_MEASURED},
-                check_results=[_check_passed(check.name, NOT_MEASURED) for check in checks],
+                metadata={"not measured": reason},
+                check_results=[_check_passed(check.name, reason) for check in [*checks, *drift]],
             )
             return
         try:
@@ -95,10 +115,17 @@ def build_asset(
             raise dg.Failure(str(error), allow_retries=False) from error
         yield dg.MaterializeResult(
             metadata=_metadata(made, seconds),
-            check_results=[_check_passed(c.name, _detail(made, c.name)) for c in checks],
+            check_results=[
+                *(_check_passed(check.name, _detail(made, check.name)) for check in checks),
+                *(_drifted(lake, recipe) for _ in drift),
+            ],
         )
 
     return build
+
+
+def _retries(study: Study) -> dg.RetryPolicy:
+    return dg.RetryPolicy(max_retries=study.retries, delay=10, backoff=dg.Backoff.EXPONENTIAL)
 
 
 def _deps(recipe: Recipe, inventory: Inventory) -> list[dg.AssetDep]:
@@ -112,6 +139,19 @@ def _deps(recipe: Recipe, inventory: Inventory) -> list[dg.AssetDep]:
             mapping = dg.AllPartitionMapping() if name in recipe.of_partners else None
             deps.append(dg.AssetDep(asset_key(name), partition_mapping=mapping))
     return deps
+
+
+def _drifted(lake: Lake, recipe: Recipe) -> dg.AssetCheckResult:
+    """What the study's rules say of the figure as it is; it warns, and holds nothing up."""
+    assert isinstance(recipe, FigureRecipe)
+    drawn = read_drawn(lake, recipe.figure)
+    sentences = drawn.drift if drawn else []
+    return dg.AssetCheckResult(
+        check_name=DRIFT,
+        passed=not sentences,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="\n".join(sentences) or "no rule of the study is crossed",
+    )
 
 
 def _check_passed(check: str, detail: str) -> dg.AssetCheckResult:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets.inventory import Inventory
+from assets.registered import as_it_stands
 from models import ModelPool
 from orchestration.assets import build_asset
+from orchestration.jobs import MEASURE_CHECKPOINT, refresh_job
+from orchestration.sensors import checkpoint_sensor, refresh_schedule
 
 if TYPE_CHECKING:
     from assets.progress import Progress
@@ -33,14 +36,21 @@ def build_defs(
 
     Raises:
         DeclarationError: A measurement cannot become a table.
+        InputError: A registered checkpoint cannot be read, or the schedule.
     """
-    inventory = Inventory(study, lake)
+    inventory = Inventory(as_it_stands(study, lake).expecting(), lake)
     models = models or ModelPool()
-    return dg.Definitions(
+    refresh = refresh_job(study, lake, lambda: defs)
+    defs = dg.Definitions(
         assets=[
-            build_asset(recipe, inventory, lake, models, progress) for recipe in inventory.present
+            build_asset(recipe, inventory, study, lake, models, progress)
+            for recipe in inventory.present
         ],
+        jobs=[MEASURE_CHECKPOINT, refresh],
+        sensors=[checkpoint_sensor(study, lake, refresh)],
+        schedules=[refresh_schedule(study, refresh)] if study.schedule else [],
         # One process a run, so that its steps share the loaded model.
         executor=dg.in_process_executor,
         metadata={"study": study.name, "lake": str(lake.root)},
     )
+    return defs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,10 +14,24 @@ from rich.table import Table as Grid
 
 from assets.errors import InputError
 from assets.jsonl import is_text
-from warehouse import DeclarationError, Lake, QueryError
+from orchestration import checkpoints
+from orchestration.console import (
+    DRIFTED,
+    FAILED,
+    STOPPED,
+    Debugging,
+    LakeFolder,
+    StudyFile,
+    err,
+    existing_lake,
+    input_errors,
+    lake_at,
+    out,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from assets.study import Study
+    from warehouse import Lake
 
 app = typer.Typer(
     help="Measure what alignment does to language models.",
@@ -27,11 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(highlight=False, markup=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-
-FAILED, BAD_INPUT, STOPPED = 1, 2, 130
-_debug = False
+app.add_typer(checkpoints.app, name="checkpoints")
 
 
 class Format(StrEnum):
@@ -43,19 +52,12 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
-StudyFile = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
-LakeFolder = Annotated[
-    Path, typer.Option("--lake", envvar="ANCHORLAKE_LAKE", help="The lake's folder.")
-]
-
-
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
 ) -> None:
     """Options of every command."""
-    global _debug
-    _debug = debug
+    Debugging.on = debug
 
 
 @app.command("run")
@@ -73,28 +75,30 @@ def run_command(
         bool, typer.Option("--force", help="Make what is named, or all, anew.")
     ] = False,
 ) -> None:
-    """Bring the lake up to date with a study."""
+    """Bring the lake up to date with a study, with what is new where it watches."""
     from assets.inventory import Inventory
+    from assets.registered import as_it_stands
     from assets.study import load_study
-    from orchestration.preflight import check_inputs, not_measured
+    from assets.watching import take_in_new
+    from orchestration.preflight import check_inputs
     from warehouse.catalog import write_catalog
 
-    with _input_errors():
+    with input_errors():
         read = load_study(study)
-        check_inputs(read)
-        inventory = Inventory(read, _lake(lake))
+        place = lake_at(lake)
+        check_inputs(as_it_stands(read, place))
+        take_in_new(read, place, say=err.print)
+        inventory = Inventory(as_it_stands(read, place), place)
         nodes = inventory.select(select or (), checkpoint or ())
-        stale = inventory.out_of_date(nodes)
-        if inventory.lake.root.exists():  # it may have been moved, or its catalog removed
-            write_catalog(inventory.lake, inventory.tables)
+        stale = list(inventory.out_of_date(nodes))
+        if place.root.exists():  # it may have been moved, or its catalog removed
+            write_catalog(place, inventory.tables)
         if force:
             named = inventory.named(select or ())
             stale = [node for node in nodes if node in stale or node[0] in named]
-    for note in not_measured(read):
-        err.print(note)
     if not stale:
         out.print(f"{read.name}: everything is up to date ({len(nodes)} of {len(nodes)} assets)")
-        _say_where(inventory.lake)
+        _conclude(read, place)
         return
     from orchestration.build import build_defs
     from orchestration.instance import open_instance
@@ -102,12 +106,12 @@ def run_command(
     from orchestration.runner import run
 
     progress = BarProgress(out) if out.is_terminal else LogProgress(out.print)
-    defs = build_defs(read, inventory.lake, progress=progress)
+    defs = build_defs(read, place, progress=progress)
     out.print(f"{read.name}: {len(stale)} of {len(nodes)} assets are to be made")
     try:
-        with open_instance(inventory.lake) as instance:
+        with open_instance(place) as instance:
             outcome = run(
-                defs, inventory, stale, instance, force=force, debug=_debug, say=out.print
+                defs, inventory, stale, instance, force=force, debug=Debugging.on, say=out.print
             )
     except KeyboardInterrupt:
         err.print("stopped; finished batches are kept, and the same command goes on from there")
@@ -115,41 +119,58 @@ def run_command(
     for name, reason in outcome.failures:
         err.print(f"{name} failed: {reason}")
     out.print(f"{read.name}: {len(outcome.made)} of {len(stale)} assets made")
-    _say_where(inventory.lake)
-    if outcome.failures:
-        raise typer.Exit(FAILED)
+    _conclude(read, place, failed=bool(outcome.failures))
 
 
 @app.command()
 def check(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
-    """Validate a study and all it names; print what a run would do and need."""
+    """Validate a study and all it names; print what a run would do, why, and what it needs."""
     from assets.inventory import Inventory
+    from assets.registered import as_it_stands
     from assets.study import load_study
-    from orchestration.preflight import check_inputs, not_measured
+    from assets.watching import look
+    from orchestration.preflight import check_inputs
 
-    with _input_errors():
+    with input_errors():
         read = load_study(study)
-        needs = check_inputs(read)
-        inventory = Inventory(read, _lake(lake))
+        place = lake_at(lake)
+        standing = as_it_stands(read, place)
+        needs = check_inputs(standing)
+        looked = look(standing, place, {})
+        inventory = Inventory(standing, place)
         nodes = inventory.select(())
         stale = inventory.out_of_date(nodes)
+    to_be_made = {partition for _, partition in stale}
+    own = {checkpoint.name for checkpoint in read.checkpoints}
     grid = Grid("checkpoint", "source", "generations", "tokens at most", box=None, pad_edge=False)
     for need in needs:
-        tokens = "made elsewhere" if need.tokens is None else f"{need.tokens:,}"
-        grid.add_row(need.checkpoint, need.source, f"{need.generations:,}", tokens)
+        if need.checkpoint in own | to_be_made:
+            tokens = "made elsewhere" if need.tokens is None else f"{need.tokens:,}"
+            grid.add_row(need.checkpoint, need.source, f"{need.generations:,}", tokens)
     out.print(f"{study} is valid")
     out.print(grid)
-    for note in not_measured(read):
-        out.print(note)
+    if rest := len({need.checkpoint for need in needs} - own - to_be_made):
+        out.print(f"{rest} registered checkpoints are up to date")
+    for origin in looked.waiting:
+        out.print(f"a run would take in {origin}")
+    for problem in looked.problems.values():
+        out.print(problem)
     if not stale:
-        out.print("a run would do nothing: everything is up to date")
+        out.print("a run would make nothing of what is known: everything is up to date")
         return
     out.print(f"a run would make {len(stale)} of {len(nodes)} assets:")
-    by_name: dict[str, list[str]] = {}
-    for name, partition in stale:
-        by_name.setdefault(name, []).extend([partition] if partition else [])
-    for name, partitions in by_name.items():
-        out.print(f"  {name}" + (f" of {', '.join(partitions)}" if partitions else ""))
+    alike: dict[tuple[str, str], list[str]] = {}
+    for (name, partition), why in stale.items():
+        alike.setdefault((name, why), []).extend([partition] if partition else [])
+    for (name, why), partitions in alike.items():
+        out.print(f"  {name}{f' of {_some(partitions)}' if partitions else ''}: {why}")
+
+
+def _some(names: list[str]) -> str:
+    """Names, the first ones where there are many."""
+    shown = 4
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 @app.command()
@@ -169,11 +190,11 @@ def sql(
     from orchestration.results import write_result
     from warehouse.query import ask
 
-    with _input_errors():
+    with input_errors():
         if (query is None) == (file is None):
             raise InputError("give a query, or a file that holds one with -f")
         text = _query_text(query, file)
-        place = _existing_lake(lake)
+        place = existing_lake(lake)
         with ask(place, declared_tables(), text) as result:
             write_result(result, format and format.value, output)
 
@@ -186,8 +207,8 @@ def tables(
     """The data dictionary: what tables hold, their grain, columns and units."""
     from assets.declared import declared_tables
 
-    with _input_errors():
-        place = _lake(lake)
+    with input_errors():
+        place = lake_at(lake)
         declared = {table.name: table for table in declared_tables()}
         if name is not None and name not in declared:
             raise InputError(f"there is no table {name!r}; there are {', '.join(declared)}")
@@ -214,8 +235,8 @@ def report(
     open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
 ) -> None:
     """Say where the report is."""
-    with _input_errors():
-        path = _existing_lake(lake).report
+    with input_errors():
+        path = existing_lake(lake).report
         if not path.exists():
             raise InputError(f"{lake} has no report yet; `anchorlake run STUDY` writes it")
     out.print(str(path))
@@ -230,17 +251,18 @@ def ui(
     port: Annotated[int, typer.Option(help="On 127.0.0.1.")] = 3000,
 ) -> None:
     """Dagster's UI and daemon for a study."""
-    from assets.inventory import Inventory
+    from assets.registered import as_it_stands
     from assets.study import load_study
+    from orchestration.build import build_defs
     from orchestration.instance import open_instance
     from orchestration.partitions import register
 
-    with _input_errors():
+    with input_errors():
         read = load_study(study)
-        place = _lake(lake)
-        Inventory(read, place)
+        place = lake_at(lake)
+        build_defs(read, place)
     with open_instance(place) as instance:
-        register(instance, read)
+        register(instance, as_it_stands(read, place))
     os.environ["ANCHORLAKE_STUDY"] = str(study.absolute())
     os.environ["ANCHORLAKE_LAKE"] = str(place.root)
     out.print(f"http://127.0.0.1:{port} shows {read.name} in {place.root}; Ctrl-C stops it")
@@ -250,22 +272,6 @@ def ui(
     place_of_ui = ["-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]
     os.chdir(root)
     os.execv(sys.executable, [sys.executable, "-W", "ignore", *command, *place_of_ui])
-
-
-def _lake(folder: Path) -> Lake:
-    root = folder.expanduser().absolute()
-    if root.exists() and not root.is_dir():
-        raise InputError(f"--lake {folder} is a file; name a folder")
-    if set("*?[]{}") & set(str(root)):
-        raise InputError(f"--lake {folder}: a lake's path cannot hold any of * ? [ ] {{ }}")
-    return Lake(root)
-
-
-def _existing_lake(folder: Path) -> Lake:
-    lake = _lake(folder)
-    if not lake.root.is_dir():
-        raise InputError(f"there is no lake {folder}; name it with --lake, or make it with a run")
-    return lake
 
 
 def _query_text(query: str | None, file: Path | None) -> str:
@@ -280,21 +286,20 @@ def _query_text(query: str | None, file: Path | None) -> str:
     return text
 
 
-def _say_where(lake: Lake) -> None:
+def _conclude(study: Study, lake: Lake, *, failed: bool = False) -> None:
+    """Says where the report is and what has drifted, and ends with the status of it all."""
+    from assets.figures.recipe import read_drawn
+    from assets.figures.trajectory import FIGURE as TRAJECTORY
+
     if lake.report.exists():
         out.print(f"report: {lake.report}")
-
-
-@contextmanager
-def _input_errors() -> Iterator[None]:
-    """Turns bad input into one message and its exit status."""
-    try:
-        yield
-    except (InputError, DeclarationError, QueryError) as error:
-        if _debug:
-            raise
-        err.print(str(error))
-        raise typer.Exit(BAD_INPUT) from None
+    drawn = read_drawn(lake, TRAJECTORY) if study.drift else None
+    for sentence in drawn.drift if drawn else []:
+        err.print(f"drift: {sentence}")
+    if failed:
+        raise typer.Exit(FAILED)
+    if drawn and drawn.drift:
+        raise typer.Exit(DRIFTED)
 
 
 def main() -> None:
@@ -304,7 +309,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(STOPPED)
     except Exception as error:
-        if _debug:
+        if Debugging.on:
             raise
         err.print(f"{type(error).__name__}: {error}")
         err.print("this should not have happened; `anchorlake --debug ...` shows where it did")

@@ -37,8 +37,37 @@ def open_instance(lake: Lake) -> dg.DagsterInstance:
     with FileLock(folder / ".lock"):  # two processes that make its database at once trip each other
         instance = dg.DagsterInstance.get()
         instance.get_runs(limit=1)
-    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        process = run.tags.get(PROCESS)
-        if process is not None and not psutil.pid_exists(int(process)):
-            instance.report_run_failed(run, "The command that ran it was stopped.")
+    fail_abandoned(instance)
     return instance
+
+
+def fail_abandoned(instance: dg.DagsterInstance) -> None:
+    """Reports runs as failed whose process is gone, so that they can be retried.
+
+    Dagster itself never notices, and would take them for running for ever.
+    """
+    for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
+        process = _process(instance, record)
+        if process is not None and not _is_alive(*process):
+            instance.report_run_failed(record.dagster_run, "The process that ran it was stopped.")
+
+
+def _process(instance: dg.DagsterInstance, record: dg.RunRecord) -> tuple[int, float] | None:
+    """A run's process, and a time at which it was there; None where it has none yet."""
+    run = record.dagster_run
+    if PROCESS in run.tags:
+        return int(run.tags[PROCESS]), record.create_timestamp.timestamp()
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        event = entry.dagster_event
+        pid = event.engine_event_data.metadata.get("pid") if event else None
+        if pid is not None:
+            return int(str(pid.value)), entry.timestamp
+    return None
+
+
+def _is_alive(pid: int, when: float) -> bool:
+    """Whether a process is still there, and is not a later one that was given its number."""
+    try:
+        return psutil.Process(pid).create_time() <= when + 1.0
+    except psutil.NoSuchProcess:
+        return False

@@ -51,7 +51,7 @@ def check_inputs(study: Study) -> list[Need]:
     needs = []
     for checkpoint in study.checkpoints:
         try:
-            checkpoint.source.digest()  # which looks whether it is there
+            checkpoint.digest()  # which looks whether it is there
             needs.append(_need(study, checkpoint))
         except ModelError as error:
             problems[f"checkpoint {checkpoint.name}: {error}"] = None
@@ -115,15 +115,3 @@ def _need(study: Study, checkpoint: Checkpoint) -> Need:
         generations += len(study.corpora) * study.prefixes.documents * per_prefix
     tokens = generations * study.max_new_tokens
     return Need(checkpoint.name, str(checkpoint.source), generations, tokens)
-
-
-def not_measured(study: Study) -> list[str]:
-    """What a study asks for that this version does not measure yet."""
-    later = {
-        "watch": "new checkpoints are not looked for",
-    }
-    return [
-        f"`{key}` is read and has no effect in this version: {what}"
-        for key, what in later.items()
-        if getattr(study, key)
-    ]

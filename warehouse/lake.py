@@ -41,12 +41,14 @@ class Provenance:
         signature: The same for people, in the manner of sacreBLEU: `p:0.9|T:1|S:100|...`.
         study: The study's name.
         version: The package's version.
+        made_of: The fingerprint's parts, as JSON, so that it can be told what changed.
     """
 
     fingerprint: str
     signature: str
     study: str
     version: str
+    made_of: str = ""
 
     def to_footer(self) -> dict[str, str]:
         """The footer's key-value pairs."""

@@ -43,6 +43,6 @@ def measure(
         Its rows in batches; they can be read until the context ends.
     """
     with session(lake, limits) as connection:
-        bind(connection, lake, tables, checkpoint)
+        bind(connection, lake, tables, None if checkpoint is None else [checkpoint])
         used = used_parameters(measurement.query, parameters)
         yield iter(connection.sql(measurement.query, params=used).to_arrow_reader(_BATCH_ROWS))

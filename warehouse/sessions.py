@@ -76,7 +76,7 @@ def bind(
     connection: duckdb.DuckDBPyConnection,
     lake: Lake,
     tables: Iterable[Table],
-    checkpoint: str | None = None,
+    checkpoints: Iterable[str] | None = None,
 ) -> None:
     """Makes each table a view of the connection.
 
@@ -84,10 +84,15 @@ def bind(
         connection: The session.
         lake: The lake.
         tables: The tables; those without a file yet are empty views.
-        checkpoint: The one partition that partitioned tables are limited to; None for all.
+        checkpoints: The partitions that partitioned tables are limited to; None for all.
     """
+    names = None if checkpoints is None else list(checkpoints)
     for table in tables:
-        create_view(connection, table, [str(path) for path in lake.files(table, checkpoint)])
+        if names is None or not table.partitioned:
+            files = lake.files(table)
+        else:
+            files = [path for name in names for path in lake.files(table, name)]
+        create_view(connection, table, [str(path) for path in files])
     load_vocabulary(connection)
 
 

@@ -116,11 +116,15 @@ def _table(generations: pa.Table, columns: Sequence[np.ndarray], aligner: str) -
     )
 
 
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert checkpoint is not None
     # MAFFT's version is that of the machine; another one is not a reason to align anew.
     aligner = WordsFirst.signature if study.aligner == "anchorlake" else study.aligner
-    return [aligner, study.first_decoding(checkpoint), prompt_set(study, checkpoint)]
+    return {
+        "aligner": aligner,
+        "decodings": study.first_decoding(checkpoint),
+        "prompts": prompt_set(study, checkpoint),
+    }
 
 
 def _signature(work: Work) -> str:

@@ -104,6 +104,7 @@ class Figure:
         table: Its numbers, where they are to stand below it.
         pages: Parts of the evidence that are drawn by themselves, by heading, the one to show first
             before the others; by default all of it is drawn at once.
+        every_step: Whether it shows every step of a series, and not only the last.
         applies: Whether a study has anything for it.
         warnings: Sentences that a reader must not miss, by the rules of the study.
         version: Changes when it is drawn differently.
@@ -121,6 +122,7 @@ class Figure:
     findings: Callable[[Evidence], list[str]]
     table: Callable[[Evidence], Grid] | None = None
     pages: Callable[[Evidence], dict[str, Evidence]] | None = None
+    every_step: bool = False
     applies: Callable[[Study], bool] = lambda study: True
     warnings: Callable[[Evidence, Study], list[str]] | None = None
     version: str = "1"

@@ -15,7 +15,7 @@ import pyarrow as pa
 from assets.figures import style
 from assets.figures.figure import Evidence, Figure, Grid, Shown
 from assets.figures.page import Drawing, Section, write_page
-from assets.recipe import Made, Recipe, Work, provenance
+from assets.recipe import Ingredients, Made, Recipe, Work, provenance
 from assets.sources.prompts import prompt_set, prompts_of
 from warehouse import Lake, Provenance, session
 from warehouse.declarations import used_parameters
@@ -47,11 +47,11 @@ class FigureRecipe(Recipe):
         drawn = read_drawn(lake, self.figure)
         return drawn.provenance if drawn else None
 
-    def make(self, work: Work, fingerprint: str) -> Made:
+    def make(self, work: Work, ingredients: Ingredients) -> Made:
         """Draws it for phones and for larger screens, and writes chart.html, .svg, .png, .json."""
         evidence = gather(self.figure, work)
         made = provenance(
-            work, fingerprint, f"figure:{self.figure.name}|unit:{evidence.unit}|ci:95"
+            work, ingredients, f"figure:{self.figure.name}|unit:{evidence.unit}|ci:95"
         )
         drawn = Drawn(
             figure=self.figure,
@@ -115,10 +115,10 @@ def figure_recipe(figure: Figure) -> FigureRecipe:
     query = figure.query.read_text(encoding="utf-8")
     origin = f"the paper's {figure.paper}" if figure.paper else "beyond the paper"
 
-    def parameters(study: Study, checkpoint: Checkpoint | None) -> object:
-        shown = [asdict(shown) for shown in _shown(study, [c.name for c in study.checkpoints])]
+    def parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
+        shown: dict[str, object] = {"checkpoints": [asdict(shown) for shown in _shown(study)]}
         rules = [rule.model_dump() for rule in study.drift]
-        return [shown, rules] if figure.warnings else shown
+        return shown | {"drift": rules} if figure.warnings else shown
 
     return FigureRecipe(
         name=f"figures/{figure.name}",
@@ -126,37 +126,37 @@ def figure_recipe(figure: Figure) -> FigureRecipe:
         description=f"{figure.title} ({origin}).",
         reads=figure.reads,
         optional=figure.optional,
+        code="how it is drawn",
         version=hashlib.sha256(f"{figure.version}\n{query}".encode()).hexdigest()[:32],
         partitioned=False,
         parameters=parameters,
+        over="measured" if figure.every_step else "compared",
         applies=lambda study, checkpoint: figure.applies(study),
         figure=figure,
     )
 
 
-def _shown(study: Study, there: list[str]) -> list[Shown]:
-    found = []
-    for checkpoint in study.checkpoints:
-        if checkpoint.name in there:
-            found.append(
-                Shown(
-                    checkpoint=checkpoint.name,
-                    decoding=study.first_decoding(checkpoint),
-                    prompt_set=prompt_set(study, checkpoint),
-                    role=checkpoint.role,
-                    base=checkpoint.base,
-                    series=checkpoint.series,
-                    step=checkpoint.step,
-                )
-            )
-    return found
+def _shown(study: Study) -> list[Shown]:
+    return [
+        Shown(
+            checkpoint=checkpoint.name,
+            decoding=study.first_decoding(checkpoint),
+            prompt_set=prompt_set(study, checkpoint),
+            role=checkpoint.role,
+            base=checkpoint.base,
+            series=checkpoint.series,
+            step=checkpoint.step,
+        )
+        for checkpoint in study.checkpoints
+    ]
 
 
 def gather(figure: Figure, work: Work) -> Evidence:
     """Asks a figure's query of the lake."""
     declarations = [work.inventory.table(name) for name in figure.reads]
-    facts = _facts(work)
-    shown = _shown(work.study, list(facts))
+    study = work.inventory.study_now(f"figures/{figure.name}")
+    facts = _facts(work, study)
+    shown = _shown(study.limited_to(facts))
     tokenizers = {facts[s.checkpoint]["tokenizer"] for s in shown}
     unit = "token" if len(tokenizers) == 1 and None not in tokenizers else "word"
     listed = pa.Table.from_pylist(
@@ -168,7 +168,7 @@ def gather(figure: Figure, work: Work) -> Evidence:
     )
     query = figure.query.read_text(encoding="utf-8")
     with session(work.lake, work.limits) as connection:
-        bind(connection, work.lake, declarations)
+        bind(connection, work.lake, declarations, facts)
         connection.register("shown", listed)
         parameters = used_parameters(query, {"unit": unit})
         rows = connection.sql(query, params=parameters).to_arrow_table().to_pylist()
@@ -194,14 +194,13 @@ def _prompt_texts(work: Work, checkpoint: str) -> dict[str, str]:
     }
 
 
-def _facts(work: Work) -> dict[str, dict[str, Any]]:
+def _facts(work: Work, study: Study) -> dict[str, dict[str, Any]]:
     """The rows of `checkpoints`, by name, of those that the study has."""
     table = work.inventory.table("checkpoints")
-    names = {checkpoint.name for checkpoint in work.study.checkpoints}
     return {
-        name: work.lake.read(table, name).to_pylist()[0]
-        for name in work.lake.partitions(table)
-        if name in names
+        checkpoint.name: work.lake.read(table, checkpoint.name).to_pylist()[0]
+        for checkpoint in study.checkpoints
+        if work.lake.files(table, checkpoint.name)
     }
 
 

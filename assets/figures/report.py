@@ -14,7 +14,7 @@ from assets.figures import FIGURES
 from assets.figures.figure import Grid
 from assets.figures.page import Front, write_page
 from assets.figures.recipe import read_drawn
-from assets.recipe import Made, Recipe, Work, provenance
+from assets.recipe import Ingredients, Made, Recipe, Work, provenance
 from warehouse import Provenance
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ class ReportRecipe(Recipe):
         """Reads it from the page's meta elements."""
         try:
             with lake.report.open(encoding="utf-8", errors="replace") as page:
-                head = page.read(4096)
+                head = page.read(1 << 14)
         except FileNotFoundError:
             return None
         found = {f"anchorlake.{k}".encode(): unescape(v).encode() for k, v in _META.findall(head)}
         return Provenance.from_footer(found)
 
-    def make(self, work: Work, fingerprint: str) -> Made:
+    def make(self, work: Work, ingredients: Ingredients) -> Made:
         """Writes report.html from the figures as they are."""
         drawn = [
             found
@@ -55,7 +55,7 @@ class ReportRecipe(Recipe):
             if work.inventory.has(f"figures/{figure.name}", None)
             and (found := read_drawn(work.lake, figure)) is not None
         ]
-        made = provenance(work, fingerprint, f"report:{len(drawn)}")
+        made = provenance(work, ingredients, f"report:{len(drawn)}")
         unfinished = work.lake.root / f".report.{uuid.uuid4().hex}.html"
         try:
             write_page(
@@ -76,7 +76,7 @@ def _front(work: Work) -> Front:
     table = work.inventory.table("checkpoints")
     facts = {
         checkpoint.name: work.lake.read(table, checkpoint.name).to_pylist()[0]
-        for checkpoint in work.study.checkpoints
+        for checkpoint in work.inventory.study_now("report").checkpoints
         if work.lake.files(table, checkpoint.name)
     }
     study = work.study
@@ -179,5 +179,9 @@ REPORT = ReportRecipe(
     reads=(*_FIGURES, "documents", "checkpoints", "generations", "token_distributions"),
     optional=(*_FIGURES, "documents", "token_distributions"),
     partitioned=False,
-    parameters=lambda study, checkpoint: [study.samples_per_prompt, study.max_new_tokens],
+    parameters=lambda study, checkpoint: {
+        "samples_per_prompt": study.samples_per_prompt,
+        "max_new_tokens": study.max_new_tokens,
+    },
+    over="compared",
 )

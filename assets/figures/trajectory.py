@@ -64,16 +64,16 @@ class _Measure:
 
 MEASURES = {
     "perplexity": _Measure(
-        "perplexity per {unit}, human text", "~s", ",.2f", lambda sums: np.exp(_ratio(sums))
+        "perplexity per {unit}, human text", ".4~s", ",.2f", lambda sums: np.exp(_ratio(sums))
     ),
     "bits_per_byte": _Measure(
-        "bits per byte, human text", "~f", ".3f", lambda sums: _ratio(sums) / math.log(2)
+        "bits per byte, human text", ".4~f", ".3f", lambda sums: _ratio(sums) / math.log(2)
     ),
-    "top_1_mass": _Measure("mass of the most likely token, own text", "~%", ".1%"),
-    "support": _Measure("tokens with a probability over 1e-8, own text", "~s", ",.0f"),
-    "ngram_sharing": _Measure("generations with the most common 10-gram", "~%", ".1%"),
-    "overlap": _Measure("generations that agree with at least 5 others", "~%", ".1%"),
-    "anchor_coverage": _Measure("generations in an anchor span", "~%", ".1%"),
+    "top_1_mass": _Measure("mass of the most likely token, own text", ".2~%", ".1%"),
+    "support": _Measure("tokens with a probability over 1e-8, own text", ".4~s", ",.0f"),
+    "ngram_sharing": _Measure("generations with the most common 10-gram", ".2~%", ".1%"),
+    "overlap": _Measure("generations that agree with at least 5 others", ".2~%", ".1%"),
+    "anchor_coverage": _Measure("generations in an anchor span", ".2~%", ".1%"),
 }
 """What is measured, in the order of the panels."""
 
@@ -379,6 +379,7 @@ FIGURE = Figure(
     draw=_draw,
     findings=_findings,
     table=_table,
+    every_step=True,
     applies=_applies,
     warnings=_warnings,
 )

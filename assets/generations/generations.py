@@ -203,7 +203,7 @@ def _row(model: LanguageModel, prompt: Prompt, completion: Completion, seed: int
 def _made_from(study: Study, checkpoint: Checkpoint, prompts: Iterable[Prompt]) -> dict[str, str]:
     """For each prompt a digest of all that its generations depend on but decoding and sample."""
     shared = [
-        checkpoint.source.digest(),
+        checkpoint.digest(),
         checkpoint.dtype,
         study.max_new_tokens,
         study.seed,
@@ -229,16 +229,26 @@ def _keys(rows: pa.Table) -> Iterator[Key]:
     return zip(*columns, strict=True)
 
 
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert checkpoint is not None
     if checkpoint.source.is_generations:
-        return [checkpoint.source.digest(), [d.name for d in checkpoint.decodings]]
+        return {
+            "generations": checkpoint.digest(),
+            "decodings": [decoding.name for decoding in checkpoint.decodings],
+        }
     given = prompts_of(study, checkpoint)
-    plan = [
-        [ask.decoding.name, [prompt["prompt_id"] for prompt in ask.prompts], ask.n_samples]
-        for ask in asked(study, checkpoint, given)
-    ]
-    return [_made_from(study, checkpoint, given), plan, prefixes_digest(study)]
+    plan = asked(study, checkpoint, given)
+    return {
+        "weights": checkpoint.digest(),
+        "dtype": checkpoint.dtype,
+        "max_new_tokens": study.max_new_tokens,
+        "seed": study.seed,
+        "prompt_format": checkpoint.format_of_prompts,
+        "prompts": [[prompt["prompt_id"], prompt["text"]] for prompt in given],
+        "decodings": [[a.decoding.name, [p["prompt_id"] for p in a.prompts]] for a in plan],
+        "samples_per_prompt": [a.n_samples for a in plan],
+        "prefixes": prefixes_digest(study),
+    }
 
 
 def _signature(work: Work) -> str:
@@ -246,7 +256,7 @@ def _signature(work: Work) -> str:
     assert checkpoint is not None
     if checkpoint.source.is_generations:
         decoding = work.study.first_decoding(checkpoint)
-        return f"decoding:{decoding}|file:{checkpoint.source.digest()[:8]}"
+        return f"decoding:{decoding}|file:{checkpoint.digest()[:8]}"
     (facts,) = work.lake.read(tables.CHECKPOINTS, checkpoint.name).to_pylist()
     prompts = prompts_of(work.study, checkpoint)
     decodings = [ask.decoding for ask in asked(work.study, checkpoint, prompts)]

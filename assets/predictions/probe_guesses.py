@@ -49,7 +49,8 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
     made_from = {
         part.name: digest(
             [
-                *model_parameters(checkpoint)[:2],
+                checkpoint.digest(),
+                checkpoint.dtype,
                 [kind, layer, settings.tokens, settings.horizons],
                 [work.study.seed, PROBE_GUESSES.version, part.decoding],
                 digest([[t.name, t.context_ids, t.token_ids] for t in part.texts]),
@@ -252,17 +253,17 @@ def _guesses(
     return rows
 
 
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert checkpoint is not None
     assert study.probes is not None
     writers = [checkpoint, *study.partners(checkpoint)]
-    return [
-        *model_parameters(checkpoint),
-        checkpoint.format_of_prompts,
-        study.probes.model_dump(mode="json"),
-        study.seed,
-        [[writer.name, study.first_decoding(writer)] for writer in writers],
-    ]
+    return {
+        **model_parameters(checkpoint),
+        "prompt_format": checkpoint.format_of_prompts,
+        "probes": study.probes.model_dump(mode="json"),
+        "seed": study.seed,
+        "decodings": [[writer.name, study.first_decoding(writer)] for writer in writers],
+    }
 
 
 def _signature(work: Work) -> str:

@@ -55,7 +55,7 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
     documents = _by_corpus(work.lake.read(tables.DOCUMENTS), corpora)
     learned = _by_corpus(work.lake.read(tables.TRAINING_DOCUMENTS), corpora)
     plan = asdict(schedule(work.study))
-    shared = [*model_parameters(checkpoint)[:2], READAPTED_TEXTS.version, plan]
+    shared = [checkpoint.digest(), checkpoint.dtype, READAPTED_TEXTS.version, plan]
     made_from = {
         corpus: digest([*shared, documents[corpus].to_pylist(), learned[corpus].to_pylist()])
         for corpus in corpora
@@ -172,12 +172,16 @@ def _forget_all_but(work: Work, marks: Collection[str]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert checkpoint is not None
     corpora = [corpus.name for corpus in corpora_to_learn(study)]
     assert study.readaptation is not None
     plan = asdict(schedule(study))
-    return [*model_parameters(checkpoint), plan, study.readaptation.keep_weights, corpora]
+    return {
+        **model_parameters(checkpoint),
+        "readaptation": [plan, study.readaptation.keep_weights],
+        "corpora": corpora,
+    }
 
 
 def _signature(work: Work) -> str:

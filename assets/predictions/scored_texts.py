@@ -172,10 +172,10 @@ def _batches(work: Work) -> Iterator[pa.RecordBatch]:
         yield from pa.Table.from_pylist(rows, _SCHEMA).to_batches()
 
 
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert checkpoint is not None
     writers = [checkpoint, *study.partners(checkpoint)]
-    return [[writer.name, study.compared_decodings(writer)] for writer in writers]
+    return {"decodings": [[writer.name, study.compared_decodings(writer)] for writer in writers]}
 
 
 def _signature(work: Work) -> str:

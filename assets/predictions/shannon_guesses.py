@@ -123,7 +123,7 @@ def greedy_continuations(model: LanguageModel, group: Sequence[Scored]) -> dict[
     return continuations
 
 
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert checkpoint is not None
     return model_parameters(checkpoint)
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from assets.digests import digest
 from assets.errors import InputError
 from assets.kept import note_made_from, put_aside, read_made_from, staging
 from assets.predictions.scored_texts import Part, has_model, texts_to_score
@@ -56,14 +57,14 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
     try:
         for part, texts in _texts_by_part(work, model):
             if part in missing:
-                _score_part(work, model, part, _folder(part, digests[part]), texts, on_tokens)
+                _score_part(work, model, part, digests[part], texts, on_tokens)
     finally:
         if n_missing:
             work.progress.finish()
     work.notes["tokens scored"] = n_scored
     work.notes["tokens per second"] = round(n_scored / (perf_counter() - start), 1)
     yield itertools.chain.from_iterable(
-        published or _staged(work, _folder(part, digests[part]), n_tokens[part])
+        published or _staged(_staging(work, part, digests[part]), n_tokens[part])
         for part, published in kept.items()
     )
 
@@ -80,7 +81,7 @@ def _survey(work: Work, model: LanguageModel) -> tuple[dict[Part, str], dict[Par
     """For each part a digest of all that its rows depend on, and its number of tokens."""
     checkpoint = work.checkpoint
     assert checkpoint is not None
-    shared = [checkpoint.source.digest(), checkpoint.dtype, TOKEN_DISTRIBUTIONS.version]
+    shared = [checkpoint.digest(), checkpoint.dtype, TOKEN_DISTRIBUTIONS.version]
     digests: dict[Part, str] = {}
     n_tokens: dict[Part, int] = {}
     for part, texts in _texts_by_part(work, model):
@@ -104,13 +105,13 @@ def _score_part(
     work: Work,
     model: LanguageModel,
     part: Part,
-    folder: str,
+    made_from: str,
     texts: Iterable[Text],
     on_tokens: Any,
 ) -> None:
     there = {
         text_id
-        for path in _staging(work, folder).glob("*.parquet")
+        for path in _staging(work, part, made_from).glob("*.parquet")
         for text_id in pc.unique(pq.read_table(path, columns=["text_id"])["text_id"]).to_pylist()
     }
 
@@ -124,7 +125,8 @@ def _score_part(
     try:
         for group in score(model, left(), on_tokens=on_tokens):
             rows = pa.Table.from_batches([_batch(part, scored) for scored in group])
-            put_aside(work, tables.TOKEN_DISTRIBUTIONS, rows.combine_chunks(), folder)
+            place = _staging(work, part, made_from).name
+            put_aside(work, tables.TOKEN_DISTRIBUTIONS, rows.combine_chunks(), place)
     except ModelError as error:
         raise ModelError(f"{part.condition} text of {part.corpus}: {error}") from error
 
@@ -169,13 +171,13 @@ def _name(part: Part) -> str:
     return json.dumps([part.condition, part.decoding, part.corpus])
 
 
-def _published(work: Work, part: Part, digest: str) -> Iterator[pa.RecordBatch] | None:
+def _published(work: Work, part: Part, made_from: str) -> Iterator[pa.RecordBatch] | None:
     """The part's rows in the lake, if they would come out the same again; else None."""
     path = work.lake.path(tables.TOKEN_DISTRIBUTIONS, work.partition)
     if work.force or not path.exists():
         return None
     found = read_made_from(path)
-    if found is None or found[1].get(_name(part)) != digest:
+    if found is None or found[1].get(_name(part)) != made_from:
         return None
     return _rows_of_part(found[0], part)
 
@@ -194,11 +196,11 @@ def _rows_of_part(file: pq.ParquetFile, part: Part) -> Iterator[pa.RecordBatch]:
             yield some
 
 
-def _staged(work: Work, folder: str, n_tokens: int) -> Iterator[pa.RecordBatch]:
+def _staged(folder: Path, n_tokens: int) -> Iterator[pa.RecordBatch]:
     """The part's rows as they were staged; of texts that two processes scored, those of one."""
     seen: set[str] = set()
     n_rows = 0
-    for path in sorted(_staging(work, folder).glob("*.parquet")):
+    for path in sorted(folder.glob("*.parquet")):
         rows = pq.read_table(path)  # of one group of texts
         new = set(pc.unique(rows["text_id"]).to_pylist()) - seen
         seen |= new
@@ -212,18 +214,14 @@ def _staged(work: Work, folder: str, n_tokens: int) -> Iterator[pa.RecordBatch]:
         )
 
 
-def _staging(work: Work, folder: str) -> Path:
-    return staging(work, tables.TOKEN_DISTRIBUTIONS) / folder
+def _staging(work: Work, part: Part, made_from: str) -> Path:
+    """A part's folder; two parts may be the same texts, where two models write the same."""
+    return staging(work, tables.TOKEN_DISTRIBUTIONS) / digest([_name(part), made_from])
 
 
-def _folder(part: Part, digest: str) -> str:
-    """Where a part is put aside: two checkpoints of the same weights write the same texts."""
-    return hashlib.sha256(f"{_name(part)}{digest}".encode()).hexdigest()[:32]
-
-
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert checkpoint is not None
-    return [*model_parameters(checkpoint), checkpoint.format_of_prompts]
+    return {**model_parameters(checkpoint), "prompt_format": checkpoint.format_of_prompts}
 
 
 def _signature(work: Work) -> str:

@@ -28,9 +28,13 @@ def engine_name() -> str:
     return f"hf-{importlib.metadata.version('transformers')}"
 
 
-def model_parameters(checkpoint: Checkpoint) -> list[object]:
+def model_parameters(checkpoint: Checkpoint) -> dict[str, object]:
     """What of a checkpoint changes its predictions, as JSON values."""
-    return [checkpoint.source.digest(), checkpoint.dtype, checkpoint.device]
+    return {
+        "weights": checkpoint.digest(),
+        "dtype": checkpoint.dtype,
+        "device": checkpoint.device,
+    }
 
 
 def model_signature(model: LanguageModel) -> str:
@@ -63,24 +67,22 @@ def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
     yield pa.Table.from_pylist([row], tables.CHECKPOINTS.arrow_schema).to_batches()
 
 
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert checkpoint is not None
-    return [
-        checkpoint.source.digest(),
-        checkpoint.role,
-        checkpoint.base,
-        str(checkpoint.source),
-        checkpoint.step,
-        checkpoint.series,
-        checkpoint.engine,
-        checkpoint.dtype,
-        checkpoint.device,
-    ]
+    return {
+        **model_parameters(checkpoint),
+        "role": checkpoint.role,
+        "base": checkpoint.base,
+        "source": str(checkpoint.source),
+        "series": checkpoint.series,
+        "step": checkpoint.step,
+        "engine": checkpoint.engine,
+    }
 
 
 def _signature(work: Work) -> str:
     assert work.checkpoint is not None
-    return f"source:{work.checkpoint.source.scheme}@{work.checkpoint.source.digest()[:8]}"
+    return f"source:{work.checkpoint.source.scheme}@{work.checkpoint.digest()[:8]}"
 
 
 CHECKPOINTS = TableRecipe(

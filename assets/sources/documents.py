@@ -86,8 +86,8 @@ def _batches(work: Work) -> Iterator[pa.RecordBatch]:
         work.notes[f"documents of {corpus.name}"] = n_documents
 
 
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
-    return [corpus.digest() for corpus in study.corpora]
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
+    return {"corpora": [corpus.digest() for corpus in study.corpora]}
 
 
 def _signature(work: Work) -> str:

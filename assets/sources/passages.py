@@ -119,11 +119,11 @@ def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
     yield pa.Table.from_pylist(_passages(work), _SCHEMA).to_batches()
 
 
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     game = study.shannon_game
     assert game is not None
     cut = [corpus.digest() for corpus in study.corpora] if game.source == "corpora" else None
-    return [game.digest(), cut]
+    return {"shannon_game": game.digest(), "corpora": cut}
 
 
 def _signature(work: Work) -> str:

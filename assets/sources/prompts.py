@@ -160,8 +160,11 @@ def prefixes_digest(study: Study) -> object:
     return [study.prefixes.model_dump(), [corpus.digest() for corpus in study.corpora]]
 
 
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
-    return [given_prompts(study), study.prefixes and study.prefixes.model_dump()]
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
+    return {
+        "prompts": given_prompts(study),
+        "prefixes": study.prefixes and study.prefixes.model_dump(),
+    }
 
 
 def _signature(work: Work) -> str:

@@ -85,10 +85,10 @@ def _batches(work: Work) -> Iterator[pa.RecordBatch]:
         yield from pa.Table.from_pylist(rows, _TABLE.arrow_schema).to_batches()
 
 
-def _parameters(study: Study, checkpoint: Checkpoint | None) -> object:
+def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert study.readaptation is not None
     corpora = [[corpus.digest(), corpus.train_split] for corpus in corpora_to_learn(study)]
-    return [corpora, study.readaptation.documents]
+    return {"corpora": corpora, "readaptation": study.readaptation.documents}
 
 
 def _signature(work: Work) -> str:

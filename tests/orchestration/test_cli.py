@@ -76,7 +76,7 @@ def test_check_says_what_a_run_would_do(folder: Path) -> None:
     output = run("check", "s.yaml").output
     assert "s.yaml is valid" in output
     assert "a run would make 20 of 20 assets" in output
-    assert "ngram_sharing of m" in output
+    assert "ngram_sharing of m: not made yet" in output
     assert not (folder / "lake").exists() or not list((folder / "lake").glob("*/**/*.parquet"))
     run("run", "s.yaml")
     assert "everything is up to date" in run("check", "s.yaml").output
@@ -110,11 +110,6 @@ def test_missing_prompts_of_a_model_are_bad_input(folder: Path, llama_source: So
     model = {"name": "m", "source": str(llama_source)}
     write_study(folder, checkpoints=[model], prompts="none.jsonl")
     assert "there is no file" in run("run", "s.yaml", status=2).stderr
-
-
-def test_what_has_no_effect_yet_is_said(folder: Path) -> None:
-    write_study(folder, watch=[{"dir": "runs/*"}])
-    assert "`watch` is read and has no effect" in run("check", "s.yaml").output
 
 
 def test_a_failed_checkpoint_keeps_nobody_else_and_shows_in_the_exit_status(

@@ -212,7 +212,7 @@ def test_a_partner_that_failed_is_scored_once_it_is_there(
     assert run(build_defs(read, bench.lake), inventory, nodes, instance).failures == []
     conditions = bench.lake.read(TOKEN_DISTRIBUTIONS, "llama")["condition"].unique().to_pylist()
     assert conditions == ["own"]
-    nodes = inventory.out_of_date(inventory.select(["token_distributions"]))
+    nodes = list(inventory.out_of_date(inventory.select(["token_distributions"])))
     assert nodes == [
         ("generations", "partner"),
         ("scored_texts", "llama"),

@@ -1,0 +1,158 @@
+"""`anchorlake checkpoints`: what is measured, for people without the UI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table as Grid
+
+from assets.errors import InputError
+from orchestration.console import (
+    LakeFolder,
+    StudyFile,
+    existing_lake,
+    input_errors,
+    lake_at,
+    out,
+)
+
+if TYPE_CHECKING:
+    from warehouse import Lake
+
+app = typer.Typer(
+    help="The checkpoints of a study: list them, take one in, or take one out.",
+    no_args_is_help=True,
+)
+Name = Annotated[str, typer.Argument(help="The checkpoint's name.", show_default=False)]
+
+
+@app.command("list")
+def list_checkpoints(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
+    """List a study's checkpoints, what of them is to be measured, and what is new."""
+    from assets.inventory import Inventory
+    from assets.registered import as_it_stands, removed
+    from assets.study import load_study
+    from assets.watching import look
+
+    with input_errors():
+        place = lake_at(lake)
+        standing = as_it_stands(load_study(study), place)
+        inventory = Inventory(standing, place)
+        nodes = inventory.select(())
+        stale = inventory.out_of_date(nodes)
+        looked = look(standing, place, {})
+    grid = Grid("checkpoint", "series", "step", "role", "base", "state", "source", box=None)
+    for checkpoint in standing.checkpoints:
+        own = [node for node in nodes if node[1] == checkpoint.name]
+        to_make = sum(node in stale for node in own)
+        grid.add_row(
+            checkpoint.name,
+            checkpoint.series or "",
+            "" if checkpoint.step is None else f"{checkpoint.step:,}",
+            checkpoint.role,
+            checkpoint.base or "",
+            _state(inventory.is_gone(checkpoint.name), to_make, len(own)),
+            str(checkpoint.source),
+        )
+    out.print(grid)
+    for origin in looked.waiting:
+        out.print(f"not taken in yet: {origin}")
+    for problem in looked.problems.values():
+        out.print(problem)
+    for folder in sorted(removed(place).glob("*")):
+        out.print(f"removed: {folder.name}, kept in {folder}")
+
+
+def _state(gone: bool, to_make: int, of: int) -> str:
+    if gone:
+        return "its weights are gone" + ("" if of else ", before it was measured")
+    if not to_make:
+        return "measured"
+    return "not measured" if to_make == of else f"{to_make} of {of} tables are to be made"
+
+
+@app.command()
+def add(
+    study: StudyFile,
+    name: Name,
+    source: Annotated[
+        str | None,
+        typer.Argument(help="Such as dir:PATH or hf:org/name@revision; not for a removed one."),
+    ] = None,
+    role: Annotated[str | None, typer.Option(help="base or aligned.")] = None,
+    base: Annotated[str | None, typer.Option(help="The checkpoint it is compared with.")] = None,
+    decoding: Annotated[
+        list[str] | None, typer.Option(help="Such as top_p=0.9, or greedy. Repeatable.")
+    ] = None,
+    series: Annotated[str | None, typer.Option(help="The training run it belongs to.")] = None,
+    step: Annotated[int | None, typer.Option(help="Its training step.")] = None,
+    lake: LakeFolder = Path("lake"),
+) -> None:
+    """Take a checkpoint in; the next run, or the sensor, measures it."""
+    from assets.declared import declared_tables
+    from assets.registered import as_it_stands, register, restore, restored
+    from assets.study import load_study
+
+    given = {
+        "role": role,
+        "base": base,
+        "decodings": decoding,
+        "series": series,
+        "step": step,
+        "source": source,
+    }
+    with input_errors():
+        place = lake_at(lake)
+        read = load_study(study)
+        known = restored(place, name)
+        values: dict[str, Any] = {**(known or {}), "name": name}
+        values |= {key: value for key, value in given.items() if value is not None}
+        if "source" not in values:
+            raise InputError(
+                f"{name} was not removed, so say where it is: dir:PATH, hf:org/name ..."
+            )
+        if values.get("base") is not None:
+            read.checkpoint(str(values["base"]))
+        checkpoint = register(place, read, values)
+        restore(place, declared_tables(), name)
+        standing = as_it_stands(read, place)
+    _tell_dagster(place, [c.name for c in standing.checkpoints], [])
+    out.print(f"{checkpoint.name} is taken in; `anchorlake run {study}` measures it")
+
+
+@app.command()
+def remove(
+    study: StudyFile,
+    name: Annotated[list[str], typer.Argument(help="Names of checkpoints.", show_default=False)],
+    lake: LakeFolder = Path("lake"),
+) -> None:
+    """Take checkpoints out of the lake; what was measured of them is kept aside."""
+    from assets.declared import declared_tables
+    from assets.registered import remove as take_out
+    from assets.study import load_study
+
+    with input_errors():
+        place = existing_lake(lake)
+        own = {checkpoint.name for checkpoint in load_study(study).checkpoints}
+        for one in name:
+            if one in own:
+                raise InputError(
+                    f"{one} is in {study}, and the next run would measure it again; take it out "
+                    "there first"
+                )
+            kept = take_out(place, declared_tables(), one)
+            out.print(f"{one} is taken out; its tables are kept in {kept}")
+    _tell_dagster(place, [], name)
+    out.print(f"`anchorlake checkpoints add {study} NAME` brings one back")
+
+
+def _tell_dagster(lake: Lake, added: list[str], removed: list[str]) -> None:
+    """Has Dagster's partitions follow."""
+    from orchestration.instance import open_instance
+
+    with open_instance(lake) as instance:
+        instance.add_dynamic_partitions("checkpoint", added)
+        for name in removed:
+            instance.delete_dynamic_partition("checkpoint", name)

@@ -1,0 +1,80 @@
+"""What Dagster runs by itself: a checkpoint as it comes, and all that is out of date by cron."""
+
+from collections.abc import Callable
+
+import dagster as dg
+
+from assets.inventory import Inventory
+from assets.registered import as_it_stands
+from assets.study import Study
+from assets.watching import take_in_new
+from orchestration.assets import MODEL_POOL, asset_key
+from orchestration.runner import run
+from warehouse import Lake
+
+REFRESH = "refresh"
+MEASURE_CHECKPOINT = dg.define_asset_job(
+    "measure_checkpoint",
+    selection=dg.AssetSelection.all(),
+    description="Measures one checkpoint, and draws the figures anew.",
+)
+
+
+def measure_request(study: Study, lake: Lake, name: str, run_key: str) -> dg.RunRequest:
+    """Asks for a run of what a checkpoint has."""
+    inventory = Inventory(study, lake)
+    return dg.RunRequest(
+        run_key=run_key,
+        job_name=MEASURE_CHECKPOINT.name,
+        partition_key=name,
+        asset_selection=[
+            asset_key(recipe.name)
+            for recipe in inventory.present
+            if not recipe.partitioned or inventory.has(recipe.name, name)
+        ],
+        tags=_tags(study),
+    )
+
+
+def refresh_request(study: Study, run_key: str | None) -> dg.RunRequest:
+    """Asks for a run of all that is out of date."""
+    return dg.RunRequest(run_key=run_key, job_name=REFRESH, tags=_tags(study))
+
+
+def _tags(study: Study) -> dict[str, str]:
+    # Of runs whose process was killed; steps that fail are tried again within their run.
+    return {"dagster/max_retries": str(study.retries)}
+
+
+def refresh_job(
+    study: Study, lake: Lake, definitions: Callable[[], dg.Definitions]
+) -> dg.JobDefinition:
+    """What `anchorlake run` does, as a run that a schedule can ask for.
+
+    Its parts are runs of their own, a checkpoint each, in the order in which they read each other.
+
+    Args:
+        study: The study.
+        lake: Where tables are.
+        definitions: Gives Dagster's definitions, of which this job is a part.
+    """
+
+    @dg.op(pool=MODEL_POOL, name="bring_up_to_date")
+    def bring_up_to_date(context: dg.OpExecutionContext) -> None:
+        take_in_new(study, lake, say=context.log.info)
+        inventory = Inventory(as_it_stands(study, lake), lake)
+        stale = inventory.out_of_date(inventory.select(()))
+        for (name, partition), why in stale.items():
+            context.log.info(f"{name} of {partition}: {why}" if partition else f"{name}: {why}")
+        outcome = run(definitions(), inventory, list(stale), context.instance, say=context.log.info)
+        if outcome.failures:
+            raise dg.Failure(
+                "\n".join(f"{name} failed: {reason}" for name, reason in outcome.failures),
+                allow_retries=False,
+            )
+
+    @dg.job(name=REFRESH, description="Makes all that is out of date.")
+    def refresh() -> None:
+        bring_up_to_date()
+
+    return refresh

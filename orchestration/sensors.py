@@ -1,0 +1,126 @@
+"""What makes Dagster run without anybody asking: new checkpoints, and the clock."""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+import dagster as dg
+
+from assets.errors import InputError
+from assets.registered import as_it_stands
+from assets.study import Registered, Study
+from assets.watching import look, take_in
+from orchestration.instance import fail_abandoned
+from orchestration.jobs import MEASURE_CHECKPOINT, measure_request, refresh_request
+from orchestration.partitions import CHECKPOINTS
+from warehouse import Lake, tables
+
+
+@dataclass
+class Cursor:
+    """What the sensor remembers from one tick to the next.
+
+    Attributes:
+        seen: What it saw of checkpoints that are not registered, by origin.
+        requested: Keys of the runs that it asked for. Dagster knows them too, and never runs one
+            twice; this spares it looking each of them up at every tick.
+    """
+
+    seen: dict[str, str] = field(default_factory=dict)
+    requested: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, text: str | None) -> "Cursor":
+        """Reads it back; where somebody has cleared it, all is looked at anew."""
+        return cls(**json.loads(text)) if text else cls()
+
+    def to_json(self) -> str:
+        """As Dagster keeps it."""
+        return json.dumps(asdict(self))
+
+
+def checkpoint_sensor(study: Study, lake: Lake, refresh: dg.JobDefinition) -> dg.SensorDefinition:
+    """Looks where the study watches; registers what is new and asks for one run of each.
+
+    Also of the study's own checkpoints: those that the lake has nothing of are measured together,
+    so that a first load needs nobody to start it.
+
+    Args:
+        study: The study.
+        lake: Where tables are.
+        refresh: The job that measures the study's own checkpoints.
+    """
+
+    @dg.sensor(
+        name="new_checkpoints",
+        jobs=[MEASURE_CHECKPOINT, refresh],
+        minimum_interval_seconds=study.watch_every,
+        description="Registers checkpoints that appear where the study watches, and measures them.",
+    )
+    def new_checkpoints(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        fail_abandoned(context.instance)
+        cursor = Cursor.read(context.cursor)
+        try:
+            looked = look(as_it_stands(study, lake), lake, cursor.seen)
+            for found in looked.ready:
+                try:
+                    registered = take_in(study, lake, found)
+                    context.log.info(f"{registered.name}: {found.origin}")
+                    looked.seen.pop(found.origin)
+                except InputError as error:
+                    looked.problems[found.origin] = str(error)
+            now = as_it_stands(study, lake)
+        except InputError as error:
+            return dg.SkipReason(str(error))
+        names = [checkpoint.name for checkpoint in study.checkpoints]
+        missing = [name for name in names if not lake.files(tables.CHECKPOINTS, name)]
+        later = [c for c in now.checkpoints if isinstance(c, Registered)]
+        keys: dict[str, str | None] = (
+            {f"first load of {', '.join(missing)}": None} if missing else {}
+        )
+        keys |= {f"{checkpoint.name} {checkpoint.entry}": checkpoint.name for checkpoint in later}
+        requests = [
+            measure_request(now, lake, name, key) if name else refresh_request(study, key)
+            for key, name in keys.items()
+            if key not in cursor.requested
+        ]
+        notes = [f"{origin}: looked at once" for origin in looked.waiting]
+        notes += looked.problems.values()
+        for note in notes:
+            context.log.info(note)
+        return dg.SensorResult(
+            run_requests=requests,
+            dynamic_partitions_requests=_registrations(context.instance, now),
+            cursor=Cursor(looked.seen, list(keys)).to_json(),
+            skip_reason=None if requests else "; ".join(notes) or "nothing new",
+        )
+
+    return new_checkpoints
+
+
+def _registrations(
+    instance: dg.DagsterInstance, study: Study
+) -> list[dg.AddDynamicPartitionsRequest]:
+    """Asks for the partitions that Dagster does not have yet."""
+    there = set(instance.get_dynamic_partitions("checkpoint"))
+    names = [checkpoint.name for checkpoint in study.checkpoints if checkpoint.name not in there]
+    return [CHECKPOINTS.build_add_request(names)] if names else []
+
+
+def refresh_schedule(study: Study, refresh: dg.JobDefinition) -> dg.ScheduleDefinition:
+    """Brings the lake up to date by the study's cron expression, in UTC.
+
+    Raises:
+        InputError: It is no cron expression.
+    """
+    assert study.schedule is not None
+    try:
+        return dg.ScheduleDefinition(
+            name="refresh",
+            job=refresh,
+            cron_schedule=study.schedule,
+            description="Makes what is out of date, and draws its figures anew.",
+        )
+    except dg.DagsterInvalidDefinitionError:
+        raise InputError(
+            f"schedule: found {study.schedule!r}; a cron expression such as `0 3 * * *` goes here"
+        ) from None

@@ -1,0 +1,182 @@
+"""What Dagster is asked to run when checkpoints appear, and by the clock."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pytest
+
+from assets.errors import InputError
+from assets.inventory import Inventory
+from assets.registered import as_it_stands
+from orchestration.build import build_defs
+from orchestration.partitions import register
+from tests.orchestration.daemon import Daemon
+from warehouse import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.studies import Bench
+
+SMALL = {"samples_per_prompt": 1, "max_new_tokens": 3}
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def drop(bench: Bench, step: int) -> None:
+    shutil.copytree(bench.llama.location, bench.folder / f"runs/checkpoint-{step}")
+
+
+def daemon(bench: Bench, instance: dg.DagsterInstance, **changes: Any) -> Daemon:
+    watch = {"dir": "runs/checkpoint-*", "series": "dpo", "base": "llama", "role": "aligned"}
+    study = bench.study(**SMALL, watch=[watch], **changes)
+    return Daemon(build_defs(study, bench.lake), instance)
+
+
+def stale(bench: Bench) -> list[tuple[str, str | None]]:
+    inventory = Inventory(as_it_stands(bench.study_there(), bench.lake), bench.lake)
+    return list(inventory.out_of_date(inventory.select(())))
+
+
+def test_checkpoints_are_measured_as_they_come_each_once(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    beside = daemon(bench, instance)
+    drop(bench, 100)
+    (first,) = beside.tick()
+    assert first.success
+    assert beside.asked == ["refresh"]  # the study's own, and what a run takes in beside it
+    assert stale(bench) == []
+    assert [result.success for result in beside.tick()] == [True]
+    assert beside.asked == ["refresh", "dpo-100"]
+    drop(bench, 200)
+    assert beside.tick() == []
+    assert "looked at once" in beside.said
+    (second,) = beside.tick()
+    assert second.success
+    assert beside.asked == ["refresh", "dpo-100", "dpo-200"]
+    assert stale(bench) == []
+    assert instance.get_dynamic_partitions("checkpoint") == ["llama", "dpo-100", "dpo-200"]
+    made = {event.asset_key.path[-1] for event in materialized(second) if event.partition}
+    assert {"generations", "token_distributions", "perplexity", "anchor_spans"} <= made
+    figures = [e for e in materialized(second) if e.asset_key.path[0] in ("figures", "report")]
+    assert figures
+    assert beside.tick() == []
+    assert beside.said == "nothing new"
+    # A daemon that starts again, its cursor cleared, asks for nothing that was run.
+    beside.cursor = None
+    assert beside.tick() == beside.tick() == []
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> list[Any]:
+    return [event for event in result.all_events if event.is_step_materialization]
+
+
+def test_a_tick_that_was_cut_short_is_made_good_by_the_next(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    beside = daemon(bench, instance)
+    beside.tick(run=False)
+    drop(bench, 1)
+    beside.tick(run=False)
+    before = beside.cursor
+    beside.tick(run=False)
+    assert beside.asked == ["refresh", "dpo-1"]
+    # The daemon died before it had launched anything or kept the cursor.
+    beside.cursor, beside.keys, beside.asked = before, set(), []
+    beside.tick(run=False)
+    assert "dpo-1" in beside.asked
+
+
+def test_one_that_fails_holds_nobody_up(bench: Bench, instance: dg.DagsterInstance) -> None:
+    beside = daemon(bench, instance, retries=0)
+    beside.tick()
+    drop(bench, 1)
+    drop(bench, 2)
+    beside.tick()
+    config = bench.folder / "runs/checkpoint-1/config.json"
+    kept = config.read_text()
+    config.write_text(kept.replace('"llama"', '"no-such-model"'))
+    beside.tick()
+    results = beside.tick()
+    assert [result.success for result in results] == [False, True]
+    assert "dpo-2" in bench.lake.partitions(tables.GENERATIONS)
+    assert {node[1] for node in stale(bench)} == {"dpo-1"}  # the figures show the last step
+    config.write_text(kept)
+    beside.tick()
+    (again,) = beside.tick()
+    assert again.success
+    assert stale(bench) == []
+
+
+def test_what_is_refused_or_broken_is_said_in_the_tick(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    beside = daemon(bench, instance)
+    beside.tick(run=False)
+    drop(bench, 1)
+    (bench.folder / "runs/checkpoint-1/model.safetensors").rename(
+        bench.folder / "runs/checkpoint-1/pytorch_model.bin"
+    )
+    drop(bench, 2)
+    (bench.folder / "runs/checkpoint-2/config.json").unlink()
+    assert beside.tick() == beside.tick() == []
+    assert "`allow_pickle: true`" in beside.said
+    assert "checkpoint-2" in beside.said
+
+
+def test_one_that_is_gone_before_its_run_fails_and_says_so(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    beside = daemon(bench, instance)
+    beside.tick()
+    drop(bench, 1)
+    beside.tick()
+    beside.tick(run=False)
+    assert beside.asked == ["refresh", "dpo-1"]
+    shutil.rmtree(bench.folder / "runs/checkpoint-1")
+    job = beside.defs.resolve_job_def("measure_checkpoint")
+    result = job.execute_in_process(instance=instance, partition_key="dpo-1", raise_on_error=False)
+    reasons = {
+        event.step_failure_data.user_failure_data.description
+        for event in result.all_events
+        if event.is_step_failure and event.step_failure_data.user_failure_data
+    }
+    assert any("were gone before it was measured" in reason for reason in reasons)
+    assert stale(bench) == []
+
+
+def test_the_schedule_does_what_a_run_does(bench: Bench, instance: dg.DagsterInstance) -> None:
+    beside = daemon(bench, instance, schedule="0 3 * * *")
+    schedule = beside.defs.resolve_schedule_def("refresh")
+    assert schedule.cron_schedule == "0 3 * * *"
+    drop(bench, 1)
+    register(instance, bench.study_there())
+    assert beside.launch(dg.RunRequest(job_name=schedule.job_name)).success
+    assert stale(bench) == []
+    assert bench.lake.partitions(tables.GENERATIONS) == ["dpo-1", "llama"]
+
+
+def test_a_schedule_that_is_no_cron_expression(bench: Bench) -> None:
+    with pytest.raises(InputError, match="schedule: found 'nightly'"):
+        build_defs(bench.study(schedule="nightly"), bench.lake)
+
+
+def test_steps_and_runs_are_tried_again_as_the_study_says(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    beside = daemon(bench, instance, retries=5)
+    policy = beside.defs.resolve_assets_def(dg.AssetKey("generations")).op.retry_policy
+    assert policy.max_retries == 5
+    drop(bench, 1)
+    sensor = beside.defs.resolve_sensor_def("new_checkpoints")
+    with dg.build_sensor_context(instance=instance) as context:
+        (request,) = sensor(context).run_requests
+    assert request.tags == {"dagster/max_retries": "5"}

@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 WEIGHTS := $(VENV)/.weights
 
-.PHONY: setup weights demo test lint format bench ui clean
+.PHONY: setup weights demo test test-browser lint format bench ui clean
 
 setup: $(INSTALLED)
 
@@ -34,6 +34,11 @@ ui: $(WEIGHTS)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# The UI and its daemon, looked at in the system's Chromium.
+test-browser: $(INSTALLED)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/python -m pytest -m browser
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

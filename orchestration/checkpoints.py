@@ -43,7 +43,8 @@ def list_checkpoints(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
         nodes = inventory.select(())
         stale = inventory.out_of_date(nodes)
         looked = look(standing, place, {})
-    grid = Grid("checkpoint", "series", "step", "role", "base", "state", "source", box=None)
+    grid = Grid("checkpoint", "series", "step", "role", "base", "state", box=None, pad_edge=False)
+    grid.add_column("source", overflow="fold")
     for checkpoint in standing.checkpoints:
         own = [node for node in nodes if node[1] == checkpoint.name]
         to_make = sum(node in stale for node in own)

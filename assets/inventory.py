@@ -210,9 +210,9 @@ class Inventory:
         changed += _different(before.parameters, after.parameters)
         read = _different(before.inputs, after.inputs)
         changed += [other for other in read if other not in to_be_made]
-        reasons = [f"{', '.join(changed)} changed"] if changed else []
+        reasons = [f"{some(changed)} changed"] if changed else []
         if remade := [other for other in read if other in to_be_made]:
-            reasons.append(f"reads {', '.join(remade)}")
+            reasons.append(f"reads {some(remade)}")
         return "; ".join(reasons)
 
     def is_gone(self, checkpoint: str) -> bool:
@@ -336,6 +336,12 @@ class Inventory:
             parameters={key: digest(value)[:16] for key, value in parameters.items()},
             inputs=inputs,
         )
+
+
+def some(names: list[str], most: int = 4) -> str:
+    """Names, the first ones where there are many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _different(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -114,7 +114,7 @@ def build_asset(
             # Trying again changes nothing about what is wrong with the input.
             raise dg.Failure(str(error), allow_retries=False) from error
         yield dg.MaterializeResult(
-            metadata=_metadata(made, seconds),
+            metadata=_metadata(made, seconds) if made else _unchanged(recipe, lake, partition),
             check_results=[
                 *(_check_passed(check.name, _detail(made, check.name)) for check in checks),
                 *(_drifted(lake, recipe) for _ in drift),
@@ -191,9 +191,17 @@ def _meaning(meaning: str, unit: str) -> str:
     return f"{meaning} ({unit})" if unit else meaning
 
 
-def _metadata(made: Made | None, seconds: float) -> dict[str, Any]:
-    if made is None:
-        return {"up to date": True}
+def _unchanged(recipe: Recipe, lake: Lake, partition: str | None) -> dict[str, Any]:
+    stored = recipe.stored(lake, partition)
+    assert stored is not None
+    return {
+        "signature": stored.signature,
+        "fingerprint": stored.fingerprint,
+        "up to date": True,
+    }
+
+
+def _metadata(made: Made, seconds: float) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "signature": made.provenance.signature,
         "fingerprint": made.provenance.fingerprint,

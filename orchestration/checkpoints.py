@@ -111,9 +111,7 @@ def add(
         values: dict[str, Any] = {**(known or {}), "name": name}
         values |= {key: value for key, value in given.items() if value is not None}
         if "source" not in values:
-            raise InputError(
-                f"{name} was not removed, so say where it is: dir:PATH, hf:org/name ..."
-            )
+            raise InputError(f"{name} was never taken in; say where it is, such as dir:PATH")
         if values.get("base") is not None:
             read.checkpoint(str(values["base"]))
         checkpoint = register(place, read, values)

@@ -125,7 +125,7 @@ def run_command(
 @app.command()
 def check(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
     """Validate a study and all it names; print what a run would do, why, and what it needs."""
-    from assets.inventory import Inventory
+    from assets.inventory import Inventory, some
     from assets.registered import as_it_stands
     from assets.study import load_study
     from assets.watching import look
@@ -163,14 +163,7 @@ def check(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
     for (name, partition), why in stale.items():
         alike.setdefault((name, why), []).extend([partition] if partition else [])
     for (name, why), partitions in alike.items():
-        out.print(f"  {name}{f' of {_some(partitions)}' if partitions else ''}: {why}")
-
-
-def _some(names: list[str]) -> str:
-    """Names, the first ones where there are many."""
-    shown = 4
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
+        out.print(f"  {name}{f' of {some(partitions)}' if partitions else ''}: {why}")
 
 
 @app.command()

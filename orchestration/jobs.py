@@ -7,7 +7,6 @@ import dagster as dg
 from assets.inventory import Inventory
 from assets.registered import as_it_stands
 from assets.study import Study
-from assets.watching import take_in_new
 from orchestration.assets import MODEL_POOL, asset_key
 from orchestration.runner import run
 from warehouse import Lake
@@ -49,7 +48,7 @@ def _tags(study: Study) -> dict[str, str]:
 def refresh_job(
     study: Study, lake: Lake, definitions: Callable[[], dg.Definitions]
 ) -> dg.JobDefinition:
-    """What `anchorlake run` does, as a run that a schedule can ask for.
+    """What `anchorlake run` does of checkpoints that are known, as a run that can be asked for.
 
     Its parts are runs of their own, a checkpoint each, in the order in which they read each other.
 
@@ -61,7 +60,6 @@ def refresh_job(
 
     @dg.op(pool=MODEL_POOL, name="bring_up_to_date")
     def bring_up_to_date(context: dg.OpExecutionContext) -> None:
-        take_in_new(study, lake, say=context.log.info)
         inventory = Inventory(as_it_stands(study, lake), lake)
         stale = inventory.out_of_date(inventory.select(()))
         for (name, partition), why in stale.items():

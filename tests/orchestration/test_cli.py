@@ -351,3 +351,87 @@ def test_a_wrong_measurement_is_refused_before_it_runs(
     assert message in result.stderr
     assert f"{name}.sql" in result.stderr
     assert not (folder / "stolen.csv").exists()
+
+
+def test_checkpoints_are_listed_taken_in_and_taken_out(folder: Path, llama_source: Source) -> None:
+    base = {"name": "base", "source": str(llama_source), "decodings": [{"top_p": 0.7}]}
+    watch = {"dir": "runs/checkpoint-*", "series": "sft", "base": "base"}
+    write_study(
+        folder,
+        checkpoints=[base],
+        watch=[watch],
+        samples_per_prompt=2,
+        max_new_tokens=4,
+        drift=[{"measure": "support", "over": 1}],
+    )
+    run("run", "s.yaml")
+    new = ["checkpoints", "add", "s.yaml", "final", str(llama_source), "--base", "base"]
+    assert "is taken in" in run(*new, "--series", "dpo", "--step", "7").output
+    shutil.copytree(llama_source.location, folder / "runs/checkpoint-5")
+    listed = run("checkpoints", "list", "s.yaml").output
+    assert " ".join(listed.split()).count("dpo 7 aligned base not measured") == 1
+    assert f"not taken in yet: dir:{folder}/runs/checkpoint-5" in listed
+    check = run("check", "s.yaml").output
+    assert "generations of final: not made yet" in check
+    assert f"a run would take in dir:{folder}/runs/checkpoint-5" in check
+    assert "figures/trajectory: not made yet" in check
+
+    drifted = run("run", "s.yaml", status=3)
+    assert "sft-5: taken in from" in drifted.stderr
+    warned = [line for line in drifted.stderr.splitlines() if line.startswith("drift: ")]
+    assert [line.split()[1] for line in warned] == ["final:", "sft-5:"]
+    again = run("run", "s.yaml", status=3)
+    assert "everything is up to date" in again.output
+    assert "drift: " in again.stderr
+    assert "sft-5" in run("checkpoints", "list", "s.yaml").output
+
+    assert "sft-5 is taken out" in run("checkpoints", "remove", "s.yaml", "sft-5").output
+    counted = "select distinct checkpoint from generations order by all"
+    left = json.loads(run("sql", "--format", "json", counted).stdout)
+    assert [row["checkpoint"] for row in left] == ["base", "final"]
+    assert "removed: sft-5" in run("checkpoints", "list", "s.yaml").output
+    assert "sft-5" not in run("run", "s.yaml", status=3).stderr
+    run("checkpoints", "add", "s.yaml", "sft-5")
+    check = run("check", "s.yaml").output
+    assert " of sft-5" not in check
+    assert "figures/trajectory: checkpoints" in check
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["add", "s.yaml", "x"], "x was never taken in"),
+        (["add", "s.yaml", "x", "dir:none"], "config.json"),
+        (["add", "s.yaml", "x", "what:none"], "is not a checkpoint source"),
+        (["add", "s.yaml", "a b", "file:made.jsonl"], "cannot name a checkpoint"),
+        (["add", "s.yaml", "m", "file:made.jsonl"], "taken by a checkpoint of the study"),
+        (["add", "s.yaml", "x", "file:made.jsonl", "--base", "y"], "no checkpoint 'y'"),
+        (["add", "s.yaml", "x", "file:made.jsonl", "--decoding", "p=1"], "a decoding is"),
+        (["add", "s.yaml", "x", "file:made.jsonl", "--step", "3"], "name the run with `series:`"),
+        (["remove", "s.yaml", "m"], "the next run would measure it again"),
+        (["remove", "s.yaml", "x"], "nothing of a checkpoint x"),
+    ],
+)
+def test_checkpoints_that_cannot_be_had(folder: Path, arguments: list[str], words: str) -> None:
+    run("run", "s.yaml", "--select", "checkpoints")
+    result = run("checkpoints", *arguments, status=2)
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_check_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = shutil.copytree(declared.SQL_FOLDER, folder / "sql")
+    monkeypatch.setattr(declared, "SQL_FOLDER", copied)
+    run("run", "s.yaml")
+    query = copied / "ngram_spread.sql"
+    query.write_text(query.read_text() + "\n-- reworded\n")
+    check = [line.strip() for line in run("check", "s.yaml").output.splitlines()]
+    assert "ngram_spread of m: sql/ngram_spread.sql changed" in check
+    assert "figures/ngram_spread: reads ngram_spread" in check
+    assert "report: reads figures/ngram_spread" in check
+    assert "a run would make 3 of 20 assets:" in check
+    run("run", "s.yaml")
+    write_jsonl(folder / "made.jsonl", imported("p", "other", "texts"))
+    check = [line.strip() for line in run("check", "s.yaml").output.splitlines()]
+    assert "generations of m: generations changed" in check
+    assert "ngram_spread of m: reads generations" in check

@@ -103,11 +103,12 @@ def test_one_that_fails_holds_nobody_up(bench: Bench, instance: dg.DagsterInstan
     config = bench.folder / "runs/checkpoint-1/config.json"
     kept = config.read_text()
     config.write_text(kept.replace('"llama"', '"no-such-model"'))
-    beside.tick()
-    results = beside.tick()
-    assert [result.success for result in results] == [False, True]
+    results = [*beside.tick(), *beside.tick()]
+    assert beside.asked == ["refresh", "dpo-2", "dpo-1"]  # it was written to meanwhile
+    assert [result.success for result in results] == [True, False]
     assert "dpo-2" in bench.lake.partitions(tables.GENERATIONS)
-    assert {node[1] for node in stale(bench)} == {"dpo-1"}  # the figures show the last step
+    left = {name for name, partition in stale(bench) if partition != "dpo-1"}
+    assert left == {"figures/trajectory", "report"}  # the other figures show the last step
     config.write_text(kept)
     beside.tick()
     (again,) = beside.tick()
@@ -149,7 +150,7 @@ def test_one_that_is_gone_before_its_run_fails_and_says_so(
         if event.is_step_failure and event.step_failure_data.user_failure_data
     }
     assert any("were gone before it was measured" in reason for reason in reasons)
-    assert stale(bench) == []
+    assert not [node for node in stale(bench) if node[1] == "dpo-1"]
 
 
 def test_the_schedule_does_what_a_run_does(bench: Bench, instance: dg.DagsterInstance) -> None:

@@ -59,6 +59,7 @@ bench: $(WEIGHTS)
 	$(BIN)/python -m bench.scoring
 	$(BIN)/python -m bench.alignment
 	$(BIN)/python -m bench.probes
+	$(BIN)/python -m bench.partitions
 
 clean:
 	rm -rf $(VENV) $(LAKE)

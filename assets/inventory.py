@@ -28,7 +28,7 @@ from assets.sources.prompts import PROMPTS
 from assets.sources.training_documents import TRAINING_DOCUMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from assets.study import Checkpoint, Study
     from warehouse import Lake, Table
@@ -78,7 +78,8 @@ class Inventory:
         with_models = [recipe for recipe in recipes if recipe.uses_model]
         self._models = {n for recipe in with_models for n in (recipe.name, *recipe.reads)}
         self._after: dict[Node, Ingredients] = {}
-        self._partitions: dict[str, list[str | None]] = {}
+        self._partitions: dict[str, dict[str | None, None]] = {}
+        self._checkpoints = {checkpoint.name: checkpoint for checkpoint in study.checkpoints}
         self._gone = {checkpoint.name for checkpoint in study.checkpoints if checkpoint.is_gone}
 
     @property
@@ -97,7 +98,7 @@ class Inventory:
         """The recipes that the study has something for."""
         return [recipe for recipe in self.recipes.values() if self.partitions(recipe.name)]
 
-    def partitions(self, name: str) -> list[str | None]:
+    def partitions(self, name: str) -> Collection[str | None]:
         """The partitions that a recipe has: checkpoints of the study, or the one without a name.
 
         It has none where the study has nothing for it, or nothing for what it reads.
@@ -105,8 +106,8 @@ class Inventory:
         if name not in self._partitions:
             candidates: list[str | None] = [None]
             if self.recipes[name].partitioned:
-                candidates = [checkpoint.name for checkpoint in self.study.checkpoints]
-            self._partitions[name] = [p for p in candidates if self._is_there(name, p)]
+                candidates = [*self._checkpoints]
+            self._partitions[name] = dict.fromkeys(p for p in candidates if self._is_there(name, p))
         return self._partitions[name]
 
     def has(self, name: str, partition: str | None) -> bool:
@@ -132,7 +133,9 @@ class Inventory:
         Raises:
             InputError: There is none.
         """
-        return None if name is None else self.study.checkpoint(name)
+        if name is None:
+            return None
+        return self._checkpoints.get(name) or self.study.checkpoint(name)
 
     def select(self, names: Iterable[str], checkpoints: Iterable[str] = ()) -> list[Node]:
         """What is to be looked at: what is named, and all that it reads.
@@ -272,7 +275,7 @@ class Inventory:
                 wanted = [partition, *(partners if input_name in recipe.of_partners else [])]
                 there = [p for p in wanted if p in there]
             if there:
-                found.append((input_name, there))
+                found.append((input_name, list(there)))
         return found
 
     def stale_inputs(self, name: str, partition: str | None) -> list[str]:
@@ -307,11 +310,11 @@ class Inventory:
         if recipe.over == "all":
             return self.study
         read = [n for n in recipe.reads if self.recipes[n].partitioned]
-        there = []
+        there = set()
         for checkpoint in self.study.checkpoints:
             own = [n for n in read if self.has(n, checkpoint.name)]
             if own and all(of_input(n, checkpoint.name) for n in own):
-                there.append(checkpoint.name)
+                there.add(checkpoint.name)
         study = self.study.limited_to(there)
         return study.limited_to(study.compared()) if recipe.over == "compared" else study
 
@@ -320,11 +323,13 @@ class Inventory:
     ) -> Ingredients | None:
         recipe = self.recipes[name]
         study = self._study_of(name, of_input)
-        wanted = {None, partition, *(checkpoint.name for checkpoint in study.checkpoints)}
+        about = self._checkpoints  # not put together anew for each of its own partitions
+        if recipe.over != "all":
+            about = {checkpoint.name: checkpoint for checkpoint in study.checkpoints}
         inputs = {}
         for input_name, partitions in self.inputs(name, partition):
             # A checkpoint that failed does not keep the others from the figures.
-            read = [p for p in partitions if p in wanted]
+            read = [p for p in partitions if p is None or p in about]
             found = {p or "": mark for p in read if (mark := of_input(input_name, p))}
             if not found and input_name not in recipe.optional:
                 return None

@@ -8,6 +8,7 @@ import shutil
 from abc import ABC, abstractmethod
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock
@@ -47,7 +48,7 @@ class Ingredients:
     parameters: Mapping[str, str]
     inputs: Mapping[str, str]
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Tells them from any others."""
         return digest(asdict(self))

@@ -37,6 +37,8 @@ _LONGEST_HEADER = 100_000_000
 """Bytes; safetensors itself reads no longer one."""
 _DATES_DIFFER = 2 * 10**9
 """Nanoseconds between two changes of a file that every file system gives different dates."""
+_REMEMBERED = 1 << 16
+"""Folders; of more than that, read in turn, none would be remembered."""
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 _SAVE_IT = "wait until it is written, or save the model again with `save_pretrained`"
 
@@ -62,7 +64,11 @@ class File(NamedTuple):
     @classmethod
     def at(cls, path: Path) -> File:
         """Looks at a file; raises `OSError` where there is none."""
-        status = path.stat()
+        return cls.of(path, path.stat())
+
+    @classmethod
+    def of(cls, path: Path, status: os.stat_result) -> File:
+        """A file that was looked at already."""
         return cls(path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
@@ -98,7 +104,7 @@ def remembered(
     read: Callable[[tuple[File, ...], *Options], T],
 ) -> Callable[[tuple[File, ...], *Options], T]:
     """Remembers what was read of files for as long as none of them changes."""
-    kept = lru_cache(maxsize=1024)(read)
+    kept = lru_cache(maxsize=_REMEMBERED)(read)
 
     def reading(files: tuple[File, ...], /, *options: *Options) -> T:
         # Who writes to a file twice in a moment may leave it with the same size and date.
@@ -113,11 +119,11 @@ def list_files(folder: Path) -> tuple[File, ...]:
     """The files directly in a folder, by name; none where there is no such folder."""
     files = []
     with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
             with suppress(OSError):  # it may be gone already
                 if entry.is_file():
-                    files.append(File.at(folder / entry.name))
-    return tuple(sorted(files))
+                    files.append(File.of(folder / entry.name, entry.stat()))
+    return tuple(files)
 
 
 def check_folder(

@@ -19,9 +19,8 @@ MEASURE_CHECKPOINT = dg.define_asset_job(
 )
 
 
-def measure_request(study: Study, lake: Lake, name: str, run_key: str) -> dg.RunRequest:
+def measure_request(inventory: Inventory, name: str, run_key: str) -> dg.RunRequest:
     """Asks for a run of what a checkpoint has."""
-    inventory = Inventory(study, lake)
     return dg.RunRequest(
         run_key=run_key,
         job_name=MEASURE_CHECKPOINT.name,
@@ -31,7 +30,7 @@ def measure_request(study: Study, lake: Lake, name: str, run_key: str) -> dg.Run
             for recipe in inventory.present
             if not recipe.partitioned or inventory.has(recipe.name, name)
         ],
-        tags=_tags(study),
+        tags=_tags(inventory.study),
     )
 
 

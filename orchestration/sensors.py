@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 import dagster as dg
 
 from assets.errors import InputError
+from assets.inventory import Inventory
 from assets.registered import as_it_stands
 from assets.study import Registered, Study
 from assets.watching import look, take_in
@@ -78,10 +79,12 @@ def checkpoint_sensor(study: Study, lake: Lake, refresh: dg.JobDefinition) -> dg
             {f"first load of {', '.join(missing)}": None} if missing else {}
         )
         keys |= {f"{checkpoint.name} {checkpoint.entry}": checkpoint.name for checkpoint in later}
+        new = keys.keys() - set(cursor.requested)
+        inventory = Inventory(now, lake)  # one for all: it looks at every checkpoint
         requests = [
-            measure_request(now, lake, name, key) if name else refresh_request(study, key)
+            measure_request(inventory, name, key) if name else refresh_request(study, key)
             for key, name in keys.items()
-            if key not in cursor.requested
+            if key in new
         ]
         notes = [f"{origin}: looked at once" for origin in looked.waiting]
         notes += looked.problems.values()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -12,10 +14,13 @@ import pyarrow.parquet as pq
 from warehouse.schema import PARTITION_COLUMN, Table
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
 
 CHECKPOINT_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PREFIX = "anchorlake."
+_DATES_DIFFER = 2 * 10**9
+"""Nanoseconds between two changes of a file that every file system gives different dates."""
 
 
 def check_checkpoint_name(name: str) -> str:
@@ -116,6 +121,11 @@ class Lake:
             return [path] if path.exists() else []
         return sorted(self.root.glob(f"{table.name}/{PARTITION_COLUMN}=*/data.parquet"))
 
+    def has(self, table: Table) -> bool:
+        """Whether a table has any file."""
+        partition = f"{PARTITION_COLUMN}=*/" if table.partitioned else ""
+        return any(self.root.glob(f"{table.name}/{partition}data.parquet"))
+
     def pattern(self, table: Table) -> str:
         """A glob that matches a table's files, those to come included."""
         partition = f"{PARTITION_COLUMN}=*/" if table.partitioned else ""
@@ -129,7 +139,11 @@ class Lake:
         """Where a partition's rows come from; None where there are none yet."""
         path = self.path(table, checkpoint)
         try:
-            return Provenance.from_footer(pq.read_metadata(path).metadata)
+            status = path.stat()
+            # Of files that are replaced within a moment, all that tells them apart may be the same.
+            settled = time.time_ns() - status.st_mtime_ns > _DATES_DIFFER
+            read = _read_footer if settled else _read_footer.__wrapped__
+            return read(path, identity(status))
         except (OSError, pa.ArrowInvalid):  # not there, or damaged: to be made anew
             return None
 
@@ -140,3 +154,14 @@ class Lake:
             FileNotFoundError: There are none yet.
         """
         return pq.ParquetFile(self.path(table, checkpoint)).read()
+
+
+def identity(status: os.stat_result) -> tuple[int, int, int]:
+    """What tells a file from the one that stood in its place before."""
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+@lru_cache(maxsize=1 << 16)
+def _read_footer(path: Path, which: tuple[int, int, int]) -> Provenance | None:
+    """What a file says of itself; remembered for as long as it is the same file."""
+    return Provenance.from_footer(pq.read_metadata(path).metadata)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import pyarrow as pa
+import vl_convert
 
 from assets.figures import style
 from assets.figures.figure import Evidence, Figure, Grid, Shown
@@ -22,6 +23,7 @@ from warehouse.declarations import used_parameters
 from warehouse.sessions import bind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from assets.study import Checkpoint, Study
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 _PREVIEW_LIMIT = 110_000
 """Bytes of a preview; in base 64 it stays under the 150 kB beyond which the UI slows down."""
 _USERMETA = "anchorlake"
+_VEGA_LITE = ".".join(alt.SCHEMA_VERSION.split(".")[:2])
+"""The version that Altair writes."""
 _FILES = ("chart.html", "chart.svg", "chart.png", "chart.json")
 
 
@@ -241,7 +245,6 @@ def _write(work: Work, drawn: Drawn) -> bytes:
     folder = work.lake.figures / drawn.figure.name
     folder.mkdir(parents=True, exist_ok=True)
     first, *further = drawn.drawings
-    chart = alt.Chart.from_dict(first.wide)
     meta = {
         "provenance": asdict(drawn.provenance),
         "findings": drawn.findings,
@@ -253,30 +256,25 @@ def _write(work: Work, drawn: Drawn) -> bytes:
     }
     specification = {**first.wide, "usermeta": {_USERMETA: meta}}
 
-    def put(name: str, write: Any) -> Path:
+    def put(name: str, write: Callable[[Path], object]) -> None:
         unfinished = folder / f".{uuid.uuid4().hex}.{name}"
         try:
             write(unfinished)
             unfinished.replace(folder / name)
         finally:
             unfinished.unlink(missing_ok=True)
-        return folder / name
 
-    put("chart.svg", lambda path: chart.save(path, format="svg"))
-    put("chart.png", lambda path: chart.save(path, format="png", scale_factor=2))
+    # Altair would hold all of the drawing against its schema again, for each file.
+    svg = vl_convert.vegalite_to_svg(first.wide, vl_version=_VEGA_LITE)
+    put("chart.svg", lambda path: path.write_text(svg, "utf-8"))
+    put("chart.png", lambda path: path.write_bytes(vl_convert.svg_to_png(svg, scale=2)))
     put("chart.html", lambda path: write_page(path, drawn.figure.title, [drawn.section()]))
     put(
         "chart.json",
         lambda path: path.write_text(json.dumps(specification, ensure_ascii=False), "utf-8"),
     )
     for scale in (1.0, 0.7, 0.4):
-        preview = folder / "preview.png"
-        put(
-            preview.name,
-            lambda path, scale=scale: chart.save(path, format="png", scale_factor=scale),
-        )
-        if preview.stat().st_size <= _PREVIEW_LIMIT:
+        preview = vl_convert.svg_to_png(svg, scale=scale)
+        if len(preview) <= _PREVIEW_LIMIT:
             break
-    small = preview.read_bytes()
-    preview.unlink()
-    return small
+    return preview

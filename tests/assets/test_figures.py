@@ -7,6 +7,7 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any, get_args
 
+import altair as alt
 import numpy as np
 import pytest
 
@@ -174,6 +175,15 @@ def test_a_figure_is_written_in_every_format_for_offline_use(drawn: Bench, figur
     assert (folder / "chart.svg").read_text().startswith("<svg")
     assert json.loads((folder / "chart.json").read_text())["usermeta"]["anchorlake"]["provenance"]
     assert references((folder / "chart.html").read_text()) == []
+
+
+def test_a_figure_is_drawn_as_altair_would_draw_it(drawn: Bench, tmp_path: Path) -> None:
+    folder = drawn.lake.figures / "trajectory"
+    chart = alt.Chart.from_json((folder / "chart.json").read_text())
+    chart.save(tmp_path / "chart.svg")
+    chart.save(tmp_path / "chart.png", scale_factor=2)
+    for name in ("chart.svg", "chart.png"):
+        assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
 def references(page: str) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from warehouse import Lake, QueryError, ask, session
 from warehouse.catalog import write_catalog
-from warehouse.tables import BASE_TABLES
+from warehouse.tables import BASE_TABLES, GENERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +99,39 @@ def test_the_catalog_takes_in_partitions_that_come_later(
         assert connection.sql(query).fetchall() == [("first", ["one", "two"]), ("second", ["one"])]
         assert connection.sql("select count(*) from generation_units()").fetchall() == [(2,)]
         assert connection.sql("show tables").fetchall() == [("generations",)]
+
+
+def test_the_catalog_is_written_again_only_where_it_would_differ(
+    lake: Lake, put_generations: Callable, tmp_path: Path
+) -> None:
+    def written() -> int:
+        return write_catalog(lake, BASE_TABLES).stat().st_mtime_ns
+
+    def views() -> list[tuple[str]]:
+        with duckdb.connect(str(lake.catalog), read_only=True) as connection:
+            return connection.sql("show tables").fetchall()
+
+    empty = written()
+    put_generations({"a": ["one"]}, checkpoint="first")
+    first = written()
+    assert first != empty
+    put_generations({"a": ["one"]}, checkpoint="second")
+    assert written() == first
+    lake.catalog.unlink()
+    assert written() != first
+    shutil.copyfile(lake.catalog, tmp_path / "other")
+    (tmp_path / "other").replace(lake.catalog)  # as another process does
+    other = lake.catalog.stat().st_mtime_ns
+    assert written() != other
+    file = lake.path(GENERATIONS, "first")
+    whole = file.read_bytes()
+    file.write_bytes(b"PAR1 cut")
+    lake.catalog.unlink()
+    damaged = written()
+    assert views() == []
+    file.write_bytes(whole)
+    assert written() != damaged
+    assert views() == [("generations",)]
 
 
 @given(st.text(alphabet=st.one_of(st.sampled_from(WHITESPACE), st.characters(codec="utf-8"))))

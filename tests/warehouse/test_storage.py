@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -63,6 +66,51 @@ def test_the_footer_tells_where_rows_come_from(lake: Lake) -> None:
     assert footer[b"anchorlake.study"] == b"test"
     assert footer[b"anchorlake.more"] == b"x"
     assert lake.provenance(TABLE, "other") is None
+
+
+def put(lake: Lake, fingerprint: str, when: int) -> Path:
+    """Replaces a partition by a file that differs in its footer alone."""
+    provenance = replace(PROVENANCE, fingerprint=fingerprint)
+    write_table(lake, TABLE, batches(1), provenance, "m")
+    path = lake.path(TABLE, "m")
+    os.utime(path, ns=(when, when))
+    return path
+
+
+def stored(lake: Lake) -> str | None:
+    found = lake.provenance(TABLE, "m")
+    return found and found.fingerprint
+
+
+def test_a_footer_is_read_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(lake, "cafe", 1)
+    assert stored(lake) == "cafe"
+    monkeypatch.setattr(pq, "read_metadata", None)
+    assert stored(lake) == "cafe"
+
+
+def test_a_file_that_was_replaced_is_read_again(lake: Lake) -> None:
+    sizes = set()
+    for fingerprint in ("cafe", "f00d"):
+        sizes.add(put(lake, fingerprint, 1).stat().st_size)
+        assert stored(lake) == fingerprint
+    assert len(sizes) == 1
+    path = lake.path(TABLE, "m")
+    path.write_bytes(path.read_bytes().replace(b"f00d", b"beef"))
+    assert stored(lake) == "beef"
+    path.write_bytes(b"PAR1 cut")
+    assert stored(lake) is None
+    path.unlink()
+    assert stored(lake) is None
+
+
+def test_two_files_of_a_moment_are_told_apart(lake: Lake) -> None:
+    now = time.time_ns()
+    path = put(lake, "cafe", now)
+    assert stored(lake) == "cafe"
+    path.write_bytes(path.read_bytes().replace(b"cafe", b"beef"))  # which is the same inode
+    os.utime(path, ns=(now, now))
+    assert stored(lake) == "beef"
 
 
 @pytest.mark.parametrize(

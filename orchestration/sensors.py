@@ -1,6 +1,7 @@
 """What makes Dagster run without anybody asking: new checkpoints, and the clock."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import dagster as dg
@@ -10,10 +11,15 @@ from assets.inventory import Inventory
 from assets.registered import as_it_stands
 from assets.study import Registered, Study
 from assets.watching import look, take_in
+from orchestration.assets import GONE
 from orchestration.instance import fail_abandoned
 from orchestration.jobs import MEASURE_CHECKPOINT, measure_request, refresh_request
 from orchestration.partitions import CHECKPOINTS
 from warehouse import Lake, tables
+
+
+_AT_ONCE = 50
+"""Checkpoints taken in at one tick, which Dagster gives a minute; the others are at the next."""
 
 
 @dataclass
@@ -62,7 +68,7 @@ def checkpoint_sensor(study: Study, lake: Lake, refresh: dg.JobDefinition) -> dg
         cursor = Cursor.read(context.cursor)
         try:
             looked = look(as_it_stands(study, lake), lake, cursor.seen)
-            for found in looked.ready:
+            for found in looked.ready[:_AT_ONCE]:
                 try:
                     registered = take_in(study, lake, found)
                     context.log.info(f"{registered.name}: {found.origin}")
@@ -72,22 +78,11 @@ def checkpoint_sensor(study: Study, lake: Lake, refresh: dg.JobDefinition) -> dg
             now = as_it_stands(study, lake)
         except InputError as error:
             return dg.SkipReason(str(error))
-        names = [checkpoint.name for checkpoint in study.checkpoints]
-        missing = [name for name in names if not lake.files(tables.CHECKPOINTS, name)]
-        later = [c for c in now.checkpoints if isinstance(c, Registered)]
-        keys: dict[str, str | None] = (
-            {f"first load of {', '.join(missing)}": None} if missing else {}
-        )
-        keys |= {f"{checkpoint.name} {checkpoint.entry}": checkpoint.name for checkpoint in later}
-        new = keys.keys() - set(cursor.requested)
-        inventory = Inventory(now, lake)  # one for all: it looks at every checkpoint
-        requests = [
-            measure_request(inventory, name, key) if name else refresh_request(study, key)
-            for key, name in keys.items()
-            if key in new
-        ]
+        keys = _keys(study, now, lake)
+        new = {key: name for key, name in keys.items() if key not in cursor.requested}
+        requests, gone = _requests(now, lake, new) if new else ([], [])
         notes = [f"{origin}: looked at once" for origin in looked.waiting]
-        notes += looked.problems.values()
+        notes += [*looked.problems.values(), *gone]
         for note in notes:
             context.log.info(note)
         return dg.SensorResult(
@@ -98,6 +93,35 @@ def checkpoint_sensor(study: Study, lake: Lake, refresh: dg.JobDefinition) -> dg
         )
 
     return new_checkpoints
+
+
+def _keys(study: Study, now: Study, lake: Lake) -> dict[str, str | None]:
+    """What is to be run once: by key the checkpoint, or None for the study's own together."""
+    own = [checkpoint.name for checkpoint in study.checkpoints]
+    missing = [name for name in own if not lake.files(tables.CHECKPOINTS, name)]
+    keys: dict[str, str | None] = {}
+    if missing:
+        keys[f"first load of {', '.join(missing)}"] = None
+    later = [c for c in now.checkpoints if isinstance(c, Registered)]
+    return keys | {f"{checkpoint.name} {checkpoint.entry}": checkpoint.name for checkpoint in later}
+
+
+def _requests(
+    study: Study, lake: Lake, new: Mapping[str, str | None]
+) -> tuple[list[dg.RunRequest], list[str]]:
+    """Requests for what is to be measured, and a sentence for each that cannot be any more."""
+    inventory = Inventory(study, lake)
+    requests, gone = [], []
+    nodes = inventory.select(())
+    for key, name in new.items():
+        own = [node for node in nodes if node[1] == name]
+        if name is None:
+            requests.append(refresh_request(study, key))
+        elif inventory.out_of_date(own):  # a command may have been faster
+            requests.append(measure_request(inventory, name, key))
+        elif not own:
+            gone.append(GONE.format(name))
+    return requests, gone
 
 
 def _registrations(

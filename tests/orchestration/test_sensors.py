@@ -11,6 +11,7 @@ import pytest
 from assets.errors import InputError
 from assets.inventory import Inventory
 from assets.registered import as_it_stands
+from assets.watching import take_in_new
 from orchestration.build import build_defs
 from tests.orchestration.daemon import Daemon
 from warehouse import tables
@@ -151,6 +152,36 @@ def test_one_that_is_gone_before_its_run_fails_and_says_so(
     }
     assert any("were gone before it was measured" in reason for reason in reasons)
     assert not [node for node in stale(bench) if node[1] == "dpo-1"]
+
+
+def test_what_a_command_measured_already_is_not_run_again(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    beside = daemon(bench, instance)
+    drop(bench, 1)
+    study = bench.study_there()
+    take_in_new(study, bench.lake, say=lambda line: None, pause=0.01)
+    bench.run(as_it_stands(study, bench.lake))
+    beside.tick(run=False)
+    assert beside.asked == []
+    drop(bench, 2)
+    beside.tick()
+    shutil.rmtree(bench.folder / "runs/checkpoint-2/")
+    beside.tick(run=False)
+    assert beside.said == "nothing new"
+
+
+def test_one_that_is_gone_before_it_is_asked_for_is_said_to_be(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    beside = daemon(bench, instance)
+    beside.tick(run=False)
+    drop(bench, 1)
+    take_in_new(bench.study_there(), bench.lake, say=lambda line: None, pause=0.01)
+    shutil.rmtree(bench.folder / "runs/checkpoint-1")
+    beside.tick(run=False)
+    assert "the weights of dpo-1 were gone before it was measured" in beside.said
+    assert beside.asked == ["refresh"]
 
 
 def test_the_schedule_does_what_a_run_does(bench: Bench, instance: dg.DagsterInstance) -> None:

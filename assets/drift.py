@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from assets.figures.figure import Shown
     from assets.intervals import Interval
-    from assets.study import DriftRule
+    from assets.study_parts import DriftRule
 
 _SAID = {
     "perplexity": "a perplexity of {} on human text",

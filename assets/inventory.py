@@ -30,7 +30,8 @@ from assets.sources.training_documents import TRAINING_DOCUMENTS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from assets.study import Checkpoint, Study
+    from assets.study import Study
+    from assets.study_checkpoints import Checkpoint
     from warehouse import Lake, Table
 
 _BASE = (

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from assets.inventory import Inventory
-    from assets.study import Checkpoint, Study
+    from assets.study import Study
+    from assets.study_checkpoints import Checkpoint
     from warehouse.checks import Finding
 
 VERSION = importlib.metadata.version("anchorlake")

@@ -12,7 +12,8 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from assets.errors import InputError
-from assets.study import Registered, explain
+from assets.study import explain
+from assets.study_checkpoints import Registered
 from models import ModelError
 
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ from warehouse.lake import check_checkpoint_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from assets.study import Registered, Study, Watch
+    from assets.study import Study
+    from assets.study_checkpoints import Registered, Watch
     from warehouse import Lake
 
 _WILD = re.compile(r"(\*|\{step\})")

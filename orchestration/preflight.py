@@ -14,11 +14,12 @@ from assets.sources.documents import read_documents
 from assets.sources.passages import read_passages
 from assets.sources.prompts import given_prompts, prompts_of
 from assets.sources.training_documents import corpora_to_learn, read_training_documents
-from assets.study import LEAST_DOCUMENTS
+from assets.study_parts import LEAST_DOCUMENTS
 from models import ModelError
 
 if TYPE_CHECKING:
-    from assets.study import Checkpoint, Study
+    from assets.study import Study
+    from assets.study_checkpoints import Checkpoint
 
 
 @dataclass(frozen=True)

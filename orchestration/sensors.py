@@ -9,14 +9,14 @@ import dagster as dg
 from assets.errors import InputError
 from assets.inventory import Inventory
 from assets.registered import as_it_stands
-from assets.study import Registered, Study
+from assets.study import Study
+from assets.study_checkpoints import Registered
 from assets.watching import look, take_in
 from orchestration.assets import GONE
 from orchestration.instance import fail_abandoned
 from orchestration.jobs import MEASURE_CHECKPOINT, measure_request, refresh_request
 from orchestration.partitions import CHECKPOINTS
 from warehouse import Lake, tables
-
 
 _AT_ONCE = 50
 """Checkpoints taken in at one tick, which Dagster gives a minute; the others are at the next."""

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from assets.blueprints.aligner import Aligner
-    from assets.study import Checkpoint, Study
+    from assets.study import Study
+    from assets.study_checkpoints import Checkpoint
 
 _SCHEMA = tables.ALIGNMENTS.arrow_schema
 

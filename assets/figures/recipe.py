@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from assets.study import Checkpoint, Study
+    from assets.study import Study
+    from assets.study_checkpoints import Checkpoint
 
 _PREVIEW_LIMIT = 110_000
 """Bytes of a preview; in base 64 it stays under the 150 kB beyond which the UI slows down."""

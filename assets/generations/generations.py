@@ -30,7 +30,8 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from assets.study import Checkpoint, Study
+    from assets.study import Study
+    from assets.study_checkpoints import Checkpoint
     from models import LanguageModel
 
 Key = tuple[str, str, int]

@@ -20,7 +20,8 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assets.study import Checkpoint, Study
+    from assets.study import Study
+    from assets.study_checkpoints import Checkpoint
     from models import LanguageModel
 
 GOLD, OWN = "gold", "own"

@@ -19,7 +19,8 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from assets.study import Checkpoint, Study
+    from assets.study import Study
+    from assets.study_checkpoints import Checkpoint
     from models import LanguageModel, Scored
 
 _SCHEMA = tables.SHANNON_GUESSES.arrow_schema

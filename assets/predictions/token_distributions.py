@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from assets.study import Checkpoint, Study
+    from assets.study import Study
+    from assets.study_checkpoints import Checkpoint
     from models import LanguageModel, Scored
 
 _SCHEMA = tables.TOKEN_DISTRIBUTIONS.arrow_schema

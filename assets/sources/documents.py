@@ -18,7 +18,9 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assets.study import Checkpoint, Corpus, Study
+    from assets.study import Study
+    from assets.study_checkpoints import Checkpoint
+    from assets.study_parts import Corpus
 
 _BATCH = 1000
 _SCHEMA = tables.DOCUMENTS.arrow_schema

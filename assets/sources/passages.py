@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from assets.sources.datasets import DatasetSource
-    from assets.study import Checkpoint, ShannonGame, Study
+    from assets.study import Study
+    from assets.study_checkpoints import Checkpoint
+    from assets.study_parts import ShannonGame
 
 Passage = dict[str, str | None]
 

@@ -21,7 +21,8 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from assets.study import Checkpoint, Study
+    from assets.study import Study
+    from assets.study_checkpoints import Checkpoint
 
 Prompt = dict[str, str | None]
 

@@ -11,13 +11,15 @@ import pyarrow.compute as pc
 from assets.errors import InputError
 from assets.recipe import TableRecipe, Work
 from assets.sources.documents import read_documents
-from assets.study import LEAST_DOCUMENTS
+from assets.study_parts import LEAST_DOCUMENTS
 from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from assets.study import Checkpoint, Corpus, Study
+    from assets.study import Study
+    from assets.study_checkpoints import Checkpoint
+    from assets.study_parts import Corpus
 
 _TABLE = tables.TRAINING_DOCUMENTS
 _VALIDATION_EVERY = 5

@@ -12,7 +12,7 @@ from assets.sources.datasets import DatasetSource
 from assets.sources.documents import first_words, read_documents
 from assets.sources.passages import cut_passages, joined, read_passages
 from assets.sources.prompts import cut_prefixes
-from assets.study import Corpus, ShannonGame
+from assets.study_parts import Corpus, ShannonGame
 from tests.studies import Bench, write_jsonl
 from warehouse.tables import DOCUMENTS, PASSAGES, PROMPTS
 

@@ -28,7 +28,7 @@ from assets.intervals import (
 )
 from assets.inventory import Inventory
 from assets.recipe import Work
-from assets.study import MeasureName
+from assets.study_parts import MeasureName
 from tests.studies import Bench, imported, write_jsonl
 from warehouse import tables
 

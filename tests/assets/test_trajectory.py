@@ -16,7 +16,7 @@ from assets.figures.trajectory import MEASURES, measures
 from assets.intervals import Interval, bootstrap_each, bootstrap_sums
 from assets.inventory import Inventory
 from assets.recipe import Work
-from assets.study import DriftRule, MeasureName
+from assets.study_parts import DriftRule, MeasureName
 from tests.studies import Bench
 from warehouse import tables
 

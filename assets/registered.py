@@ -57,12 +57,14 @@ def read_registered(study: Study, lake: Lake) -> list[Registered]:
     Raises:
         InputError: As for `as_it_stands`.
     """
-    settings = {watch.place: watch.settings() for watch in study.watch}
+    places = {watch.place: watch for watch in study.watch}
     found = []
     for path in folder(lake).glob("*.json"):
         values = _read(path)
         if values.get("study") == study.name:
-            found.append(_parse(path, values | settings.get(str(values.get("found_by")), {})))
+            watch = places.get(str(values.get("found_by")))
+            now = watch.settings(str(values.get("origin"))) if watch else {}
+            found.append(_parse(path, values | now))
     names = {checkpoint.name for checkpoint in study.checkpoints}
     for checkpoint in found:
         if checkpoint.base is not None and checkpoint.base not in names:
@@ -90,7 +92,7 @@ def register(lake: Lake, study: Study, values: dict[str, Any]) -> Registered:
         path,
         {"weights": "", "origin": values["source"]}
         | values
-        | {"study": study.name, "entry": uuid.uuid4().hex},
+        | {"study": study.name, "entry": uuid.uuid4().hex[:12]},
     )
     if reason := taken(lake, study, checkpoint.name, checkpoint.origin):
         raise InputError(reason)
@@ -121,7 +123,10 @@ def taken(lake: Lake, study: Study, name: str, origin: str) -> str | None:
         return None
     values = _read(path)
     if values.get("study") != study.name:
-        return f"the name {name} is taken by a checkpoint of the study {values.get('study')}"
+        return (
+            f"the name {name} is taken by a checkpoint of the study {values.get('study')}; give "
+            f"this one another, or delete {path} if there is no such study any more"
+        )
     if values.get("origin") != origin:
         return f"the name {name} is taken by {values.get('origin')}; give one of them another"
     return None

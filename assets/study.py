@@ -140,9 +140,8 @@ class Study(Part):
             Checkpoint(
                 name=f"watched-{number}",
                 source=Source("dir", watch.place),
-                series=f"{number} {watch.series}",
                 step=0,
-                **watch.settings(),
+                **watch.settings(f"dir:{number}"),
             )
             for number, watch in enumerate(self.watch)
         ]

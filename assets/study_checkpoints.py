@@ -258,6 +258,15 @@ class Watch(Measured):
         allowed = {"allow_pickle": self.allow_pickle, "allow_remote_code": self.allow_remote_code}
         return Source(scheme, location, **allowed)
 
-    def settings(self) -> dict[str, Any]:
-        """What its checkpoints have in common, as a study file would say it of each."""
-        return self.model_dump(include=set(Measured.model_fields))
+    def settings(self, origin: str) -> dict[str, Any]:
+        """What a study file would say of a checkpoint found here, name, source and step aside."""
+        return self.model_dump(include=set(Measured.model_fields)) | {
+            "series": self.series.format(**words(origin))
+        }
+
+
+def words(origin: str) -> dict[str, str]:
+    """`name`, of a checkpoint's folder or revision, and `parent`, of what that is in."""
+    scheme, _, location = origin.partition(":")
+    above, _, name = location.rpartition("/" if scheme == "dir" else "@")
+    return {"name": name, "parent": above.rpartition("/")[2]}

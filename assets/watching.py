@@ -19,6 +19,7 @@ from assets.registered import (
     removed_origins,
     taken,
 )
+from assets.study_checkpoints import words
 from models import ModelError, Source, hub
 from models.folders import snapshot, training_step
 from warehouse.lake import check_checkpoint_name
@@ -41,16 +42,12 @@ class _Place:
         origin: As in `Found`.
         source: As in `Found`.
         seen: As in `Found`; empty where it is gone meanwhile.
-        name: The folder's name, or the revision's.
-        parent: The name of the folder that it is in, or of the repository.
         step: The step that its name tells.
     """
 
     origin: str
     source: Source
     seen: str
-    name: str
-    parent: str
     step: int | None
 
 
@@ -64,7 +61,6 @@ class Found:
         source: The same, the commit instead of the revision's name.
         seen: What tells whether its files have changed between two looks.
         name: What it is to be called.
-        series: What its step counts in.
         step: Its training step, where known.
     """
 
@@ -73,7 +69,6 @@ class Found:
     source: Source
     seen: str
     name: str
-    series: str
     step: int | None
 
 
@@ -115,7 +110,7 @@ def look(study: Study, lake: Lake, before: Mapping[str, str]) -> Look:
             continue
         for place in places:
             origin, seen = place.origin, place.seen
-            if not seen or known.get(origin) in (seen, ""):
+            if not seen or known.get(origin) in (seen, "") or origin in result.seen:
                 continue
             result.seen[origin] = seen
             try:
@@ -151,18 +146,20 @@ def take_in(study: Study, lake: Lake, found: Found) -> Registered:
         InputError: It is gone meanwhile, or its name was taken.
     """
     with alone(lake):
+        name = found.name
         for checkpoint in read_registered(study, lake):
-            if checkpoint.origin == found.origin and checkpoint.weights == _digest(found):
-                note_seen(lake, checkpoint, found.seen)
-                return checkpoint
+            if checkpoint.origin == found.origin:
+                name = checkpoint.name  # though the study may call others of its kind otherwise now
+                if checkpoint.weights == _digest(found):
+                    note_seen(lake, checkpoint, found.seen)
+                    return checkpoint
         return register(
             lake,
             study,
-            found.watch.settings()
+            found.watch.settings(found.origin)
             | {
-                "name": found.name,
+                "name": name,
                 "source": str(found.source),
-                "series": found.series,
                 "step": found.step,
                 "origin": found.origin,
                 "seen": found.seen,
@@ -222,8 +219,6 @@ def _folders(watch: Watch) -> Iterator[_Place]:
                 origin=str(source),
                 source=source,
                 seen=snapshot(folder),
-                name=folder.name,
-                parent=folder.parent.name,
                 step=training_step(folder) if step is None else step,
             )
 
@@ -243,8 +238,6 @@ def _revisions(watch: Watch) -> Iterator[_Place]:
                 origin=f"hf:{watch.hf}@{revision}",
                 source=watch.source("hf", f"{watch.hf}@{commit}"),
                 seen=commit,
-                name=revision,
-                parent=watch.hf.rpartition("/")[2],
                 step=_step(match),
             )
 
@@ -269,17 +262,15 @@ def _named(watch: Watch, place: _Place) -> Found:
     Raises:
         InputError: What the study says gives none that can be a partition key.
     """
-    words: dict[str, object] = {"name": place.name, "parent": place.parent}
-    series = watch.series.format(**words)
-    if place.step is not None:
-        words["step"] = place.step
-    elif "{step}" in watch.name:
+    series = watch.settings(place.origin)["series"]
+    if place.step is None and "{step}" in watch.name:
         raise InputError(f"{place.origin}: its name tells no training step")
+    name = watch.name.format(**words(place.origin), series=series, step=place.step)
     try:
-        name = check_checkpoint_name(watch.name.format(**words, series=series))
+        check_checkpoint_name(name)
     except ValueError as error:
         raise InputError(f"{place.origin}: {error}; say in the study's `watch:` how") from None
-    return Found(watch, place.origin, place.source, place.seen, name, series, place.step)
+    return Found(watch, place.origin, place.source, place.seen, name, place.step)
 
 
 def _check(found: Found) -> None:

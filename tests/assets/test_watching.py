@@ -234,13 +234,31 @@ def test_a_study_that_changes_what_it_says_of_a_place_says_it_of_all_found_there
     study = watching(bench)
     drop(bench, "runs/dpo/checkpoint-1")
     take_all(study, bench)
-    changed = watching(bench, {**WATCH, "decodings": [{"top_p": 0.5}], "prompt_format": "plain"})
+    now = {"decodings": [{"top_p": 0.5}], "prompt_format": "plain", "series": "{parent}/{name}"}
+    changed = watching(bench, {**WATCH, **now, "name": "new-{step}"})
     (checkpoint,) = read_registered(changed, bench.lake)
+    assert (checkpoint.name, checkpoint.series) == ("dpo-1", "dpo/checkpoint-1")
     assert [decoding.name for decoding in checkpoint.decodings] == ["top_p=0.5"]
     assert checkpoint.format_of_prompts == "plain"
     no_more = bench.study()
     (checkpoint,) = read_registered(no_more, bench.lake)
     assert checkpoint.decodings == ()
+
+
+def test_two_entries_that_match_one_folder_take_it_in_once(bench: Bench) -> None:
+    study = watching(bench, WATCH, {"dir": "runs/dpo/*", "series": "all"})
+    drop(bench, "runs/dpo/checkpoint-1")
+    assert take_all(study, bench) == ["dpo-1"]
+    assert look_twice(study, bench) == Look()
+
+
+def test_what_is_written_over_keeps_its_name(bench: Bench) -> None:
+    study = watching(bench)
+    target = drop(bench, "runs/dpo/checkpoint-1")
+    take_all(study, bench)
+    generation = target / "generation_config.json"
+    generation.write_text(json.dumps(json.loads(generation.read_text()) | {"top_k": 7}))
+    assert take_all(watching(bench, {**WATCH, "name": "new-{step}"}), bench) == ["dpo-1"]
 
 
 def test_revisions_of_a_repository(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from orchestration.console import (
 )
 
 if TYPE_CHECKING:
+    from models import Source
     from warehouse import Lake
 
 app = typer.Typer(
@@ -112,6 +113,7 @@ def add(
         values |= {key: value for key, value in given.items() if value is not None}
         if "source" not in values:
             raise InputError(f"{name} was never taken in; say where it is, such as dir:PATH")
+        values["source"] = str(_source(values["source"]))
         if values.get("base") is not None:
             read.checkpoint(str(values["base"]))
         checkpoint = register(place, read, values)
@@ -119,6 +121,15 @@ def add(
         standing = as_it_stands(read, place)
     _tell_dagster(place, [c.name for c in standing.checkpoints], [])
     out.print(f"{checkpoint.name} is taken in; `anchorlake run {study}` measures it")
+
+
+def _source(text: str) -> Source:
+    from models import Source
+
+    try:
+        return Source.parse(text, Path.cwd())
+    except ValueError as error:
+        raise InputError(str(error)) from None
 
 
 @app.command()

@@ -365,7 +365,8 @@ def test_checkpoints_are_listed_taken_in_and_taken_out(folder: Path, llama_sourc
         drift=[{"measure": "support", "over": 1}],
     )
     run("run", "s.yaml")
-    new = ["checkpoints", "add", "s.yaml", "final", str(llama_source), "--base", "base"]
+    shutil.copytree(llama_source.location, folder / "final")
+    new = ["checkpoints", "add", "s.yaml", "final", "dir:final", "--base", "base"]
     assert "is taken in" in run(*new, "--series", "dpo", "--step", "7").output
     shutil.copytree(llama_source.location, folder / "runs/checkpoint-5")
     listed = run("checkpoints", "list", "s.yaml").output

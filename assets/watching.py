@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from dataclasses import dataclass, field
@@ -80,7 +81,8 @@ class Look:
         ready: Checkpoints that are whole, unchanged since the look before, and not known yet.
         seen: Of those that are not registered as they are, by origin, what the next look is to
             compare with.
-        waiting: Origins of those that were not there, or not the same, at the look before.
+        waiting: Origins of those that were not there, or not the same, at the look before, or that
+            there was no time for.
         problems: Of those that cannot be taken in, by origin, a sentence that says why.
     """
 
@@ -90,14 +92,16 @@ class Look:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def look(study: Study, lake: Lake, before: Mapping[str, str]) -> Look:
+def look(study: Study, lake: Lake, before: Mapping[str, str], *, seconds: float = math.inf) -> Look:
     """Looks everywhere where a study watches.
 
     Args:
         study: The study.
         lake: The lake.
         before: `seen` of the look before; nothing is ready at the first.
+        seconds: What takes longer is left for the next look, which knows what this one learned.
     """
+    end = time.monotonic() + seconds
     known = {checkpoint.origin: checkpoint.seen for checkpoint in read_registered(study, lake)}
     known |= dict.fromkeys(removed_origins(lake), "")
     result = Look()
@@ -113,6 +117,9 @@ def look(study: Study, lake: Lake, before: Mapping[str, str]) -> Look:
             if not seen or known.get(origin) in (seen, "") or origin in result.seen:
                 continue
             result.seen[origin] = seen
+            if time.monotonic() > end:
+                result.waiting.append(origin)
+                continue
             try:
                 found = _named(watch, place)
                 _check(found)
@@ -198,7 +205,7 @@ def take_in_new(
     for found in looked.ready:
         say(f"{take_in(study, lake, found).name}: taken in from {found.origin}")
     for origin in looked.waiting:
-        say(f"{origin} is being written; it is left for the next time")
+        say(f"{origin} has changed meanwhile; it is left for the next time")
     for problem in looked.problems.values():
         say(problem)
 

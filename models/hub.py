@@ -103,7 +103,7 @@ def check_commit(
         RefusedError: Reading it would run code, and that is not allowed.
         ModelError: There is no such commit, or it is out of reach.
     """
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import hf_hub_download
 
     location = f"{name}@{commit}"
 
@@ -111,15 +111,22 @@ def check_commit(
         with _failure_said(location):
             return Path(hf_hub_download(name, file, revision=commit)).read_bytes()
 
-    with _failure_said(location):
-        info = HfApi().model_info(name, revision=commit, files_metadata=True, timeout=10)
-    files = {file.rfilename: file.size or 0 for file in info.siblings or []}
-    sizes = {file: size for file, size in files.items() if "/" not in file}
     check_files(
-        Checkpoint(f"hf:{location}", sizes, read),
+        Checkpoint(f"hf:{location}", _sizes(name, commit), read),
         allow_pickle=allow_pickle,
         allow_remote_code=allow_remote_code,
     )
+
+
+@lru_cache(maxsize=1 << 14)
+def _sizes(name: str, commit: str) -> dict[str, int]:
+    """The files of a commit, which never change, with their bytes; those in folders aside."""
+    from huggingface_hub import HfApi
+
+    with _failure_said(f"{name}@{commit}"):
+        info = HfApi().model_info(name, revision=commit, files_metadata=True, timeout=10)
+    files = {file.rfilename: file.size or 0 for file in info.siblings or []}
+    return {file: size for file, size in files.items() if "/" not in file}
 
 
 def download(

@@ -18,8 +18,8 @@ from orchestration.jobs import MEASURE_CHECKPOINT, measure_request, refresh_requ
 from orchestration.partitions import CHECKPOINTS
 from warehouse import Lake, tables
 
-_AT_ONCE = 50
-"""Checkpoints taken in at one tick, which Dagster gives a minute; the others are at the next."""
+_AT_ONCE, _LONGEST_LOOK = 50, 20.0
+"""Checkpoints taken in at one tick, and seconds to look for them: Dagster gives a tick a minute."""
 
 
 @dataclass
@@ -67,7 +67,7 @@ def checkpoint_sensor(study: Study, lake: Lake, refresh: dg.JobDefinition) -> dg
         fail_abandoned(context.instance)
         cursor = Cursor.read(context.cursor)
         try:
-            looked = look(as_it_stands(study, lake), lake, cursor.seen)
+            looked = look(as_it_stands(study, lake), lake, cursor.seen, seconds=_LONGEST_LOOK)
             for found in looked.ready[:_AT_ONCE]:
                 try:
                     registered = take_in(study, lake, found)
@@ -81,7 +81,7 @@ def checkpoint_sensor(study: Study, lake: Lake, refresh: dg.JobDefinition) -> dg
         keys = _keys(study, now, lake)
         new = {key: name for key, name in keys.items() if key not in cursor.requested}
         requests, gone = _requests(now, lake, new) if new else ([], [])
-        notes = [f"{origin}: looked at once" for origin in looked.waiting]
+        notes = [f"{origin}: to be looked at again" for origin in looked.waiting]
         notes += [*looked.problems.values(), *gone]
         for note in notes:
             context.log.info(note)

@@ -369,6 +369,15 @@ def test_a_base_that_left_the_study_is_missed(bench: Bench) -> None:
         as_it_stands(bench.study(checkpoints=renamed), bench.lake)
 
 
+def test_what_there_is_no_time_for_is_left_for_the_next_look(bench: Bench) -> None:
+    study = watching(bench)
+    drop(bench, "runs/dpo/checkpoint-1")
+    before = look(study, bench.lake, {}).seen
+    hurried = look(study, bench.lake, before, seconds=-1)
+    assert (hurried.ready, hurried.seen) == ([], before)
+    assert [found.name for found in look(study, bench.lake, hurried.seen).ready] == ["dpo-1"]
+
+
 def test_a_command_looks_twice_at_once(bench: Bench) -> None:
     study = watching(bench)
     drop(bench, "runs/dpo/checkpoint-1")

@@ -11,7 +11,7 @@ from huggingface_hub import constants
 
 from models import ModelError, Source
 from models.errors import IncompleteError, RefusedError
-from models.hub import check_commit, download, hub_commit, revisions
+from models.hub import _sizes, check_commit, download, hub_commit, revisions
 from models.loading import load
 
 NAME = "org/name"
@@ -119,6 +119,7 @@ def hub(tmp_path, monkeypatch):
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         huggingface_hub.close_session()  # it may know of a proxy
+        _sizes.cache_clear()
         yield hub
         huggingface_hub.close_session()
         server.shutdown()

@@ -58,7 +58,7 @@ def test_checkpoints_are_measured_as_they_come_each_once(
     assert beside.asked == ["refresh", "dpo-100"]
     drop(bench, 200)
     assert beside.tick() == []
-    assert "looked at once" in beside.said
+    assert "to be looked at again" in beside.said
     (second,) = beside.tick()
     assert second.success
     assert beside.asked == ["refresh", "dpo-100", "dpo-200"]

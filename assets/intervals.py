@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,8 @@ class Interval:
 
     def number(self) -> str:
         """Such as `1.03 [0.98, 1.1]`, to three significant digits, or to the unit."""
+        if not self.is_finite:
+            return f"{self.mean:g}"
         mean, low, high = (
             f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
             for value in (self.mean, self.low, self.high)
@@ -53,14 +56,20 @@ class Interval:
 
     def change(self) -> str:
         """A relative difference, such as `+12% [3, 25]`."""
-        return "{:+,d}% [{:+,d}, {:+,d}]".format(*self._hundredths())
+        return "{:+,}% [{:+,}, {:+,}]".format(*self._hundredths())
 
     def points(self) -> str:
         """A difference of shares, such as `-4 points [-10, 1]`."""
-        return "{:+,d} points [{:+,d}, {:+,d}]".format(*self._hundredths())
+        return "{:+,} points [{:+,}, {:+,}]".format(*self._hundredths())
 
-    def _hundredths(self) -> list[int]:
-        return [round(100 * value) for value in (self.mean, self.low, self.high)]
+    @property
+    def is_finite(self) -> bool:
+        """Whether it can be drawn; a perplexity may be beyond a double."""
+        return math.isfinite(self.mean + self.low + self.high)
+
+    def _hundredths(self) -> list[float]:
+        values = (100 * value for value in (self.mean, self.low, self.high))
+        return [round(value) if math.isfinite(value) else value for value in values]
 
 
 def bootstrap(values: Sequence[float] | np.ndarray) -> Interval:

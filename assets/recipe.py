@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import shutil
 from abc import ABC, abstractmethod
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +16,8 @@ from assets.digests import digest
 from assets.errors import InputError
 from assets.kept import staging
 from assets.progress import Progress, Silent
+from assets.registered import is_registered
+from assets.study_checkpoints import Registered
 from models import ModelPool
 from warehouse import Lake, Limits, Provenance, Table, write_table
 from warehouse.catalog import write_catalog
@@ -109,14 +110,12 @@ class Made:
         provenance: What stands in its footer.
         rows: Rows written; None where it is no table.
         findings: What the checks of its table found.
-        preview: A PNG, where it is a figure.
         notes: As in `Work`.
     """
 
     provenance: Provenance
     rows: int | None = None
     findings: tuple[Finding, ...] = ()
-    preview: bytes | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -199,7 +198,7 @@ class TableRecipe(Recipe):
             RejectedError: The rows break the table's declaration; the partition is as it was.
         """
         with self.rows(work) as rows:
-            counted = _Counted(rows)
+            counted = _Counted(_still_there(rows, work))
             made = provenance(work, ingredients, self.signature(work))
             findings = write_table(
                 work.lake, self.table, counted, made, work.partition, footer=work.footer
@@ -207,6 +206,24 @@ class TableRecipe(Recipe):
         shutil.rmtree(staging(work, self.table), ignore_errors=True)
         write_catalog(work.lake, work.inventory.tables)
         return Made(made, counted.rows, tuple(findings), notes=work.notes)
+
+
+def _still_there(rows: Iterable[pa.RecordBatch], work: Work) -> Iterator[pa.RecordBatch]:
+    """Passes rows on, unless their checkpoint has become another one at the end.
+
+    Raises:
+        InputError: It was written over, or removed, while it was measured.
+    """
+    checkpoint = work.checkpoint
+    before = checkpoint.digest() if checkpoint else ""
+    yield from rows
+    if checkpoint and checkpoint.digest() != before:
+        raise InputError(
+            f"{checkpoint.name} was written over while it was measured; it is measured anew by the "
+            "next run"
+        )
+    if isinstance(checkpoint, Registered) and not is_registered(work.lake, checkpoint):
+        raise InputError(f"{checkpoint.name} was removed while it was measured")
 
 
 class _Counted:
@@ -246,14 +263,17 @@ def bring_up_to_date(recipe: Recipe, work: Work) -> Made | None:
     Raises:
         InputError: Something that it reads is not there.
     """
-    # What every checkpoint's run makes, one makes at a time; so the last has seen what all made.
-    with nullcontext() if recipe.partitioned else _alone(work.lake, recipe.name):
+    # Nothing is made twice at once; and of what every checkpoint's run makes, such as figures, the
+    # last has seen what all the others made.
+    with _alone(work.lake, f"{recipe.name}.{work.partition}" if work.partition else recipe.name):
         return _bring_up_to_date(recipe, work)
 
 
 def _alone(lake: Lake, name: str) -> FileLock:
-    lake.staging.mkdir(parents=True, exist_ok=True)
-    return FileLock(lake.staging / f"{name.replace('/', '.')}.lock")
+    """Held while something is made, which a command and the daemon's runs may do at once."""
+    folder = lake.staging / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / name.replace("/", "."))
 
 
 def _bring_up_to_date(recipe: Recipe, work: Work) -> Made | None:

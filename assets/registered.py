@@ -13,14 +13,15 @@ from pydantic import ValidationError
 
 from assets.errors import InputError
 from assets.study import explain
-from assets.study_checkpoints import Registered
+from assets.study_checkpoints import Registered, check_name
 from models import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from assets.study import Study
+    from models import Source
     from warehouse import Lake, Table
 
 _REGISTERED = "registered.json"
@@ -64,7 +65,9 @@ def read_registered(study: Study, lake: Lake) -> list[Registered]:
         if values.get("study") == study.name:
             watch = places.get(str(values.get("found_by")))
             now = watch.settings(str(values.get("origin"))) if watch else {}
-            found.append(_parse(path, values | now))
+            found.append(_parse(str(path), values | now))
+            if found[-1].name != path.stem:
+                raise InputError(f"{path} is of {found[-1].name}; name the file after it")
     names = {checkpoint.name for checkpoint in study.checkpoints}
     for checkpoint in found:
         if checkpoint.base is not None and checkpoint.base not in names:
@@ -76,8 +79,28 @@ def read_registered(study: Study, lake: Lake) -> list[Registered]:
     return sorted(found, key=lambda c: (c.series or "", c.step or 0, c.name))
 
 
+def is_registered(lake: Lake, checkpoint: Registered) -> bool:
+    """Whether a checkpoint has not been removed since it was read."""
+    return (folder(lake) / f"{checkpoint.name}.json").exists()
+
+
+def registered(lake: Lake, study: Study, name: str) -> dict[str, Any] | None:
+    """What is registered of a checkpoint, or was when it was removed; None where nothing was.
+
+    Raises:
+        InputError: It belongs to another study, or cannot be read.
+    """
+    for path in (folder(lake) / f"{name}.json", removed(lake) / name / _REGISTERED):
+        if path.exists():
+            values = _read(path)
+            if values.get("study") != study.name:
+                raise InputError(f"{name} belongs to the study {values.get('study')}")
+            return values
+    return None
+
+
 def register(lake: Lake, study: Study, values: dict[str, Any]) -> Registered:
-    """Takes a checkpoint in; one of its name that the study registered before is replaced.
+    """Takes a checkpoint in; one of its name that came from the same place is replaced.
 
     Args:
         lake: The lake.
@@ -87,37 +110,38 @@ def register(lake: Lake, study: Study, values: dict[str, Any]) -> Registered:
     Raises:
         InputError: It is not there, or something else has its name.
     """
-    path = folder(lake) / f"{values['name']}.json"
-    checkpoint = _parse(
-        path,
-        {"weights": "", "origin": values["source"]}
-        | values
-        | {"study": study.name, "entry": uuid.uuid4().hex[:12]},
-    )
-    if reason := taken(lake, study, checkpoint.name, checkpoint.origin):
+    known = {"weights": "", "origin": values["source"], "superseded": False}
+    fresh = {"study": study.name, "entry": uuid.uuid4().hex[:12]}
+    checkpoint = _parse(str(values["name"]), known | values | fresh)
+    if reason := taken(lake, study, checkpoint):
         raise InputError(reason)
     try:
-        weights = checkpoint.source.digest()
+        checkpoint = checkpoint.model_copy(update={"weights": checkpoint.source.digest()})
     except ModelError as error:
-        raise InputError(f"{checkpoint.name}: {error}") from error
-    checkpoint = checkpoint.model_copy(update={"weights": weights})
-    _write(path, checkpoint)
+        if not checkpoint.weights:  # of one that comes back, what was measured may be all there is
+            raise InputError(f"{checkpoint.name}: {error}") from error
+    _write(lake, checkpoint)
     return checkpoint
 
 
-def note_seen(lake: Lake, checkpoint: Registered, seen: str) -> None:
-    """Has its file say that these are the files looked at; its weights are as they were."""
-    path = folder(lake) / f"{checkpoint.name}.json"
-    _write(path, checkpoint.model_copy(update={"seen": seen}))
+def change(lake: Lake, checkpoint: Registered, **values: Any) -> Registered:
+    """Has a checkpoint's file say something else of it; it is not measured anew for that."""
+    changed = checkpoint.model_copy(update=values)
+    _write(lake, changed)
+    return changed
 
 
-def taken(lake: Lake, study: Study, name: str, origin: str) -> str | None:
-    """Why a name cannot be given to a checkpoint; None where it can.
+def taken(lake: Lake, study: Study, checkpoint: Registered) -> str | None:
+    """Why a checkpoint cannot have its name; None where it can.
 
-    What comes from the same place may have it: it was written over.
+    What comes from the same place may have it, as it was written over; and what has the same
+    weights as one that is gone, as it was moved.
     """
+    name = checkpoint.name
     if any(c.name == name and not isinstance(c, Registered) for c in study.checkpoints):
         return f"the name {name} is taken by a checkpoint of the study"
+    if name in {study.prompts.stem, *(corpus.name for corpus in study.corpora)}:
+        return f"the name {name} is taken by a corpus, or the file of prompts"
     path = folder(lake) / f"{name}.json"
     if not path.exists():
         return None
@@ -127,42 +151,69 @@ def taken(lake: Lake, study: Study, name: str, origin: str) -> str | None:
             f"the name {name} is taken by a checkpoint of the study {values.get('study')}; give "
             f"this one another, or delete {path} if there is no such study any more"
         )
-    if values.get("origin") != origin:
-        return f"the name {name} is taken by {values.get('origin')}; give one of them another"
-    return None
+    other = _parse(str(path), values)
+    if other.origin == checkpoint.origin or is_moved(other, checkpoint.source):
+        return None
+    return f"the name {name} is taken by {other.origin}; give one of them another"
 
 
-def remove(lake: Lake, tables: Iterable[Table], name: str) -> Path:
-    """Takes a checkpoint and its rows out of the lake, and keeps them aside.
+def is_moved(checkpoint: Registered, source: Source) -> bool:
+    """Whether a checkpoint is gone from where it was, and its weights are elsewhere now."""
+    try:
+        return checkpoint.is_gone and checkpoint.weights == source.digest()
+    except ModelError:
+        return False
+
+
+def remove(lake: Lake, study: Study, tables: Collection[Table], names: Iterable[str]) -> list[Path]:
+    """Takes checkpoints and their rows out of the lake, and keeps them aside.
 
     Returns:
-        The folder where they are kept.
+        The folders where they are kept.
 
     Raises:
-        InputError: The lake has nothing of it.
+        InputError: One of them is the study's own, or another study's, or the lake has nothing of
+            it; nothing was removed.
     """
+    moves = {name: _moves(lake, study, tables, name) for name in names}
+    kept = []
+    with alone(lake):
+        for name, own in moves.items():
+            aside = removed(lake) / name
+            aside.mkdir(parents=True, exist_ok=True)
+            _move(own)
+            kept.append(aside)
+    return kept
+
+
+def _moves(lake: Lake, study: Study, tables: Iterable[Table], name: str) -> list[tuple[Path, Path]]:
+    _check(name)
+    if name in {checkpoint.name for checkpoint in study.checkpoints}:
+        raise InputError(
+            f"{name} is in the study's file, and the next run would measure it again; take it out "
+            "there first"
+        )
+    registered(lake, study, name)
     aside = removed(lake) / name
     moves = [(folder(lake) / f"{name}.json", aside / _REGISTERED)]
-    moves += [(lake.path(table, name), aside / f"{table.name}.parquet") for table in tables]
+    for table in tables:
+        if table.partitioned:
+            moves.append((lake.path(table, name), aside / f"{table.name}.parquet"))
+            made = lake.provenance(table, name)
+            if made is not None and made.study != study.name:
+                raise InputError(f"{name} belongs to the study {made.study}")
     if not any(source.exists() for source, _ in moves):
         raise InputError(f"the lake has nothing of a checkpoint {name}")
-    aside.mkdir(parents=True, exist_ok=True)
-    _move(moves)
-    return aside
-
-
-def restored(lake: Lake, name: str) -> dict[str, Any] | None:
-    """What was registered of a checkpoint that was removed; None where nothing was."""
-    path = removed(lake) / name / _REGISTERED
-    return _read(path) if path.exists() else None
+    return moves
 
 
 def restore(lake: Lake, tables: Iterable[Table], name: str) -> None:
     """Brings back the rows of a checkpoint, if it was removed."""
     aside = removed(lake) / name
     if aside.exists():
-        _move([(aside / f"{table.name}.parquet", lake.path(table, name)) for table in tables])
-        shutil.rmtree(aside)
+        kept = [(aside / f"{t.name}.parquet", lake.path(t, name)) for t in tables if t.partitioned]
+        _move(kept)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def removed_origins(lake: Lake) -> set[str]:
@@ -189,15 +240,23 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _parse(path: Path, values: dict[str, Any]) -> Registered:
+def _check(name: str) -> None:
     try:
-        return Registered.model_validate(values, context={"folder": path.parent})
+        check_name(name)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def _parse(where: str, values: dict[str, Any]) -> Registered:
+    try:
+        return Registered.model_validate(values)
     except ValidationError as error:
-        problems = "\n".join(f"{path}: {explain(problem)}" for problem in error.errors())
+        problems = "\n".join(f"{where}: {explain(problem)}" for problem in error.errors())
         raise InputError(problems) from None
 
 
-def _write(path: Path, checkpoint: Registered) -> None:
+def _write(lake: Lake, checkpoint: Registered) -> None:
+    path = folder(lake) / f"{checkpoint.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{uuid.uuid4().hex}")
     unfinished.write_text(checkpoint.model_dump_json(indent=1), encoding="utf-8")

@@ -90,6 +90,8 @@ class Study(Part):
                         f"{checkpoint.step} of the series {checkpoint.series!r}"
                     )
         for watch in self.watch:
+            if [other.place for other in self.watch].count(watch.place) > 1:
+                raise ValueError(f"watch: {watch.place} stands twice; make one entry of them")
             if watch.base is not None and watch.base not in names:
                 raise ValueError(
                     f"watch: the base of {watch.place} is {watch.base!r}, which is none of the "

@@ -8,7 +8,6 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     BeforeValidator,
     Field,
@@ -22,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from assets.errors import InputError
 from assets.study_parts import Part
 from models import Decoding, ModelError, Source, check_prompt_format
 from models.loading import DTYPES
@@ -38,7 +38,11 @@ def _decoding(value: Any) -> Decoding:
     if value == "greedy":
         return Decoding.greedy()
     if isinstance(value, str):  # by its name, as the command line and the lake's own files give it
-        value = yaml.safe_load("{" + value.replace("=", ": ") + "}") if "=" in value else value
+        pairs = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
+        try:
+            value = {key: float(number) for key, number in pairs.items()}
+        except ValueError:
+            raise ValueError(f"a decoding is {_DECODINGS}") from None
     if not isinstance(value, dict) or not set(value) <= {"top_p", "temperature"} or not value:
         raise ValueError(f"a decoding is {_DECODINGS}")
     numbers = {key: number for key, number in value.items() if type(number) in (int, float)}
@@ -97,6 +101,17 @@ class Measured(Part):
         return self.prompt_format or ("chat" if self.role == "aligned" else "plain")
 
 
+def check_name(name: str) -> str:
+    """Returns a name if a checkpoint can have it.
+
+    Raises:
+        ValueError: It cannot be a partition key, or means something else in tables.
+    """
+    if name in ("gold", "own"):
+        raise ValueError(f"{name!r} is what tables call human or a model's own text; rename it")
+    return check_checkpoint_name(name)
+
+
 class Checkpoint(Measured):
     """A checkpoint to measure; its name is its partition key."""
 
@@ -108,9 +123,7 @@ class Checkpoint(Measured):
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        if name in ("gold", "own"):
-            raise ValueError(f"{name!r} is what tables call human or a model's own text; rename it")
-        return check_checkpoint_name(name)
+        return check_name(name)
 
     @field_validator("source", mode="before")
     @classmethod
@@ -143,9 +156,12 @@ class Checkpoint(Measured):
         """Tells its weights, or the generations of a `file:` checkpoint, from any others.
 
         Raises:
-            ModelError: They are not there.
+            InputError: They are not there.
         """
-        return self.source.digest()
+        try:
+            return self.source.digest()
+        except ModelError as error:
+            raise InputError(f"checkpoint {self.name}: {error}") from error
 
     @property
     def is_gone(self) -> bool:
@@ -166,6 +182,7 @@ class Registered(Checkpoint):
         seen: What tells whether its files have changed since.
         origin: Where it comes from, its revision's name on the hub instead of the commit.
         found_by: What the study watches and it was found in; empty where a person named it.
+        superseded: Whether a later step stands in its place.
     """
 
     study: StrictStr
@@ -174,17 +191,20 @@ class Registered(Checkpoint):
     origin: StrictStr
     seen: StrictStr = ""
     found_by: StrictStr = ""
+    superseded: StrictBool = False
 
     def digest(self) -> str:
         """That of its weights as they are, or as they were where they are gone."""
         try:
-            return self.source.digest()
+            return self.weights if self.superseded else self.source.digest()
         except ModelError:
             return self.weights
 
     @property
     def is_gone(self) -> bool:
         """Whether its weights are not there any more, or not wholly."""
+        if self.superseded:
+            return True
         try:
             self.source.check()
         except ModelError:
@@ -236,6 +256,10 @@ class Watch(Measured):
                     f"{{{field}}} means nothing here; what does is "
                     + ", ".join(f"{{{name}}}" for name in known)
                 )
+        try:
+            template.format(name="a", parent="b", series="c", step=1)
+        except (ValueError, LookupError, AttributeError) as error:
+            raise ValueError(f"cannot be filled in: {error}") from None
         return template
 
     @model_validator(mode="after")

@@ -9,27 +9,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from assets.errors import InputError
 from assets.registered import (
     alone,
     as_it_stands,
-    note_seen,
+    change,
+    is_moved,
     read_registered,
     register,
     removed,
     removed_origins,
     taken,
 )
-from assets.study_checkpoints import words
+from assets.study_checkpoints import Registered, words
 from models import ModelError, Source, hub
 from models.folders import snapshot, training_step
-from warehouse.lake import check_checkpoint_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from assets.study import Study
-    from assets.study_checkpoints import Registered, Watch
+    from assets.study_checkpoints import Watch
     from warehouse import Lake
 
 _WILD = re.compile(r"(\*|\{step\})")
@@ -40,36 +42,15 @@ class _Place:
     """Something that matches a pattern.
 
     Attributes:
-        origin: As in `Found`.
-        source: As in `Found`.
-        seen: As in `Found`; empty where it is gone meanwhile.
+        origin: `dir:PATH`, or `hf:org/name@REVISION`.
+        source: The same, the commit instead of the revision's name.
+        seen: What tells whether its files have changed between two looks; empty where it is gone.
         step: The step that its name tells.
     """
 
     origin: str
     source: Source
     seen: str
-    step: int | None
-
-
-@dataclass(frozen=True)
-class Found:
-    """A checkpoint that stands where a study watches.
-
-    Attributes:
-        watch: The study's entry.
-        origin: `dir:PATH`, or `hf:org/name@REVISION`.
-        source: The same, the commit instead of the revision's name.
-        seen: What tells whether its files have changed between two looks.
-        name: What it is to be called.
-        step: Its training step, where known.
-    """
-
-    watch: Watch
-    origin: str
-    source: Source
-    seen: str
-    name: str
     step: int | None
 
 
@@ -84,12 +65,14 @@ class Look:
         waiting: Origins of those that were not there, or not the same, at the look before, or that
             there was no time for.
         problems: Of those that cannot be taken in, by origin, a sentence that says why.
+        empty: Where nothing is at all.
     """
 
-    ready: list[Found] = field(default_factory=list)
+    ready: list[Registered] = field(default_factory=list)
     seen: dict[str, str] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
 
 
 def look(study: Study, lake: Lake, before: Mapping[str, str], *, seconds: float = math.inf) -> Look:
@@ -102,16 +85,19 @@ def look(study: Study, lake: Lake, before: Mapping[str, str], *, seconds: float 
         seconds: What takes longer is left for the next look, which knows what this one learned.
     """
     end = time.monotonic() + seconds
-    known = {checkpoint.origin: checkpoint.seen for checkpoint in read_registered(study, lake)}
+    known = {c.origin: c.seen for c in read_registered(study, lake) if not c.superseded}
     known |= dict.fromkeys(removed_origins(lake), "")
+    known |= {str(c.source): "" for c in study.checkpoints if not isinstance(c, Registered)}
     result = Look()
     named: dict[str, str] = {}
     for watch in study.watch:
         try:
             places = list(_folders(watch) if watch.dir else _revisions(watch))
-        except ModelError as error:
-            result.problems[watch.place] = str(error)
+        except (ModelError, OSError) as error:
+            result.problems[watch.place] = f"{watch.place}: {error}"
             continue
+        if not places:
+            result.empty.append(watch.place)
         for place in places:
             origin, seen = place.origin, place.seen
             if not seen or known.get(origin) in (seen, "") or origin in result.seen:
@@ -121,21 +107,18 @@ def look(study: Study, lake: Lake, before: Mapping[str, str], *, seconds: float 
                 result.waiting.append(origin)
                 continue
             try:
-                found = _named(watch, place)
+                found = _found(study, watch, place)
                 _check(found)
-                if reason := taken(lake, study, found.name, origin):
-                    raise InputError(f"{origin}: {reason}")
                 if (removed(lake) / found.name).exists():
                     raise InputError(
-                        f"{origin}: a checkpoint of its name, {found.name}, was removed; "
+                        f"a checkpoint of its name, {found.name}, was removed; "
                         f"`anchorlake checkpoints add STUDY {found.name} {origin}` takes it in"
                     )
+                if reason := taken(lake, study, found):
+                    raise InputError(reason)
                 if other := named.get(found.name):
-                    raise InputError(f"{origin}: the name {found.name} is taken by {other}")
-            except InputError as error:
-                result.problems[origin] = str(error)
-                continue
-            except ModelError as error:
+                    raise InputError(f"the name {found.name} is taken by {other}")
+            except (InputError, ModelError, OSError) as error:
                 result.problems[origin] = f"{origin}: {error}"
                 continue
             named[found.name] = origin
@@ -146,40 +129,49 @@ def look(study: Study, lake: Lake, before: Mapping[str, str], *, seconds: float 
     return result
 
 
-def take_in(study: Study, lake: Lake, found: Found) -> Registered:
-    """Registers what was found; where only its files' dates changed, nothing but these.
+def take_in(study: Study, lake: Lake, found: Registered) -> Registered:
+    """Registers what was found, or notes of what is registered what has changed of it.
+
+    Where weights have changed, they are another checkpoint: of the same name if of the same step,
+    and else of its own; what was measured of the one that stood there stays.
 
     Raises:
         InputError: It is gone meanwhile, or its name was taken.
     """
     with alone(lake):
-        name = found.name
-        for checkpoint in read_registered(study, lake):
-            if checkpoint.origin == found.origin:
-                name = checkpoint.name  # though the study may call others of its kind otherwise now
-                if checkpoint.weights == _digest(found):
-                    note_seen(lake, checkpoint, found.seen)
-                    return checkpoint
-        return register(
-            lake,
-            study,
-            found.watch.settings(found.origin)
-            | {
-                "name": name,
-                "source": str(found.source),
-                "step": found.step,
-                "origin": found.origin,
-                "seen": found.seen,
-                "found_by": found.watch.place,
-            },
-        )
+        for there in read_registered(study, lake):
+            if there.origin == found.origin and not there.superseded:
+                if there.weights == found.digest():
+                    return change(lake, there, seen=found.seen)
+                if there.step == found.step:
+                    found = found.model_copy(update={"name": there.name})
+                else:
+                    change(lake, there, superseded=True)
+            elif there.name == found.name and is_moved(there, found.source):
+                moved = {key: getattr(found, key) for key in ("origin", "source", "found_by")}
+                return change(lake, there, seen=found.seen, **moved)
+        return register(lake, study, found.model_dump(exclude={"weights"}))
 
 
-def _digest(found: Found) -> str:
-    try:
-        return found.source.digest()
-    except ModelError as error:
-        raise InputError(f"{found.origin}: {error}") from error
+def take_in_ready(
+    study: Study, lake: Lake, looked: Look, *, most: int | None = None
+) -> list[Registered]:
+    """Takes in what is ready; what cannot be, becomes a problem.
+
+    Args:
+        study: The study.
+        lake: The lake.
+        looked: What was found.
+        most: As many at the most; the others stay to be seen.
+    """
+    taken_in = []
+    for found in looked.ready[:most]:
+        try:
+            taken_in.append(take_in(study, lake, found))
+            looked.seen.pop(found.origin, None)
+        except (InputError, OSError) as error:
+            looked.problems[found.origin] = f"{found.origin}: {error}"
+    return taken_in
 
 
 def take_in_new(
@@ -202,8 +194,8 @@ def take_in_new(
     else:
         time.sleep(pause)
         looked = look(as_it_stands(study, lake), lake, first.seen)
-    for found in looked.ready:
-        say(f"{take_in(study, lake, found).name}: taken in from {found.origin}")
+    for checkpoint in take_in_ready(study, lake, looked):
+        say(f"{checkpoint.name}: taken in from {checkpoint.origin}")
     for origin in looked.waiting:
         say(f"{origin} has changed meanwhile; it is left for the next time")
     for problem in looked.problems.values():
@@ -216,9 +208,13 @@ def _folders(watch: Watch) -> Iterator[_Place]:
     parts = Path(watch.dir).parts
     fixed = next((i for i, part in enumerate(parts) if _WILD.search(part)), len(parts))
     root, rest = Path(*parts[:fixed]), "/".join(parts[fixed:])
-    matching = root.glob(_WILD.sub("*", rest)) if rest else [root]
+    wild = re.sub(r"\*+", "*", _WILD.sub("*", rest))
+    matching = sorted(root.glob(wild)) if rest else [root]
+    real = {folder.resolve() for folder in matching if not folder.is_symlink()}
     pattern = _regex(watch.dir)
-    for folder in sorted(matching):
+    for folder in matching:
+        if folder.is_symlink() and folder.resolve() in real:
+            continue  # such as `latest`
         if (match := pattern.fullmatch(str(folder))) and folder.is_dir():
             source = watch.source("dir", str(folder))
             step = _step(match)
@@ -251,7 +247,7 @@ def _revisions(watch: Watch) -> Iterator[_Place]:
 
 def _regex(pattern: str) -> re.Pattern[str]:
     """A pattern's regular expression: a group for each `*`, and one named `step`."""
-    wild = {"*": "([^/]*)", "{step}": r"(?P<step>\d+)"}
+    wild = {"*": "([^/]*)", "{step}": r"(?<!\d)(?P<step>\d+)(?!\d)"}
     return re.compile("".join(wild.get(part, re.escape(part)) for part in _WILD.split(pattern)))
 
 
@@ -263,24 +259,41 @@ def _step(match: re.Match[str]) -> int | None:
     return int(number[0]) if number else None
 
 
-def _named(watch: Watch, place: _Place) -> Found:
-    """Gives it its name.
+def _found(study: Study, watch: Watch, place: _Place) -> Registered:
+    """What would be registered of it.
 
     Raises:
-        InputError: What the study says gives none that can be a partition key.
+        InputError: It cannot be called what the study says.
     """
-    series = watch.settings(place.origin)["series"]
-    if place.step is None and "{step}" in watch.name:
-        raise InputError(f"{place.origin}: its name tells no training step")
-    name = watch.name.format(**words(place.origin), series=series, step=place.step)
+    settings = watch.settings(place.origin)
+    given: dict[str, object] = {**words(place.origin), "series": settings["series"]}
+    if place.step is not None:
+        given["step"] = place.step
     try:
-        check_checkpoint_name(name)
-    except ValueError as error:
-        raise InputError(f"{place.origin}: {error}; say in the study's `watch:` how") from None
-    return Found(watch, place.origin, place.source, place.seen, name, place.step)
+        return Registered.model_validate(
+            settings
+            | {
+                "name": watch.name.format(**given),
+                "source": str(place.source),
+                "step": place.step,
+                "study": study.name,
+                "entry": "",
+                "weights": "",
+                "origin": place.origin,
+                "seen": place.seen,
+                "found_by": watch.place,
+            }
+        )
+    except KeyError:
+        raise InputError("its name tells no training step") from None
+    except ValidationError as error:
+        reasons = "; ".join(
+            problem["msg"].removeprefix("Value error, ") for problem in error.errors()
+        )
+        raise InputError(f"{reasons}; say in the study's `watch:` how") from None
 
 
-def _check(found: Found) -> None:
+def _check(found: Registered) -> None:
     """Looks whether it is whole, and can be loaded without running what comes with it.
 
     Raises:

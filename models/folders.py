@@ -165,7 +165,7 @@ def training_step(folder: Path) -> int | None:
 def snapshot(folder: Path) -> str:
     """16 hexadecimal digits that change as files are written; none where there are no files."""
     files = [f"{file.path.name}\x1f{file.size}\x1f{file.modified}" for file in list_files(folder)]
-    return hashlib.sha256("\x1e".join(files).encode()).hexdigest()[:16] if files else ""
+    return hashlib.sha256(os.fsencode("\x1e".join(files))).hexdigest()[:16] if files else ""
 
 
 def check_files(

@@ -311,14 +311,21 @@ class ModelPool:
     """Keeps the model used last, so that the steps of a run share one."""
 
     def __init__(self) -> None:
-        self._key: tuple[Source, str | None, str] | None = None
+        self._key: tuple[Source, str, str | None, str] | None = None
         self._model: LanguageModel | None = None
 
     def get(
-        self, source: Source, *, device: str | None = None, dtype: str = "auto"
+        self, source: Source, *, device: str | None = None, dtype: str = "auto", weights: str = ""
     ) -> LanguageModel:
-        """The model, loaded unless it is the one used last; raises `ModelError` as `load` does."""
-        key = (source, device, dtype)
+        """The model, loaded unless it is the one used last; raises `ModelError` as `load` does.
+
+        Args:
+            source: Where it is.
+            device: As for `load`.
+            dtype: As for `load`.
+            weights: Tells the weights that are there from others that were there before.
+        """
+        key = (source, weights, device, dtype)
         if self._model is None or self._key != key:
             self._model = None  # free the memory before the next model takes as much
             self._model = load(source, device=device, dtype=dtype)
@@ -326,13 +333,13 @@ class ModelPool:
         return self._model
 
     def take(
-        self, source: Source, *, device: str | None = None, dtype: str = "auto"
+        self, source: Source, *, device: str | None = None, dtype: str = "auto", weights: str = ""
     ) -> LanguageModel:
         """The model, for a caller who is going to change it; the next one gets another.
 
         Raises:
             ModelError: As `load` does.
         """
-        model = self.get(source, device=device, dtype=dtype)
+        model = self.get(source, device=device, dtype=dtype, weights=weights)
         self._key = self._model = None
         return model

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assets.errors import InputError
-from assets.figures.recipe import FigureRecipe, read_drawn
+from assets.figures.recipe import FigureRecipe, read_drawn, read_preview
 from assets.inventory import Inventory
 from assets.progress import Progress
 from assets.recipe import Made, Recipe, TableRecipe, Work, bring_up_to_date
@@ -79,7 +79,10 @@ def build_asset(
     def build(context: dg.AssetExecutionContext) -> Iterator[object]:
         # A run of one checkpoint also makes what is not partitioned.
         partition = context.partition_key if recipe.partitioned else None
-        inventory = Inventory(as_it_stands(study, lake), lake)
+        try:
+            inventory = Inventory(as_it_stands(study, lake), lake)
+        except InputError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
         if not inventory.has(recipe.name, partition):
             if partition is not None and inventory.is_gone(partition) and recipe.uses_model:
                 raise dg.Failure(GONE.format(partition), allow_retries=False)
@@ -114,7 +117,7 @@ def build_asset(
             # Trying again changes nothing about what is wrong with the input.
             raise dg.Failure(str(error), allow_retries=False) from error
         yield dg.MaterializeResult(
-            metadata=_metadata(made, seconds) if made else _unchanged(recipe, lake, partition),
+            metadata=_metadata(recipe, lake, partition, made, seconds),
             check_results=[
                 *(_check_passed(check.name, _detail(made, check.name)) for check in checks),
                 *(_drifted(lake, recipe) for _ in drift),
@@ -191,27 +194,22 @@ def _meaning(meaning: str, unit: str) -> str:
     return f"{meaning} ({unit})" if unit else meaning
 
 
-def _unchanged(recipe: Recipe, lake: Lake, partition: str | None) -> dict[str, Any]:
+def _metadata(
+    recipe: Recipe, lake: Lake, partition: str | None, made: Made | None, seconds: float
+) -> dict[str, Any]:
+    """What the UI says of an asset, made or found up to date."""
     stored = recipe.stored(lake, partition)
-    assert stored is not None
-    return {
-        "signature": stored.signature,
-        "fingerprint": stored.fingerprint,
-        "up to date": True,
-    }
-
-
-def _metadata(made: Made, seconds: float) -> dict[str, Any]:
-    metadata: dict[str, Any] = {
-        "signature": made.provenance.signature,
-        "fingerprint": made.provenance.fingerprint,
-        "seconds": round(seconds, 2),
-        **made.notes,
-    }
-    if made.rows is not None:
-        metadata["dagster/row_count"] = made.rows
-        metadata["rows per second"] = round(made.rows / max(seconds, 1e-9), 1)
-    if made.preview is not None:
-        image = base64.b64encode(made.preview).decode()
+    metadata: dict[str, Any] = {}
+    if stored is not None:
+        metadata = {"signature": stored.signature, "fingerprint": stored.fingerprint}
+    if made is None:
+        metadata["up to date"] = True
+    else:
+        metadata |= {"seconds": round(seconds, 2), **made.notes}
+        if made.rows is not None:
+            metadata["dagster/row_count"] = made.rows
+            metadata["rows per second"] = round(made.rows / max(seconds, 1e-9), 1)
+    if isinstance(recipe, FigureRecipe):
+        image = base64.b64encode(read_preview(lake, recipe.figure)).decode()
         metadata["preview"] = dg.MetadataValue.md(f"![preview](data:image/png;base64,{image})")
     return metadata

@@ -47,7 +47,7 @@ def build_defs(
             for recipe in inventory.present
         ],
         jobs=[MEASURE_CHECKPOINT, refresh],
-        sensors=[checkpoint_sensor(study, lake, refresh)],
+        sensors=[checkpoint_sensor(study, lake, refresh, {r.name for r in inventory.present})],
         schedules=[refresh_schedule(study, refresh)] if study.schedule else [],
         # One process a run, so that its steps share the loaded model.
         executor=dg.in_process_executor,

@@ -16,10 +16,10 @@ from orchestration.console import (
     input_errors,
     lake_at,
     out,
+    show,
 )
 
 if TYPE_CHECKING:
-    from models import Source
     from warehouse import Lake
 
 app = typer.Typer(
@@ -58,9 +58,11 @@ def list_checkpoints(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
             _state(inventory.is_gone(checkpoint.name), to_make, len(own)),
             str(checkpoint.source),
         )
-    out.print(grid)
+    show(grid)
     for origin in looked.waiting:
         out.print(f"not taken in yet: {origin}")
+    for watched in looked.empty:
+        out.print(f"nothing is there yet: {watched}")
     for problem in looked.problems.values():
         out.print(problem)
     for folder in sorted(removed(place).glob("*")):
@@ -94,7 +96,7 @@ def add(
 ) -> None:
     """Take a checkpoint in; the next run, or the sensor, measures it."""
     from assets.declared import declared_tables
-    from assets.registered import as_it_stands, register, restore, restored
+    from assets.registered import alone, as_it_stands, register, registered, restore
     from assets.study import load_study
 
     given = {
@@ -108,28 +110,37 @@ def add(
     with input_errors():
         place = lake_at(lake)
         read = load_study(study)
-        known = restored(place, name)
-        values: dict[str, Any] = {**(known or {}), "name": name}
+        values = registered(place, read, name) or {}
+        values["name"] = name
         values |= {key: value for key, value in given.items() if value is not None}
         if "source" not in values:
             raise InputError(f"{name} was never taken in; say where it is, such as dir:PATH")
-        values["source"] = str(_source(values["source"]))
+        if source is not None:
+            values |= _at(source, values.get("origin"))
         if values.get("base") is not None:
             read.checkpoint(str(values["base"]))
-        checkpoint = register(place, read, values)
-        restore(place, declared_tables(), name)
+        with alone(place):
+            checkpoint = register(place, read, values)
+            restore(place, declared_tables(), name)
         standing = as_it_stands(read, place)
     _tell_dagster(place, [c.name for c in standing.checkpoints], [])
     out.print(f"{checkpoint.name} is taken in; `anchorlake run {study}` measures it")
 
 
-def _source(text: str) -> Source:
+def _at(text: str, origin: str | None) -> dict[str, Any]:
+    """What is known of a source; where it is another than before, nothing else is."""
     from models import Source
+    from models.folders import snapshot
 
     try:
-        return Source.parse(text, Path.cwd())
+        source = Source.parse(text, Path.cwd())
     except ValueError as error:
         raise InputError(str(error)) from None
+    if str(source) == origin:
+        return {"source": origin}
+    seen = snapshot(Path(source.location)) if source.scheme == "dir" else ""
+    place = {"source": str(source), "origin": str(source), "seen": seen}
+    return place | {"found_by": "", "weights": "", "superseded": False}
 
 
 @app.command()
@@ -145,15 +156,9 @@ def remove(
 
     with input_errors():
         place = existing_lake(lake)
-        own = {checkpoint.name for checkpoint in load_study(study).checkpoints}
-        for one in name:
-            if one in own:
-                raise InputError(
-                    f"{one} is in {study}, and the next run would measure it again; take it out "
-                    "there first"
-                )
-            kept = take_out(place, declared_tables(), one)
-            out.print(f"{one} is taken out; its tables are kept in {kept}")
+        kept = take_out(place, load_study(study), declared_tables(), name)
+    for one, aside in zip(name, kept, strict=True):
+        out.print(f"{one} is taken out; its tables are kept in {aside}")
     _tell_dagster(place, [], name)
     out.print(f"`anchorlake checkpoints add {study} NAME` brings one back")
 

@@ -153,6 +153,8 @@ def check(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
         out.print(f"{rest} registered checkpoints are up to date")
     for origin in looked.waiting:
         out.print(f"a run would take in {origin}")
+    for watched in looked.empty:
+        out.print(f"nothing is there yet: {watched}")
     for problem in looked.problems.values():
         out.print(problem)
     if not stale:

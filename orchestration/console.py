@@ -15,6 +15,8 @@ from warehouse import DeclarationError, Lake, QueryError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.table import Table
+
 out = Console(highlight=False, markup=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
@@ -30,6 +32,12 @@ class Debugging:
     """Whether errors show where they come from."""
 
     on = False
+
+
+def show(grid: Table) -> None:
+    """Prints a table, at its full width where nobody's terminal has another."""
+    wide = out if out.is_terminal else Console(highlight=False, markup=False, width=1000)
+    wide.print(grid)
 
 
 def lake_at(folder: Path) -> Lake:

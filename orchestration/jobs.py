@@ -1,6 +1,6 @@
 """What Dagster runs by itself: a checkpoint as it comes, and all that is out of date by cron."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import dagster as dg
 
@@ -19,8 +19,10 @@ MEASURE_CHECKPOINT = dg.define_asset_job(
 )
 
 
-def measure_request(inventory: Inventory, name: str, run_key: str) -> dg.RunRequest:
-    """Asks for a run of what a checkpoint has."""
+def measure_request(
+    inventory: Inventory, name: str, run_key: str, assets: Collection[str]
+) -> dg.RunRequest:
+    """Asks for a run of what a checkpoint has, of what there are assets of."""
     return dg.RunRequest(
         run_key=run_key,
         job_name=MEASURE_CHECKPOINT.name,
@@ -28,7 +30,8 @@ def measure_request(inventory: Inventory, name: str, run_key: str) -> dg.RunRequ
         asset_selection=[
             asset_key(recipe.name)
             for recipe in inventory.present
-            if not recipe.partitioned or inventory.has(recipe.name, name)
+            if recipe.name in assets
+            and (not recipe.partitioned or inventory.has(recipe.name, name))
         ],
         tags=_tags(inventory.study),
     )

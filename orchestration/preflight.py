@@ -15,7 +15,6 @@ from assets.sources.passages import read_passages
 from assets.sources.prompts import given_prompts, prompts_of
 from assets.sources.training_documents import corpora_to_learn, read_training_documents
 from assets.study_parts import LEAST_DOCUMENTS
-from models import ModelError
 
 if TYPE_CHECKING:
     from assets.study import Study
@@ -54,8 +53,6 @@ def check_inputs(study: Study) -> list[Need]:
         try:
             checkpoint.digest()  # which looks whether it is there
             needs.append(_need(study, checkpoint))
-        except ModelError as error:
-            problems[f"checkpoint {checkpoint.name}: {error}"] = None
         except InputError as error:
             problems[str(error)] = None
     for check in (

@@ -1,7 +1,7 @@
 """What makes Dagster run without anybody asking: new checkpoints, and the clock."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
 import dagster as dg
@@ -11,7 +11,7 @@ from assets.inventory import Inventory
 from assets.registered import as_it_stands
 from assets.study import Study
 from assets.study_checkpoints import Registered
-from assets.watching import look, take_in
+from assets.watching import look, take_in_ready
 from orchestration.assets import GONE
 from orchestration.instance import fail_abandoned
 from orchestration.jobs import MEASURE_CHECKPOINT, measure_request, refresh_request
@@ -37,15 +37,20 @@ class Cursor:
 
     @classmethod
     def read(cls, text: str | None) -> "Cursor":
-        """Reads it back; where somebody has cleared it, all is looked at anew."""
-        return cls(**json.loads(text)) if text else cls()
+        """Reads it back; where somebody has cleared or broken it, all is looked at anew."""
+        try:
+            return cls(**json.loads(text or "{}"))
+        except (ValueError, TypeError):
+            return cls()
 
     def to_json(self) -> str:
         """As Dagster keeps it."""
         return json.dumps(asdict(self))
 
 
-def checkpoint_sensor(study: Study, lake: Lake, refresh: dg.JobDefinition) -> dg.SensorDefinition:
+def checkpoint_sensor(
+    study: Study, lake: Lake, refresh: dg.JobDefinition, assets: Collection[str]
+) -> dg.SensorDefinition:
     """Looks where the study watches; registers what is new and asks for one run of each.
 
     Also of the study's own checkpoints: those that the lake has nothing of are measured together,
@@ -55,6 +60,7 @@ def checkpoint_sensor(study: Study, lake: Lake, refresh: dg.JobDefinition) -> dg
         study: The study.
         lake: Where tables are.
         refresh: The job that measures the study's own checkpoints.
+        assets: Names of the recipes that Dagster has assets of.
     """
 
     @dg.sensor(
@@ -68,27 +74,22 @@ def checkpoint_sensor(study: Study, lake: Lake, refresh: dg.JobDefinition) -> dg
         cursor = Cursor.read(context.cursor)
         try:
             looked = look(as_it_stands(study, lake), lake, cursor.seen, seconds=_LONGEST_LOOK)
-            for found in looked.ready[:_AT_ONCE]:
-                try:
-                    registered = take_in(study, lake, found)
-                    context.log.info(f"{registered.name}: {found.origin}")
-                    looked.seen.pop(found.origin)
-                except InputError as error:
-                    looked.problems[found.origin] = str(error)
+            for registered in take_in_ready(study, lake, looked, most=_AT_ONCE):
+                context.log.info(f"{registered.name}: {registered.origin}")
             now = as_it_stands(study, lake)
         except InputError as error:
             return dg.SkipReason(str(error))
         keys = _keys(study, now, lake)
         new = {key: name for key, name in keys.items() if key not in cursor.requested}
-        requests, gone = _requests(now, lake, new) if new else ([], [])
+        requests, left = _requests(now, lake, new, assets) if new else ([], {})
         notes = [f"{origin}: to be looked at again" for origin in looked.waiting]
-        notes += [*looked.problems.values(), *gone]
+        notes += [*looked.problems.values(), *left.values()]
         for note in notes:
             context.log.info(note)
         return dg.SensorResult(
             run_requests=requests,
             dynamic_partitions_requests=_registrations(context.instance, now),
-            cursor=Cursor(looked.seen, list(keys)).to_json(),
+            cursor=Cursor(looked.seen, [key for key in keys if key not in left]).to_json(),
             skip_reason=None if requests else "; ".join(notes) or "nothing new",
         )
 
@@ -107,21 +108,24 @@ def _keys(study: Study, now: Study, lake: Lake) -> dict[str, str | None]:
 
 
 def _requests(
-    study: Study, lake: Lake, new: Mapping[str, str | None]
-) -> tuple[list[dg.RunRequest], list[str]]:
-    """Requests for what is to be measured, and a sentence for each that cannot be any more."""
+    study: Study, lake: Lake, new: Mapping[str, str | None], assets: Collection[str]
+) -> tuple[list[dg.RunRequest], dict[str, str]]:
+    """Requests for what is to be measured, and by key a sentence for what cannot be now."""
     inventory = Inventory(study, lake)
-    requests, gone = [], []
+    requests, left = [], {}
     nodes = inventory.select(())
     for key, name in new.items():
         own = [node for node in nodes if node[1] == name]
-        if name is None:
-            requests.append(refresh_request(study, key))
-        elif inventory.out_of_date(own):  # a command may have been faster
-            requests.append(measure_request(inventory, name, key))
-        elif not own:
-            gone.append(GONE.format(name))
-    return requests, gone
+        try:
+            if name is None:
+                requests.append(refresh_request(study, key))
+            elif not own:
+                left[key] = GONE.format(name)
+            elif inventory.out_of_date(own):  # a command may have been faster
+                requests.append(measure_request(inventory, name, key, assets))
+        except InputError as error:
+            left[key] = f"{name}: {error}"
+    return requests, left
 
 
 def _registrations(

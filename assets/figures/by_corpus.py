@@ -179,6 +179,10 @@ def draw_by_corpus(
         width: The figure's width in pixels.
         zero_is_marked: Whether a line stands at 0.
     """
+    # The perplexity of a model that diverged may be beyond a double.
+    points = [one for one in points if math.isfinite(one["mean"] + one["low"] + one["high"])]
+    if not points:
+        return style.note("What there is to show here is beyond all numbers.", width)
     colour = style.colours(evidence, width, field=field, only=shown)
     wide = width > style.NARROW
     left = 130 if wide else 92

@@ -73,11 +73,11 @@ class FigureRecipe(Recipe):
                 for heading, part in _pages(self.figure, evidence).items()
             ],
         )
-        preview = _write(work, drawn)
+        _write(work, drawn)
         work.notes["rows drawn from"] = len(evidence.rows)
         if drawn.drift:
             work.notes["drift"] = "\n".join(drawn.drift)
-        return Made(made, preview=preview, notes=work.notes)
+        return Made(made, notes=work.notes)
 
 
 @dataclass(frozen=True)
@@ -241,8 +241,19 @@ def read_drawn(lake: Lake, figure: Figure) -> Drawn | None:
         return None
 
 
-def _write(work: Work, drawn: Drawn) -> bytes:
-    """Writes the figure's files, each in one step, the specification last; returns the preview."""
+def read_preview(lake: Lake, figure: Figure) -> bytes:
+    """A PNG of the figure as it is in the lake, small enough for the UI."""
+    svg = (lake.figures / figure.name / "chart.svg").read_text(encoding="utf-8")
+    preview = b""
+    for scale in (1.0, 0.7, 0.4):
+        preview = vl_convert.svg_to_png(svg, scale=scale)
+        if len(preview) <= _PREVIEW_LIMIT:
+            break
+    return preview
+
+
+def _write(work: Work, drawn: Drawn) -> None:
+    """Writes the figure's files, each in one step, the specification last."""
     folder = work.lake.figures / drawn.figure.name
     folder.mkdir(parents=True, exist_ok=True)
     first, *further = drawn.drawings
@@ -274,8 +285,3 @@ def _write(work: Work, drawn: Drawn) -> bytes:
         "chart.json",
         lambda path: path.write_text(json.dumps(specification, ensure_ascii=False), "utf-8"),
     )
-    for scale in (1.0, 0.7, 0.4):
-        preview = vl_convert.svg_to_png(svg, scale=scale)
-        if len(preview) <= _PREVIEW_LIMIT:
-            break
-    return preview

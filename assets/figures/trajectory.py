@@ -94,7 +94,7 @@ def measures(evidence: Evidence) -> dict[tuple[str, str], Interval]:
             values = np.array([items[key] for key in keys]).swapaxes(0, 1)
             intervals = bootstrap_each(values, MEASURES[measure].statistic)
             found |= dict(zip(keys, intervals, strict=True))
-    return {key: found[key] for key in items if math.isfinite(found[key].high)}
+    return {key: found[key] for key in items if not math.isnan(found[key].mean)}
 
 
 def _series(evidence: Evidence) -> dict[str, list[Shown]]:
@@ -151,7 +151,7 @@ def _points(evidence: Evidence, measure: str) -> list[dict[str, Any]]:
         }
         for name, line in _series(evidence).items()
         for shown in line
-        if (value := values.get((shown.checkpoint, measure)))
+        if (value := values.get((shown.checkpoint, measure))) and value.is_finite
         for base in [values.get((shown.base or "", measure))]
     ]
 
@@ -162,7 +162,7 @@ def _panel(evidence: Evidence, width: int, measure: str, points: list[dict[str, 
     rules = [
         {"series": _as_base(base), "mean": values[base.checkpoint, measure].mean}
         for base in bases
-        if (base.checkpoint, measure) in values
+        if (base.checkpoint, measure) in values and values[base.checkpoint, measure].is_finite
     ]
     colour, dash = _lines(evidence, width)
     steps = [s.step for line in _series(evidence).values() for s in line if s.step is not None]

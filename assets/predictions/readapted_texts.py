@@ -85,7 +85,12 @@ def _readapted(
     checkpoint, settings = work.checkpoint, work.study.readaptation
     assert checkpoint is not None
     assert settings is not None
-    model = work.models.take(checkpoint.source, device=checkpoint.device, dtype=checkpoint.dtype)
+    model = work.models.take(
+        checkpoint.source,
+        device=checkpoint.device,
+        dtype=checkpoint.dtype,
+        weights=checkpoint.digest(),
+    )
     parts = {
         part: _texts(model, learned.filter(pc.equal(learned["part"], part)))
         for part in ("training", "validation")

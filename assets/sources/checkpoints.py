@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 def load_model(work: Work, checkpoint: Checkpoint) -> LanguageModel:
     """The checkpoint's model, loaded once for all steps of a run."""
-    return work.models.get(checkpoint.source, device=checkpoint.device, dtype=checkpoint.dtype)
+    return work.models.get(
+        checkpoint.source,
+        device=checkpoint.device,
+        dtype=checkpoint.dtype,
+        weights=checkpoint.digest(),
+    )
 
 
 def engine_name() -> str:

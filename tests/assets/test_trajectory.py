@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from assets.drift import _SAID, drifted
 from assets.errors import InputError
@@ -203,6 +205,38 @@ def test_rules_redraw_the_figure_and_stand_in_it(bench: Bench, gemma: Source) ->
     assert len(found.drift) == 1
     svg = (bench.lake.figures / "trajectory" / "chart.svg").read_text()
     assert "No checkpoint that was measured has a step" in svg
+
+
+def test_what_is_beyond_all_numbers_is_not_drawn_and_drifts(bench: Bench) -> None:
+    target = bench.folder / "diverged"
+    shutil.copytree(bench.llama.location, target)
+    weights = load_file(target / "model.safetensors")
+    large = {
+        name: value * (3000 if "lm_head" in name or name == "model.norm.weight" else 1)
+        for name, value in weights.items()
+    }
+    save_file(large, target / "model.safetensors", {"format": "pt"})
+    study = bench.study(
+        max_new_tokens=4,
+        corpora=[{"name": "docs", "source": "pydoc:topics", "documents": 3, "max_words": 20}],
+        checkpoints=[
+            {"name": "base", "source": str(bench.llama)},
+            {
+                "name": "sft-1",
+                "source": f"dir:{target}",
+                "base": "base",
+                "series": "sft",
+                "step": 1,
+            },
+        ],
+        drift=[{"measure": "perplexity", "over_base": 2}],
+    )
+    bench.run(study, figures=True)
+    drawn = read_drawn(bench.lake, FIGURE)
+    assert drawn
+    (sentence,) = drawn.drift
+    assert sentence.startswith("sft-1: a perplexity of inf on human text, over 2 times")
+    assert any("+inf%" in finding for finding in drawn.findings)
 
 
 def test_many_steps_are_one_line_and_one_step_is_a_point() -> None:

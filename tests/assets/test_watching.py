@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 import pytest
+from safetensors.torch import load_file, save_file
 
 from assets.errors import InputError
 from assets.inventory import Inventory
+from assets.recipe import TableRecipe, Work, bring_up_to_date
 from assets.registered import (
     as_it_stands,
     folder,
@@ -21,10 +25,12 @@ from assets.registered import (
     restore,
 )
 from assets.watching import Look, look, take_in, take_in_new
-from models import hub
+from models import ModelPool, hub
+from tests.studies import write_jsonl
 from warehouse import tables
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from assets.study import Study
@@ -59,7 +65,7 @@ def take_all(study: Study, bench: Bench) -> list[str]:
 def test_a_checkpoint_is_ready_once_two_looks_agree(bench: Bench) -> None:
     study = watching(bench)
     first = look(study, bench.lake, {})
-    assert first == Look()
+    assert first == Look(empty=[f"dir:{bench.folder}/runs/dpo/checkpoint-*"])
     target = drop(bench, "runs/dpo/checkpoint-100")
     first = look(study, bench.lake, first.seen)
     assert (first.ready, first.waiting) == ([], [f"dir:{target}"])
@@ -79,6 +85,8 @@ def test_a_checkpoint_is_ready_once_two_looks_agree(bench: Bench) -> None:
         ({"dir": "runs/dpo/checkpoint-*"}, "runs/dpo/checkpoint-7", "x-7", 7),
         ({"dir": "runs/*/step-*"}, "runs/v2/step-30-of-90", "x-30", 30),
         ({"dir": "runs/v*/{step}-done"}, "runs/v2/30-done", "x-30", 30),
+        ({"dir": "runs/c*{step}"}, "runs/ckpt-123", "x-123", 123),
+        ({"dir": "runs/*{step}", "name": "{series}-{step:06d}"}, "runs/s123", "x-000123", 123),
         ({"dir": "runs/*", "name": "{name}"}, "runs/final", "final", None),
         ({"dir": "runs/*/*", "name": "{parent}.{step}"}, "runs/a/7b-step20", "a.7", 7),
         ({"dir": "runs/*/*/", "name": "{series}_{step}"}, "runs/a/9", "x_9", 9),
@@ -118,6 +126,7 @@ def test_the_step_that_a_trainer_noted_stands_in_for_one_in_the_name(bench: Benc
         ({"dir": "a*", "series": "{step}"}, "{step} means nothing here"),
         ({"dir": "a*", "series": "x", "name": "{nam}"}, "{nam} means nothing here"),
         ({"dir": "a*", "series": "x", "name": "{"}, "watch[0].name"),
+        ({"dir": "a*", "series": "{name:d}"}, "cannot be filled in"),
         ({"dir": "a*", "series": "x", "name": "same"}, "which tell one from another"),
         ({"dir": "a*", "series": "x", "base": "nobody"}, "is none of the study's checkpoints"),
         ({"dir": "a*", "series": "x", "every": 3}, "watch[0].every: is no key; allowed here: role"),
@@ -167,7 +176,8 @@ def test_a_checkpoint_deleted_between_two_looks_is_forgotten(bench: Bench) -> No
     target = drop(bench, "runs/dpo/checkpoint-1")
     first = look(study, bench.lake, {})
     shutil.rmtree(target)
-    assert look(study, bench.lake, first.seen) == Look()
+    after = look(study, bench.lake, first.seen)
+    assert (after.ready, after.seen, after.waiting, after.problems) == ([], {}, [], {})
 
 
 def test_one_that_goes_as_it_is_taken_in_is_said_to_be_gone(bench: Bench) -> None:
@@ -261,6 +271,133 @@ def test_what_is_written_over_keeps_its_name(bench: Bench) -> None:
     assert take_all(watching(bench, {**WATCH, "name": "new-{step}"}), bench) == ["dpo-1"]
 
 
+def save(weights: dict[str, Any], target: Path) -> None:
+    """Writes weights beside those of a checkpoint, and moves them into their place."""
+    save_file(weights, target / "unfinished", {"format": "pt"})
+    (target / "unfinished").replace(target / "model.safetensors")
+
+
+def test_another_step_in_its_place_is_another_checkpoint(bench: Bench) -> None:
+    study = watching(bench, {"dir": "runs/last", "series": "x"})
+    target = drop(bench, "runs/last")
+    (target / "trainer_state.json").write_text('{"global_step": 100}')
+    assert take_all(study, bench) == ["x-100"]
+    bench.run(as_it_stands(study, bench.lake))
+    rows = bench.lake.read(tables.GENERATIONS, "x-100").to_pylist()
+    weights = load_file(target / "model.safetensors")
+    save({name: value * 1.1 for name, value in weights.items()}, target)
+    (target / "trainer_state.json").write_text('{"global_step": 200}')
+    assert take_all(study, bench) == ["x-100", "x-200"]
+    assert look_twice(study, bench) == Look()
+    bench.run(as_it_stands(study, bench.lake))
+    assert bench.lake.read(tables.GENERATIONS, "x-100").to_pylist() == rows
+    assert bench.lake.read(tables.GENERATIONS, "x-200").to_pylist() != rows
+    assert [c.is_gone for c in read_registered(study, bench.lake)] == [True, False]
+
+
+def test_what_is_written_over_as_it_is_measured_is_measured_anew(bench: Bench) -> None:
+    documents = [{"text": f"This is text {number}."} for number in range(3)]
+    write_jsonl(bench.folder / "c.jsonl", documents)
+    corpus = {"name": "c", "source": "file:c.jsonl", "documents": 3}
+    study = watching(bench, corpora=[corpus])
+    target = drop(bench, "runs/dpo/checkpoint-1")
+    take_all(study, bench)
+    standing, models = as_it_stands(study, bench.lake), ModelPool()
+    inventory = Inventory(standing, bench.lake)
+
+    def make(name: str, partition: str | None) -> None:
+        bring_up_to_date(
+            inventory.recipes[name],
+            Work(inventory, bench.lake, inventory.checkpoint(partition), models=models),
+        )
+
+    stale = list(inventory.out_of_date(inventory.select(["token_distributions"])))
+    for node in [n for n in stale if n[1] != "dpo-1"]:
+        make(*node)
+    for name in ("checkpoints", "generations"):
+        make(name, "dpo-1")
+    weights = load_file(target / "model.safetensors")
+    save({name: value * 1.1 for name, value in weights.items()}, target)
+    for name in ("scored_texts", "token_distributions"):
+        with suppress(InputError):
+            make(name, "dpo-1")
+    take_all(study, bench)
+    bench.run(as_it_stands(study, bench.lake), models)
+    found = bench.lake.read(tables.TOKEN_DISTRIBUTIONS, "dpo-1")["logprob"].to_pylist()
+    for table in (tables.SCORED_TEXTS, tables.TOKEN_DISTRIBUTIONS):
+        bench.lake.path(table, "dpo-1").unlink()
+    bench.run(as_it_stands(study, bench.lake))
+    assert found == bench.lake.read(tables.TOKEN_DISTRIBUTIONS, "dpo-1")["logprob"].to_pylist()
+
+
+def test_weights_that_change_before_the_rows_are_in_place(bench: Bench) -> None:
+    study = watching(bench)
+    target = drop(bench, "runs/dpo/checkpoint-1")
+    take_all(study, bench)
+    inventory = Inventory(as_it_stands(study, bench.lake), bench.lake)
+    work = Work(inventory, bench.lake, inventory.checkpoint("dpo-1"))
+    recipe = inventory.recipes["checkpoints"]
+    assert isinstance(recipe, TableRecipe)
+    ingredients = inventory.ingredients_now("checkpoints", "dpo-1")
+    assert ingredients
+    meddled = replace(recipe, rows=meddling(recipe.rows, target))
+    with pytest.raises(InputError, match="written over while it was measured"):
+        meddled.make(work, ingredients)
+    assert not bench.lake.files(tables.CHECKPOINTS, "dpo-1")
+    work = Work(inventory, bench.lake, as_it_stands(study, bench.lake).checkpoint("dpo-1"))
+    (folder(bench.lake) / "dpo-1.json").unlink()
+    with pytest.raises(InputError, match="removed while it was measured"):
+        recipe.make(work, ingredients)
+
+
+def meddling(rows: Any, target: Path) -> Any:
+    """Rows of a recipe, the weights written over after the last of them."""
+
+    @contextmanager
+    def meddled(work: Work) -> Iterator[Any]:
+        def passed_on() -> Iterator[Any]:
+            yield from made
+            weights = load_file(target / "model.safetensors")
+            save({name: value * 1.1 for name, value in weights.items()}, target)
+
+        with rows(work) as made:
+            yield passed_on()
+
+    return meddled
+
+
+def test_a_moved_run_is_known_again(bench: Bench) -> None:
+    study = watching(bench, {"dir": "*/checkpoint-*", "series": "x"})
+    drop(bench, "here/checkpoint-1")
+    assert take_all(study, bench) == ["x-1"]
+    (before,) = read_registered(study, bench.lake)
+    (bench.folder / "here").rename(bench.folder / "there")
+    assert take_all(study, bench) == ["x-1"]
+    (after,) = read_registered(study, bench.lake)
+    assert (after.entry, after.is_gone) == (before.entry, False)
+    assert after.source.location == str(bench.folder / "there/checkpoint-1")
+    assert look_twice(study, bench) == Look()
+
+
+def test_a_link_to_another_that_matches_is_passed_over(bench: Bench) -> None:
+    study = watching(bench, {"dir": "runs/*", "series": "x"})
+    drop(bench, "runs/step-5")
+    (bench.folder / "runs/best-9").symlink_to("step-5")
+    assert take_all(study, bench) == ["x-5"]
+
+
+def test_one_that_cannot_be_taken_in_keeps_no_other_out(bench: Bench) -> None:
+    study = watching(bench, {"dir": "runs/*", "series": "x", "name": "{name}"})
+    for name in ("fine", "gold", "no name", "odd"):
+        drop(bench, f"runs/{name}")
+    (bench.folder / "runs/odd/file-\udcff").write_text("")
+    said: list[str] = []
+    take_in_new(study, bench.lake, say=said.append, pause=0.01)
+    names = [checkpoint.name for checkpoint in read_registered(study, bench.lake)]
+    assert names == ["fine", "odd"]
+    assert len(said) == 4
+
+
 def test_revisions_of_a_repository(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     commits = {"main": "a" * 40, "step1000": "b" * 40, "step2000-tokens4B": "c" * 40}
     asked: list[str] = []
@@ -339,14 +476,15 @@ def test_remove_keeps_the_rows_aside_and_restore_brings_them_back(bench: Bench) 
     bench.run(standing)
     declared = Inventory(standing, bench.lake).tables
     rows = bench.lake.read(tables.GENERATIONS, "dpo-1").to_pylist()
-    aside = remove(bench.lake, declared, "dpo-1")
+    (aside,) = remove(bench.lake, study, declared, ["dpo-1"])
     assert (aside / "generations.parquet").exists()
     assert bench.lake.partitions(tables.GENERATIONS) == ["llama"]
+    assert bench.lake.files(tables.PROMPTS)
     assert not list((bench.lake.root / "generations").glob("*dpo*"))
     assert read_registered(study, bench.lake) == []
     assert look_twice(study, bench) == Look()  # it is not taken in again
     with pytest.raises(InputError, match="nothing of a checkpoint dpo-1"):
-        remove(bench.lake, declared, "dpo-1")
+        remove(bench.lake, study, declared, ["dpo-1"])
     register(bench.lake, study, {"name": "dpo-1", "source": f"dir:{target}", "base": "llama"})
     restore(bench.lake, declared, "dpo-1")
     assert bench.lake.read(tables.GENERATIONS, "dpo-1").to_pylist() == rows

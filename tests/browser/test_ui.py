@@ -117,7 +117,7 @@ def ui(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ui]:
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
+def page(bench: Bench) -> Iterator[Page]:
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -127,6 +127,7 @@ def page() -> Iterator[Page]:
         opened = browser.new_page(viewport={"width": 1400, "height": 900})
         opened.set_default_timeout(60_000)
         yield opened
+        opened.screenshot(path=bench.folder / "page.png")  # for whoever wonders why it failed
         browser.close()
 
 

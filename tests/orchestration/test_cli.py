@@ -392,7 +392,18 @@ def test_checkpoints_are_listed_taken_in_and_taken_out(folder: Path, llama_sourc
     assert [row["checkpoint"] for row in left] == ["base", "final"]
     assert "removed: sft-5" in run("checkpoints", "list", "s.yaml").output
     assert "sft-5" not in run("run", "s.yaml", status=3).stderr
+    shutil.rmtree(folder / "runs/checkpoint-5")  # as a trainer does; what was measured comes back
     run("checkpoints", "add", "s.yaml", "sft-5")
+    assert "its weights are gone" in run("checkpoints", "list", "s.yaml").output
+    again = ["checkpoints", "add", "s.yaml", "final", "dir:final/", "--step", "8"]
+    assert "final is taken in" in run(*again).output
+    listed = " ".join(run("checkpoints", "list", "s.yaml").output.split())
+    assert "final dpo 8 aligned base" in listed
+    (folder / "t.yaml").write_text(
+        (folder / "s.yaml").read_text().replace("name: s\n", "name: t\n")
+    )
+    refused = run("checkpoints", "remove", "t.yaml", "final", status=2).stderr
+    assert "final belongs to the study s" in refused
     check = run("check", "s.yaml").output
     assert " of sft-5" not in check
     assert "figures/trajectory: checkpoints" in check
@@ -409,6 +420,9 @@ def test_checkpoints_are_listed_taken_in_and_taken_out(folder: Path, llama_sourc
         (["add", "s.yaml", "x", "file:made.jsonl", "--base", "y"], "no checkpoint 'y'"),
         (["add", "s.yaml", "x", "file:made.jsonl", "--decoding", "p=1"], "a decoding is"),
         (["add", "s.yaml", "x", "file:made.jsonl", "--step", "3"], "name the run with `series:`"),
+        (["add", "s.yaml", "x", "file:made.jsonl", "--decoding", "top_p=: {"], "a decoding is"),
+        (["add", "s.yaml", "../x", "file:made.jsonl"], "cannot name a checkpoint"),
+        (["remove", "s.yaml", "../x"], "cannot name a checkpoint"),
         (["remove", "s.yaml", "m"], "the next run would measure it again"),
         (["remove", "s.yaml", "x"], "nothing of a checkpoint x"),
     ],

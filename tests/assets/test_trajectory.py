@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, get_args
@@ -338,13 +339,14 @@ def test_every_measure_can_be_drawn_and_warned_of() -> None:
     assert [*MEASURES] == [*_SAID] == [*get_args(MeasureName)]
 
 
-def test_a_perplexity_beyond_a_double_is_left_out() -> None:
+def test_a_perplexity_beyond_a_double_is_infinite() -> None:
     rows = [
         {"checkpoint": "m", "measure": "perplexity", "item": f"{i}"}
         | {"numerator": nll, "denominator": 1.0}
         for i, nll in enumerate((1000.0, 900.0))
     ]
-    assert measures(Evidence(rows, [], "word")) == {}
+    (value,) = measures(Evidence(rows, [], "word")).values()
+    assert (value.mean, value.is_finite, value.number()) == (math.inf, False, "inf")
 
 
 STUDY = "name: s\ncheckpoints:\n  - {name: a, source: 'pypi:x'}\n"

@@ -131,13 +131,13 @@ def page(bench: Bench) -> Iterator[Page]:
         browser.close()
 
 
-def until(there: Callable[[], Any], what: str) -> Any:
-    """Waits for something, and gives it."""
+def until(there: Callable[[], Any], what: str, *, every: float = 1.0) -> Any:
+    """Waits for something, looking every so many seconds, and gives it."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if found := there():
             return found
-        time.sleep(1)
+        time.sleep(every)
     raise AssertionError(f"after {PATIENCE} s it is not so that {what}")
 
 
@@ -217,13 +217,13 @@ def test_a_checkpoint_that_is_dropped_into_a_folder(bench: Bench, ui: Ui, page: 
 
 
 def test_a_daemon_that_is_killed_measures_once_and_wholly(bench: Bench, ui: Ui) -> None:
-    study(bench, samples_per_prompt=200, max_new_tokens=60)
+    study(bench, samples_per_prompt=300, max_new_tokens=100)
     ui.start()
     ui.sensor_on()
     until(lambda: bench.lake.partitions(GENERATIONS), "the study's own checkpoint is measured")
     drop(bench, 100)
     staged = bench.lake.staging / "generations" / "dpo-100"
-    until(lambda: list(staged.glob("*.parquet")), "a batch of generations is put aside")
+    until(lambda: list(staged.glob("*.parquet")), "a batch is put aside", every=0.01)
     ui.kill()
     assert statuses(bench, "dpo-100") == ["FAILURE"]  # told by whoever looks next
 
@@ -231,7 +231,7 @@ def test_a_daemon_that_is_killed_measures_once_and_wholly(bench: Bench, ui: Ui) 
     until(lambda: "SUCCESS" in statuses(bench, "dpo-100"), "it is run again")
     assert sorted(statuses(bench, "dpo-100")) == ["FAILURE", "SUCCESS"]
     counted = "select count(*) as n, count(distinct (prompt_id, sample)) as d from generations"
-    assert sql(bench, f"{counted} where checkpoint = 'dpo-100'") == [{"n": 600, "d": 600}]
+    assert sql(bench, f"{counted} where checkpoint = 'dpo-100'") == [{"n": 900, "d": 900}]
     until(lambda: (bench.lake.figures / "trajectory").exists(), "the figures are drawn")
     listed = anchorlake(bench, "checkpoints", "list", "study.yaml")
     (line,) = [line for line in listed.splitlines() if line.startswith("dpo-100")]

@@ -15,6 +15,7 @@ from assets.errors import InputError
 from assets.study import explain
 from assets.study_checkpoints import Registered, check_name
 from models import ModelError
+from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -27,20 +28,10 @@ if TYPE_CHECKING:
 _REGISTERED = "registered.json"
 
 
-def folder(lake: Lake) -> Path:
-    """Where those files are, named after their checkpoints."""
-    return lake.root / "registered"
-
-
 def alone(lake: Lake) -> FileLock:
     """Held while a checkpoint is taken in, which the sensor and a command may do at once."""
-    folder(lake).mkdir(parents=True, exist_ok=True)
-    return FileLock(folder(lake) / ".lock")
-
-
-def removed(lake: Lake) -> Path:
-    """Where checkpoints are that were removed: a folder each, with its tables."""
-    return lake.root / "removed"
+    lake.registered.mkdir(parents=True, exist_ok=True)
+    return FileLock(lake.registered / ".lock")
 
 
 def as_it_stands(study: Study, lake: Lake) -> Study:
@@ -60,7 +51,7 @@ def read_registered(study: Study, lake: Lake) -> list[Registered]:
     """
     places = {watch.place: watch for watch in study.watch}
     found = []
-    for path in folder(lake).glob("*.json"):
+    for path in lake.registered.glob("*.json"):
         values = _read(path)
         if values.get("study") == study.name:
             watch = places.get(str(values.get("found_by")))
@@ -81,7 +72,7 @@ def read_registered(study: Study, lake: Lake) -> list[Registered]:
 
 def is_registered(lake: Lake, checkpoint: Registered) -> bool:
     """Whether a checkpoint has not been removed since it was read."""
-    return (folder(lake) / f"{checkpoint.name}.json").exists()
+    return (lake.registered / f"{checkpoint.name}.json").exists()
 
 
 def registered(lake: Lake, study: Study, name: str) -> dict[str, Any] | None:
@@ -90,7 +81,7 @@ def registered(lake: Lake, study: Study, name: str) -> dict[str, Any] | None:
     Raises:
         InputError: It belongs to another study, or cannot be read.
     """
-    for path in (folder(lake) / f"{name}.json", removed(lake) / name / _REGISTERED):
+    for path in (lake.registered / f"{name}.json", lake.removed / name / _REGISTERED):
         if path.exists():
             values = _read(path)
             if values.get("study") != study.name:
@@ -142,7 +133,7 @@ def taken(lake: Lake, study: Study, checkpoint: Registered) -> str | None:
         return f"the name {name} is taken by a checkpoint of the study"
     if name in {study.prompts.stem, *(corpus.name for corpus in study.corpora)}:
         return f"the name {name} is taken by a corpus, or the file of prompts"
-    path = folder(lake) / f"{name}.json"
+    path = lake.registered / f"{name}.json"
     if not path.exists():
         return None
     values = _read(path)
@@ -179,7 +170,7 @@ def remove(lake: Lake, study: Study, tables: Collection[Table], names: Iterable[
     kept = []
     with alone(lake):
         for name, own in moves.items():
-            aside = removed(lake) / name
+            aside = lake.removed / name
             aside.mkdir(parents=True, exist_ok=True)
             _move(own)
             kept.append(aside)
@@ -194,8 +185,8 @@ def _moves(lake: Lake, study: Study, tables: Iterable[Table], name: str) -> list
             "there first"
         )
     registered(lake, study, name)
-    aside = removed(lake) / name
-    moves = [(folder(lake) / f"{name}.json", aside / _REGISTERED)]
+    aside = lake.removed / name
+    moves = [(lake.registered / f"{name}.json", aside / _REGISTERED)]
     for table in tables:
         if table.partitioned:
             moves.append((lake.path(table, name), aside / f"{table.name}.parquet"))
@@ -209,7 +200,7 @@ def _moves(lake: Lake, study: Study, tables: Iterable[Table], name: str) -> list
 
 def restore(lake: Lake, tables: Iterable[Table], name: str) -> None:
     """Brings back the rows of a checkpoint, if it was removed."""
-    aside = removed(lake) / name
+    aside = lake.removed / name
     if aside.exists():
         kept = [(aside / f"{t.name}.parquet", lake.path(t, name)) for t in tables if t.partitioned]
         _move(kept)
@@ -218,7 +209,7 @@ def restore(lake: Lake, tables: Iterable[Table], name: str) -> None:
 
 def removed_origins(lake: Lake) -> set[str]:
     """Where removed checkpoints were found, so that they are not taken in again."""
-    return {str(_read(path).get("origin")) for path in removed(lake).glob(f"*/{_REGISTERED}")}
+    return {str(_read(path).get("origin")) for path in lake.removed.glob(f"*/{_REGISTERED}")}
 
 
 def _move(moves: Iterable[tuple[Path, Path]]) -> None:
@@ -256,8 +247,6 @@ def _parse(where: str, values: dict[str, Any]) -> Registered:
 
 
 def _write(lake: Lake, checkpoint: Registered) -> None:
-    path = folder(lake) / f"{checkpoint.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{uuid.uuid4().hex}")
-    unfinished.write_text(checkpoint.model_dump_json(indent=1), encoding="utf-8")
-    unfinished.replace(path)
+    lake.registered.mkdir(parents=True, exist_ok=True)
+    with in_one_step(lake.registered / f"{checkpoint.name}.json") as path:
+        path.write_text(checkpoint.model_dump_json(indent=1), encoding="utf-8")

@@ -18,11 +18,6 @@ from pydantic import (
 )
 
 from assets.errors import InputError
-from models import Decoding, Source
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
 from assets.study_checkpoints import Checkpoint, Registered, Watch
 from assets.study_parts import (
     Corpus,
@@ -34,6 +29,10 @@ from assets.study_parts import (
     Readaptation,
     ShannonGame,
 )
+from models import Decoding, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
 DEFAULT_PROMPTS = Path(__file__).parent.parent / "studies" / "prompts" / "demo.jsonl"
 

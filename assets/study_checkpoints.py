@@ -277,11 +277,6 @@ class Watch(Measured):
         """What is watched: `dir:PATTERN` or `hf:org/name@PATTERN`."""
         return f"dir:{self.dir}" if self.dir else f"hf:{self.hf}@{self.revisions}"
 
-    def source(self, scheme: str, location: str) -> Source:
-        """A checkpoint's source, read as the study allows."""
-        allowed = {"allow_pickle": self.allow_pickle, "allow_remote_code": self.allow_remote_code}
-        return Source(scheme, location, **allowed)
-
     def settings(self, origin: str) -> dict[str, Any]:
         """What a study file would say of a checkpoint found here, name, source and step aside."""
         return self.model_dump(include=set(Measured.model_fields)) | {

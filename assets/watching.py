@@ -14,17 +14,15 @@ from pydantic import ValidationError
 from assets.errors import InputError
 from assets.registered import (
     alone,
-    as_it_stands,
     change,
     is_moved,
     read_registered,
     register,
-    removed,
     removed_origins,
     taken,
 )
 from assets.study_checkpoints import Registered, words
-from models import ModelError, Source, hub
+from models import ModelError, hub
 from models.folders import snapshot, training_step
 
 if TYPE_CHECKING:
@@ -49,7 +47,7 @@ class _Place:
     """
 
     origin: str
-    source: Source
+    source: str
     seen: str
     step: int | None
 
@@ -74,12 +72,18 @@ class Look:
     problems: dict[str, str] = field(default_factory=dict)
     empty: list[str] = field(default_factory=list)
 
+    @property
+    def remarks(self) -> list[str]:
+        """What a person should know who wonders what is not there."""
+        nothing = [f"nothing is there yet: {place}" for place in self.empty]
+        return [*nothing, *self.problems.values()]
+
 
 def look(study: Study, lake: Lake, before: Mapping[str, str], *, seconds: float = math.inf) -> Look:
     """Looks everywhere where a study watches.
 
     Args:
-        study: The study.
+        study: The study, without what was registered.
         lake: The lake.
         before: `seen` of the look before; nothing is ready at the first.
         seconds: What takes longer is left for the next look, which knows what this one learned.
@@ -87,7 +91,7 @@ def look(study: Study, lake: Lake, before: Mapping[str, str], *, seconds: float 
     end = time.monotonic() + seconds
     known = {c.origin: c.seen for c in read_registered(study, lake) if not c.superseded}
     known |= dict.fromkeys(removed_origins(lake), "")
-    known |= {str(c.source): "" for c in study.checkpoints if not isinstance(c, Registered)}
+    known |= {str(checkpoint.source): "" for checkpoint in study.checkpoints}
     result = Look()
     named: dict[str, str] = {}
     for watch in study.watch:
@@ -109,7 +113,7 @@ def look(study: Study, lake: Lake, before: Mapping[str, str], *, seconds: float 
             try:
                 found = _found(study, watch, place)
                 _check(found)
-                if (removed(lake) / found.name).exists():
+                if (lake.removed / found.name).exists():
                     raise InputError(
                         f"a checkpoint of its name, {found.name}, was removed; "
                         f"`anchorlake checkpoints add STUDY {found.name} {origin}` takes it in"
@@ -186,14 +190,14 @@ def take_in_new(
         pause: Seconds between the looks.
 
     Raises:
-        InputError: As `as_it_stands` does.
+        InputError: As `read_registered` does.
     """
-    first = look(as_it_stands(study, lake), lake, {})
+    first = look(study, lake, {})
     if not first.waiting:
         looked = first
     else:
         time.sleep(pause)
-        looked = look(as_it_stands(study, lake), lake, first.seen)
+        looked = look(study, lake, first.seen)
     for checkpoint in take_in_ready(study, lake, looked):
         say(f"{checkpoint.name}: taken in from {checkpoint.origin}")
     for origin in looked.waiting:
@@ -216,11 +220,10 @@ def _folders(watch: Watch) -> Iterator[_Place]:
         if folder.is_symlink() and folder.resolve() in real:
             continue  # such as `latest`
         if (match := pattern.fullmatch(str(folder))) and folder.is_dir():
-            source = watch.source("dir", str(folder))
-            step = _step(match)
+            origin, step = f"dir:{folder}", _step(match)
             yield _Place(
-                origin=str(source),
-                source=source,
+                origin=origin,
+                source=origin,
                 seen=snapshot(folder),
                 step=training_step(folder) if step is None else step,
             )
@@ -239,7 +242,7 @@ def _revisions(watch: Watch) -> Iterator[_Place]:
         if match := pattern.fullmatch(revision):
             yield _Place(
                 origin=f"hf:{watch.hf}@{revision}",
-                source=watch.source("hf", f"{watch.hf}@{commit}"),
+                source=f"hf:{watch.hf}@{commit}",
                 seen=commit,
                 step=_step(match),
             )
@@ -274,7 +277,7 @@ def _found(study: Study, watch: Watch, place: _Place) -> Registered:
             settings
             | {
                 "name": watch.name.format(**given),
-                "source": str(place.source),
+                "source": place.source,
                 "step": place.step,
                 "study": study.name,
                 "entry": "",

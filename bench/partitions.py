@@ -142,9 +142,9 @@ def take_in(place: Place, step: int) -> str:
     """Takes a checkpoint in as the sensor does, without looking at all the others."""
     source = f"dir:{place.checkpoint(step)}"
     (watch,) = place.study.watch
-    values = {"name": f"{_SERIES}-{step}", "source": source, "series": _SERIES, "step": step}
+    values = {"name": f"{_SERIES}-{step}", "source": source, "step": step}
     found = {"seen": snapshot(place.checkpoint(step)), "found_by": watch.place}
-    return register(place.lake, place.study, watch.settings() | values | found).name
+    return register(place.lake, place.study, watch.settings(source) | values | found).name
 
 
 def grow(place: Place, steps: range) -> None:

@@ -73,7 +73,7 @@ class File(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class ModelFiles:
     """A model's files, on the disk or on the hub.
 
     Attributes:
@@ -169,7 +169,7 @@ def snapshot(folder: Path) -> str:
 
 
 def check_files(
-    checkpoint: Checkpoint, *, allow_pickle: bool, allow_remote_code: bool
+    checkpoint: ModelFiles, *, allow_pickle: bool, allow_remote_code: bool
 ) -> dict[str, set[str]]:
     """Looks whether the files of a model are all there and safe to read, by name and size.
 
@@ -218,7 +218,7 @@ def check_files(
     return weights
 
 
-def _find_weights(checkpoint: Checkpoint, *, allow_pickle: bool) -> dict[str, set[str]]:
+def _find_weights(checkpoint: ModelFiles, *, allow_pickle: bool) -> dict[str, set[str]]:
     """As `check_files` returns them; of several sets of weights, what transformers reads."""
     place, sizes = checkpoint.place, checkpoint.sizes
     for whole, suffix in (("model.safetensors", ".safetensors"), ("pytorch_model.bin", ".bin")):
@@ -251,7 +251,7 @@ def _find_weights(checkpoint: Checkpoint, *, allow_pickle: bool) -> dict[str, se
     raise IncompleteError(f"{place} has no weights{kind}; {_SAVE_IT}")
 
 
-def _shards(checkpoint: Checkpoint, index: str, files: list[str]) -> dict[str, set[str]]:
+def _shards(checkpoint: ModelFiles, index: str, files: list[str]) -> dict[str, set[str]]:
     placed = checkpoint.read_object(index).get("weight_map")
     if not isinstance(placed, dict) or not placed:
         raise IncompleteError(f"{checkpoint.place}/{index} names no weights; {_SAVE_IT}")
@@ -294,7 +294,7 @@ def _need_code(config: dict[str, Any], tokenizer: dict[str, Any]) -> list[str]:
     return needed
 
 
-def _on_disk(files: tuple[File, ...], folder: Path) -> Checkpoint:
+def _on_disk(files: tuple[File, ...], folder: Path) -> ModelFiles:
     def read(name: str) -> bytes:
         try:
             return (folder / name).read_bytes()
@@ -303,7 +303,7 @@ def _on_disk(files: tuple[File, ...], folder: Path) -> Checkpoint:
                 f"{folder / name} cannot be read: {error.strerror}; {_SAVE_IT}"
             ) from error
 
-    return Checkpoint(str(folder), {file.path.name: file.size for file in files}, read)
+    return ModelFiles(str(folder), {file.path.name: file.size for file in files}, read)
 
 
 @remembered

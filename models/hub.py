@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from models.errors import ModelError, sentence
-from models.folders import TEXT_FILES, Checkpoint, check_files
+from models.folders import TEXT_FILES, ModelFiles, check_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +112,7 @@ def check_commit(
             return Path(hf_hub_download(name, file, revision=commit)).read_bytes()
 
     check_files(
-        Checkpoint(f"hf:{location}", _sizes(name, commit), read),
+        ModelFiles(f"hf:{location}", _sizes(name, commit), read),
         allow_pickle=allow_pickle,
         allow_remote_code=allow_remote_code,
     )

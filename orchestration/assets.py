@@ -198,7 +198,7 @@ def _metadata(
     recipe: Recipe, lake: Lake, partition: str | None, made: Made | None, seconds: float
 ) -> dict[str, Any]:
     """What the UI says of an asset, made or found up to date."""
-    stored = recipe.stored(lake, partition)
+    stored = made.provenance if made else recipe.stored(lake, partition)
     metadata: dict[str, Any] = {}
     if stored is not None:
         metadata = {"signature": stored.signature, "fingerprint": stored.fingerprint}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table as Grid
@@ -19,9 +20,6 @@ from orchestration.console import (
     show,
 )
 
-if TYPE_CHECKING:
-    from warehouse import Lake
-
 app = typer.Typer(
     help="The checkpoints of a study: list them, take one in, or take one out.",
     no_args_is_help=True,
@@ -33,39 +31,39 @@ Name = Annotated[str, typer.Argument(help="The checkpoint's name.", show_default
 def list_checkpoints(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
     """List a study's checkpoints, what of them is to be measured, and what is new."""
     from assets.inventory import Inventory
-    from assets.registered import as_it_stands, removed
+    from assets.registered import as_it_stands
     from assets.study import load_study
     from assets.watching import look
 
     with input_errors():
         place = lake_at(lake)
-        standing = as_it_stands(load_study(study), place)
+        read = load_study(study)
+        standing = as_it_stands(read, place)
         inventory = Inventory(standing, place)
         nodes = inventory.select(())
         stale = inventory.out_of_date(nodes)
-        looked = look(standing, place, {})
+        looked = look(read, place, {})
     grid = Grid("checkpoint", "series", "step", "role", "base", "state", box=None, pad_edge=False)
     grid.add_column("source", overflow="fold")
+    tables = Counter(partition for _, partition in nodes)
+    to_make = Counter(partition for _, partition in stale)
     for checkpoint in standing.checkpoints:
-        own = [node for node in nodes if node[1] == checkpoint.name]
-        to_make = sum(node in stale for node in own)
+        name = checkpoint.name
         grid.add_row(
-            checkpoint.name,
+            name,
             checkpoint.series or "",
             "" if checkpoint.step is None else f"{checkpoint.step:,}",
             checkpoint.role,
             checkpoint.base or "",
-            _state(inventory.is_gone(checkpoint.name), to_make, len(own)),
+            _state(inventory.is_gone(name), to_make[name], tables[name]),
             str(checkpoint.source),
         )
     show(grid)
     for origin in looked.waiting:
         out.print(f"not taken in yet: {origin}")
-    for watched in looked.empty:
-        out.print(f"nothing is there yet: {watched}")
-    for problem in looked.problems.values():
-        out.print(problem)
-    for folder in sorted(removed(place).glob("*")):
+    for remark in looked.remarks:
+        out.print(remark)
+    for folder in sorted(place.removed.glob("*")):
         out.print(f"removed: {folder.name}, kept in {folder}")
 
 
@@ -98,6 +96,8 @@ def add(
     from assets.declared import declared_tables
     from assets.registered import alone, as_it_stands, register, registered, restore
     from assets.study import load_study
+    from orchestration.instance import open_instance
+    from orchestration.partitions import register as make_partitions
 
     given = {
         "role": role,
@@ -123,7 +123,8 @@ def add(
             checkpoint = register(place, read, values)
             restore(place, declared_tables(), name)
         standing = as_it_stands(read, place)
-    _tell_dagster(place, [c.name for c in standing.checkpoints], [])
+    with open_instance(place) as instance:
+        make_partitions(instance, standing)
     out.print(f"{checkpoint.name} is taken in; `anchorlake run {study}` measures it")
 
 
@@ -153,21 +154,14 @@ def remove(
     from assets.declared import declared_tables
     from assets.registered import remove as take_out
     from assets.study import load_study
+    from orchestration.instance import open_instance
+    from orchestration.partitions import forget
 
     with input_errors():
         place = existing_lake(lake)
         kept = take_out(place, load_study(study), declared_tables(), name)
     for one, aside in zip(name, kept, strict=True):
         out.print(f"{one} is taken out; its tables are kept in {aside}")
-    _tell_dagster(place, [], name)
+    with open_instance(place) as instance:
+        forget(instance, name)
     out.print(f"`anchorlake checkpoints add {study} NAME` brings one back")
-
-
-def _tell_dagster(lake: Lake, added: list[str], removed: list[str]) -> None:
-    """Has Dagster's partitions follow."""
-    from orchestration.instance import open_instance
-
-    with open_instance(lake) as instance:
-        instance.add_dynamic_partitions("checkpoint", added)
-        for name in removed:
-            instance.delete_dynamic_partition("checkpoint", name)

@@ -136,7 +136,7 @@ def check(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
         place = lake_at(lake)
         standing = as_it_stands(read, place)
         needs = check_inputs(standing)
-        looked = look(standing, place, {})
+        looked = look(read, place, {})
         inventory = Inventory(standing, place)
         nodes = inventory.select(())
         stale = inventory.out_of_date(nodes)
@@ -153,10 +153,8 @@ def check(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
         out.print(f"{rest} registered checkpoints are up to date")
     for origin in looked.waiting:
         out.print(f"a run would take in {origin}")
-    for watched in looked.empty:
-        out.print(f"nothing is there yet: {watched}")
-    for problem in looked.problems.values():
-        out.print(problem)
+    for remark in looked.remarks:
+        out.print(remark)
     if not stale:
         out.print("a run would make nothing of what is known: everything is up to date")
         return

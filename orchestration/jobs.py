@@ -12,11 +12,22 @@ from orchestration.runner import run
 from warehouse import Lake
 
 REFRESH = "refresh"
+_BRING_UP_TO_DATE = "bring_up_to_date"
 MEASURE_CHECKPOINT = dg.define_asset_job(
     "measure_checkpoint",
     selection=dg.AssetSelection.all(),
     description="Measures one checkpoint, and draws the figures anew.",
 )
+
+
+class Only(dg.Config):
+    """What a run of `refresh` is limited to.
+
+    Attributes:
+        checkpoints: Names of checkpoints; all where there are none.
+    """
+
+    checkpoints: list[str] = []  # noqa: RUF012 - a pydantic model, which copies it
 
 
 def measure_request(
@@ -37,9 +48,15 @@ def measure_request(
     )
 
 
-def refresh_request(study: Study, run_key: str | None) -> dg.RunRequest:
-    """Asks for a run of all that is out of date."""
-    return dg.RunRequest(run_key=run_key, job_name=REFRESH, tags=_tags(study))
+def first_load_request(study: Study, run_key: str) -> dg.RunRequest:
+    """Asks for a run of what the study itself lists; what was registered has runs of its own."""
+    only = Only(checkpoints=[checkpoint.name for checkpoint in study.checkpoints])
+    return dg.RunRequest(
+        run_key=run_key,
+        job_name=REFRESH,
+        run_config=dg.RunConfig(ops={_BRING_UP_TO_DATE: only}),
+        tags=_tags(study),
+    )
 
 
 def _tags(study: Study) -> dict[str, str]:
@@ -60,10 +77,10 @@ def refresh_job(
         definitions: Gives Dagster's definitions, of which this job is a part.
     """
 
-    @dg.op(pool=MODEL_POOL, name="bring_up_to_date")
-    def bring_up_to_date(context: dg.OpExecutionContext) -> None:
+    @dg.op(pool=MODEL_POOL, name=_BRING_UP_TO_DATE)
+    def bring_up_to_date(context: dg.OpExecutionContext, config: Only) -> None:
         inventory = Inventory(as_it_stands(study, lake), lake)
-        stale = inventory.out_of_date(inventory.select(()))
+        stale = inventory.out_of_date(inventory.select((), config.checkpoints))
         for (name, partition), why in stale.items():
             context.log.info(f"{name} of {partition}: {why}" if partition else f"{name}: {why}")
         outcome = run(definitions(), inventory, list(stale), context.instance, say=context.log.info)

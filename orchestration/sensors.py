@@ -14,7 +14,7 @@ from assets.study_checkpoints import Registered
 from assets.watching import look, take_in_ready
 from orchestration.assets import GONE
 from orchestration.instance import fail_abandoned
-from orchestration.jobs import MEASURE_CHECKPOINT, measure_request, refresh_request
+from orchestration.jobs import MEASURE_CHECKPOINT, first_load_request, measure_request
 from orchestration.partitions import CHECKPOINTS
 from warehouse import Lake, tables
 
@@ -73,7 +73,7 @@ def checkpoint_sensor(
         fail_abandoned(context.instance)
         cursor = Cursor.read(context.cursor)
         try:
-            looked = look(as_it_stands(study, lake), lake, cursor.seen, seconds=_LONGEST_LOOK)
+            looked = look(study, lake, cursor.seen, seconds=_LONGEST_LOOK)
             for registered in take_in_ready(study, lake, looked, most=_AT_ONCE):
                 context.log.info(f"{registered.name}: {registered.origin}")
             now = as_it_stands(study, lake)
@@ -118,7 +118,7 @@ def _requests(
         own = [node for node in nodes if node[1] == name]
         try:
             if name is None:
-                requests.append(refresh_request(study, key))
+                requests.append(first_load_request(study, key))
             elif not own:
                 left[key] = GONE.format(name)
             elif inventory.out_of_date(own):  # a command may have been faster

@@ -101,6 +101,16 @@ class Lake:
         return self.root / "weights"
 
     @property
+    def registered(self) -> Path:
+        """The folder of the checkpoints that were taken in later, a file each."""
+        return self.root / "registered"
+
+    @property
+    def removed(self) -> Path:
+        """The folder of the checkpoints that were removed: a folder each, with its tables."""
+        return self.root / "removed"
+
+    @property
     def report(self) -> Path:
         """The report."""
         return self.root / "report.html"
@@ -119,17 +129,15 @@ class Lake:
         if checkpoint is not None or not table.partitioned:
             path = self.path(table, checkpoint)
             return [path] if path.exists() else []
-        return sorted(self.root.glob(f"{table.name}/{PARTITION_COLUMN}=*/data.parquet"))
+        return sorted(self.root.glob(_files_of(table)))
 
     def has(self, table: Table) -> bool:
         """Whether a table has any file."""
-        partition = f"{PARTITION_COLUMN}=*/" if table.partitioned else ""
-        return any(self.root.glob(f"{table.name}/{partition}data.parquet"))
+        return any(self.root.glob(_files_of(table)))
 
     def pattern(self, table: Table) -> str:
         """A glob that matches a table's files, those to come included."""
-        partition = f"{PARTITION_COLUMN}=*/" if table.partitioned else ""
-        return f"{self.root.absolute()}/{table.name}/{partition}data.parquet"
+        return f"{self.root.absolute()}/{_files_of(table)}"
 
     def partitions(self, table: Table) -> list[str]:
         """The checkpoints that a partitioned table has rows of."""
@@ -154,6 +162,12 @@ class Lake:
             FileNotFoundError: There are none yet.
         """
         return pq.ParquetFile(self.path(table, checkpoint)).read()
+
+
+def _files_of(table: Table) -> str:
+    """A glob of a table's files, within the lake."""
+    partition = f"{PARTITION_COLUMN}=*/" if table.partitioned else ""
+    return f"{table.name}/{partition}data.parquet"
 
 
 def identity(status: os.stat_result) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,17 @@ def _of_partition(
             if others:
                 raise ValueError(f"rows of {checkpoint} name the checkpoint {others.pop()!r}")
         yield batch
+
+
+@contextmanager
+def in_one_step(target: Path) -> Iterator[Path]:
+    """Gives a file to write beside another, which it replaces at the end, if all goes well."""
+    unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        yield unfinished
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def write_parquet(

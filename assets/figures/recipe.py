@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,11 +20,9 @@ from assets.sources.prompts import prompt_set, prompts_of
 from warehouse import Lake, Provenance, session
 from warehouse.declarations import used_parameters
 from warehouse.sessions import bind
+from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from assets.study import Study
     from assets.study_checkpoints import Checkpoint
 
@@ -268,20 +265,13 @@ def _write(work: Work, drawn: Drawn) -> None:
     }
     specification = {**first.wide, "usermeta": {_USERMETA: meta}}
 
-    def put(name: str, write: Callable[[Path], object]) -> None:
-        unfinished = folder / f".{uuid.uuid4().hex}.{name}"
-        try:
-            write(unfinished)
-            unfinished.replace(folder / name)
-        finally:
-            unfinished.unlink(missing_ok=True)
-
     # Altair would hold all of the drawing against its schema again, for each file.
     svg = vl_convert.vegalite_to_svg(first.wide, vl_version=_VEGA_LITE)
-    put("chart.svg", lambda path: path.write_text(svg, "utf-8"))
-    put("chart.png", lambda path: path.write_bytes(vl_convert.svg_to_png(svg, scale=2)))
-    put("chart.html", lambda path: write_page(path, drawn.figure.title, [drawn.section()]))
-    put(
-        "chart.json",
-        lambda path: path.write_text(json.dumps(specification, ensure_ascii=False), "utf-8"),
-    )
+    with in_one_step(folder / "chart.svg") as path:
+        path.write_text(svg, "utf-8")
+    with in_one_step(folder / "chart.png") as path:
+        path.write_bytes(vl_convert.svg_to_png(svg, scale=2))
+    with in_one_step(folder / "chart.html") as path:
+        write_page(path, drawn.figure.title, [drawn.section()])
+    with in_one_step(folder / "chart.json") as path:
+        path.write_text(json.dumps(specification, ensure_ascii=False), "utf-8")

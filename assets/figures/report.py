@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from dataclasses import dataclass
 from html import unescape
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from assets.figures.page import Front, write_page
 from assets.figures.recipe import read_drawn
 from assets.recipe import Ingredients, Made, Recipe, Work, provenance
 from warehouse import Provenance
+from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
     from warehouse import Lake
@@ -56,18 +56,14 @@ class ReportRecipe(Recipe):
             and (found := read_drawn(work.lake, figure)) is not None
         ]
         made = provenance(work, ingredients, f"report:{len(drawn)}")
-        unfinished = work.lake.root / f".report.{uuid.uuid4().hex}.html"
-        try:
+        with in_one_step(work.lake.report) as page:
             write_page(
-                unfinished,
+                page,
                 f"What alignment does: {work.study.name}",
                 [d.section() for d in drawn],
                 front=_front(work),
                 meta=made.to_footer(),
             )
-            unfinished.replace(work.lake.report)
-        finally:
-            unfinished.unlink(missing_ok=True)
         work.notes["path"] = str(work.lake.report)
         return Made(made, notes=work.notes)
 

@@ -15,7 +15,7 @@ from assets.digests import digest
 from assets.kept import kept_parts, note_made_from, put_aside, staging
 from assets.predictions.scored_texts import has_model
 from assets.recipe import TableRecipe, Work
-from assets.sources.checkpoints import model_parameters
+from assets.sources.checkpoints import model_parameters, take_model
 from assets.sources.training_documents import corpora_to_learn
 from models import Text, score
 from models.finetuning import DEFAULT_RANK, LEARNING_RATES, Schedule, finetune
@@ -85,12 +85,7 @@ def _readapted(
     checkpoint, settings = work.checkpoint, work.study.readaptation
     assert checkpoint is not None
     assert settings is not None
-    model = work.models.take(
-        checkpoint.source,
-        device=checkpoint.device,
-        dtype=checkpoint.dtype,
-        weights=checkpoint.digest(),
-    )
+    model = take_model(work, checkpoint)
     parts = {
         part: _texts(model, learned.filter(pc.equal(learned["part"], part)))
         for part in ("training", "validation")

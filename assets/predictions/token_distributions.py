@@ -110,9 +110,10 @@ def _score_part(
     texts: Iterable[Text],
     on_tokens: Any,
 ) -> None:
+    folder = _staging(work, part, made_from)
     there = {
         text_id
-        for path in _staging(work, part, made_from).glob("*.parquet")
+        for path in folder.glob("*.parquet")
         for text_id in pc.unique(pq.read_table(path, columns=["text_id"])["text_id"]).to_pylist()
     }
 
@@ -126,8 +127,7 @@ def _score_part(
     try:
         for group in score(model, left(), on_tokens=on_tokens):
             rows = pa.Table.from_batches([_batch(part, scored) for scored in group])
-            place = _staging(work, part, made_from).name
-            put_aside(work, tables.TOKEN_DISTRIBUTIONS, rows.combine_chunks(), place)
+            put_aside(work, tables.TOKEN_DISTRIBUTIONS, rows.combine_chunks(), folder.name)
     except ModelError as error:
         raise ModelError(f"{part.condition} text of {part.corpus}: {error}") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -21,12 +21,21 @@ if TYPE_CHECKING:
 
 def load_model(work: Work, checkpoint: Checkpoint) -> LanguageModel:
     """The checkpoint's model, loaded once for all steps of a run."""
-    return work.models.get(
-        checkpoint.source,
-        device=checkpoint.device,
-        dtype=checkpoint.dtype,
-        weights=checkpoint.digest(),
-    )
+    return work.models.get(**_asked(checkpoint))
+
+
+def take_model(work: Work, checkpoint: Checkpoint) -> LanguageModel:
+    """The checkpoint's model, for a step that is going to change it."""
+    return work.models.take(**_asked(checkpoint))
+
+
+def _asked(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "source": checkpoint.source,
+        "device": checkpoint.device,
+        "dtype": checkpoint.dtype,
+        "weights": checkpoint.digest(),
+    }
 
 
 def engine_name() -> str:

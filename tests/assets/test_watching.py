@@ -18,7 +18,6 @@ from assets.inventory import Inventory
 from assets.recipe import TableRecipe, Work, bring_up_to_date
 from assets.registered import (
     as_it_stands,
-    folder,
     read_registered,
     register,
     remove,
@@ -51,8 +50,7 @@ def drop(bench: Bench, place: str) -> Path:
 
 
 def look_twice(study: Study, bench: Bench) -> Look:
-    standing = as_it_stands(study, bench.lake)
-    return look(standing, bench.lake, look(standing, bench.lake, {}).seen)
+    return look(study, bench.lake, look(study, bench.lake, {}).seen)
 
 
 def take_all(study: Study, bench: Bench) -> list[str]:
@@ -345,7 +343,7 @@ def test_weights_that_change_before_the_rows_are_in_place(bench: Bench) -> None:
         meddled.make(work, ingredients)
     assert not bench.lake.files(tables.CHECKPOINTS, "dpo-1")
     work = Work(inventory, bench.lake, as_it_stands(study, bench.lake).checkpoint("dpo-1"))
-    (folder(bench.lake) / "dpo-1.json").unlink()
+    (bench.lake.registered / "dpo-1.json").unlink()
     with pytest.raises(InputError, match="removed while it was measured"):
         recipe.make(work, ingredients)
 
@@ -493,8 +491,8 @@ def test_remove_keeps_the_rows_aside_and_restore_brings_them_back(bench: Bench) 
 
 def test_a_damaged_file_is_named(bench: Bench) -> None:
     study = watching(bench)
-    folder(bench.lake).mkdir(parents=True)
-    (folder(bench.lake) / "x.json").write_text("{")
+    bench.lake.registered.mkdir(parents=True)
+    (bench.lake.registered / "x.json").write_text("{")
     with pytest.raises(InputError, match=r"registered/x\.json cannot be read"):
         as_it_stands(study, bench.lake)
 

@@ -16,6 +16,8 @@ class Daemon:
     cursor: str | None = None
     asked: list[str] = field(default_factory=list)
     """Names of what runs were launched for, in order: a partition, or a job without one."""
+    requests: list[dg.RunRequest] = field(default_factory=list)
+    """Those runs, for whoever launches them later."""
     keys: set[str] = field(default_factory=set)
     said: str = ""
     """What the last tick that asked for nothing said."""
@@ -33,6 +35,7 @@ class Daemon:
         self.cursor = result.cursor
         launched = [r for r in result.run_requests or [] if r.run_key not in self.keys]
         self.keys.update(request.run_key for request in launched)
+        self.requests += launched
         self.asked += [request.partition_key or request.job_name for request in launched]
         return [self.launch(request) for request in launched] if run else []
 
@@ -42,6 +45,7 @@ class Daemon:
             instance=self.instance,
             partition_key=request.partition_key,
             asset_selection=request.asset_selection,
+            run_config=request.run_config,
             tags=request.tags,
             raise_on_error=False,
         )

@@ -75,6 +75,22 @@ def test_checkpoints_are_measured_as_they_come_each_once(
     assert beside.tick() == beside.tick() == []
 
 
+def test_a_first_load_that_starts_late_leaves_others_to_their_own_runs(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    beside = daemon(bench, instance)
+    beside.tick(run=False)
+    drop(bench, 1)
+    beside.tick(run=False)
+    beside.tick(run=False)
+    assert beside.asked == ["refresh", "dpo-1"]
+    assert beside.launch(beside.requests[0]).success
+    assert bench.lake.partitions(tables.GENERATIONS) == ["llama"]
+    assert beside.launch(beside.requests[1]).success
+    assert stale(bench) == []
+    assert len(instance.get_runs(dg.RunsFilter(tags={"dagster/partition": "dpo-1"}))) == 1
+
+
 def materialized(result: dg.ExecuteInProcessResult) -> list[Any]:
     return [event for event in result.all_events if event.is_step_materialization]
 

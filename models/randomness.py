@@ -28,3 +28,18 @@ def uniforms(seed: int, prompt_key: str, sample: int, n: int) -> np.ndarray:
     # double.
     raw = np.random.Philox(key=key).random_raw(n)
     return (raw >> np.uint64(11)) * 2.0**-53
+
+
+def request_seed(seed: int, prompt_key: str, sample: int) -> int:
+    """The seed of one generation, for an engine that draws its own random numbers from one.
+
+    Args:
+        seed: The study's seed.
+        prompt_key: What identifies the prompt.
+        sample: The generation's number among its prompt's.
+
+    Returns:
+        An integer in [0, 2**31), which depends on the arguments alone.
+    """
+    identity = f"{seed}\x1f{prompt_key}\x1f{sample}".encode()
+    return int.from_bytes(hashlib.sha256(identity).digest()[:4], "little") >> 1

@@ -48,11 +48,14 @@ class Completion:
         request: What it answers.
         token_ids: Its tokens, the stop token at its end included.
         finish_reason: `stop` where the model ended it, `length` where the limit did.
+        logprobs: Of each of its tokens, in nats, under the model's whole distribution; as the
+            engine that drew them gives them, and None where it gives none.
     """
 
     request: Request
     token_ids: tuple[int, ...]
     finish_reason: str
+    logprobs: tuple[float, ...] | None = None
 
 
 def sample(

@@ -14,7 +14,7 @@ from rich.table import Table as Grid
 
 from assets.errors import InputError
 from assets.jsonl import is_text
-from orchestration import checkpoints
+from orchestration import checkpoints, imports
 from orchestration.console import (
     DRIFTED,
     FAILED,
@@ -41,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(checkpoints.app, name="checkpoints")
+app.command("import")(imports.import_command)
 
 
 class Format(StrEnum):

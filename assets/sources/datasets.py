@@ -139,16 +139,26 @@ class DatasetSource:
         """
         if self.scheme != "hf":
             return "-"
-        import datasets
-
-        with _hub_errors(self):
-            there = datasets.get_dataset_split_names(
-                self._repository, config, revision=self._commit, data_dir=self._folder
-            )
+        there = self.splits(config)
         for split in _PREFERRED_SPLITS:
             if split in there:
                 return split
         raise InputError(f"{self} has the splits {', '.join(there)}; choose one with `split:`")
+
+    def splits(self, config: str | None = None) -> list[str]:
+        """The splits of a dataset on the hub.
+
+        Raises:
+            InputError: It cannot be reached.
+        """
+        import datasets
+
+        with _hub_errors(self):
+            return list(
+                datasets.get_dataset_split_names(
+                    self._repository, config, revision=self._commit, data_dir=self._folder
+                )
+            )
 
     def _rows_of_files(self) -> Iterator[Row]:
         for path in self.files:

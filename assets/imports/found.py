@@ -1,0 +1,183 @@
+"""What every import has in common: what it finds, what it drops, and how the rest is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assets.errors import InputError
+from assets.jsonl import is_text
+from warehouse.storage import in_one_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+_ID_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may say about a file; every format takes some of it.
+
+    Attributes:
+        columns: What columns the fields of a generation are in; "" for in none.
+        generator: Whose outputs are meant, where a file has those of several models.
+        config: A configuration of a dataset on the hub.
+        split: A split of a dataset.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    generator: str | None = None
+    config: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A generation, as another tool wrote it.
+
+    Attributes:
+        where: The file and the place in it, as messages name it.
+        prompt: The prompt.
+        text: The generation; an empty one is one too.
+        prompt_id: What the tool calls the prompt; by default it is made from the prompt.
+        sample: Its number among those of the prompt; by default the next one.
+        model: What made it, where the file tells.
+    """
+
+    where: str
+    prompt: str
+    text: str
+    prompt_id: str | None = None
+    sample: int | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What is no generation, or none that can be used, and why: "without text"."""
+
+    why: str
+
+
+@dataclass
+class Written:
+    """What became of what was found.
+
+    Attributes:
+        prompts: Prompts written.
+        samples: Generations written.
+        dropped: How many were not, by reason.
+    """
+
+    prompts: int = 0
+    samples: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def losses(self) -> str:
+        """Says what was dropped and why; nothing where all was written."""
+        lost = self.dropped.total()
+        if not lost:
+            return ""
+        reasons = ", ".join(f"{n:,} {why}" for why, n in self.dropped.most_common())
+        return f"{lost:,} of {lost + self.samples:,} rows dropped: {reasons}"
+
+
+def write_generations(found: Iterable[Found | Dropped], target: Path) -> Written:
+    """Writes generations as `read_generations` reads them, in one step.
+
+    Args:
+        found: Generations, and what is none.
+        target: The file; one that is there is replaced.
+
+    Returns:
+        What was written and what dropped.
+
+    Raises:
+        InputError: A generation is not like the ones before it, none is left, or the file cannot
+            be written. There is no file then, or the old one.
+    """
+    written = Written()
+    prompts = _Prompts()
+    try:
+        with in_one_step(target) as path:
+            with path.open("w", encoding="utf-8", newline="\n") as file:
+                for one in found:
+                    if isinstance(one, Found) and not _is_text(one):
+                        one = Dropped("with half a surrogate pair, which is no text")
+                    if isinstance(one, Dropped):
+                        written.dropped[one.why] += 1
+                        continue
+                    line = prompts.place(one) | {"text": one.text}
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    written.samples += 1
+            if not written.samples:
+                raise InputError(f"no generation is left; {written.losses() or 'there is no row'}")
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error.strerror or error}") from None
+    written.prompts = len(prompts.texts)
+    return written
+
+
+def reason(error: Exception) -> str:
+    """The beginning of the message of another library's error."""
+    from models.errors import sentence  # with it comes what runs models, which takes seconds
+
+    return sentence(error)
+
+
+def _is_text(one: Found) -> bool:
+    return all(is_text(value) for value in (one.prompt, one.text, one.prompt_id or ""))
+
+
+class _Prompts:
+    """The prompts so far, and which of their samples there are."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}  # by prompt_id
+        self._made: dict[str, str] = {}  # prompt_id by prompt, where the tool has none
+        self._samples: dict[str, dict[int, str]] = {}  # where each sample stands, by prompt_id
+        self._next: Counter[str] = Counter()  # the number after the highest so far, by prompt_id
+        self._model: tuple[str, str] | None = None
+
+    def place(self, one: Found) -> dict[str, object]:
+        """Gives a generation its prompt_id and sample; raises `InputError` where it has none."""
+        if one.model is not None:
+            first, where = self._model = self._model or (one.model, one.where)
+            if one.model != first:
+                raise InputError(
+                    f"{one.where}: is of {one.model!r}, and {where} of {first!r}; import every "
+                    "model into a file of its own"
+                )
+        prompt_id = one.prompt_id if one.prompt_id is not None else self._id_of(one.prompt)
+        if self.texts.setdefault(prompt_id, one.prompt) != one.prompt:
+            raise InputError(
+                f"{one.where}: the prompt_id {prompt_id!r} has another prompt than before; import "
+                "files whose prompts have the same names one by one"
+            )
+        samples = self._samples.setdefault(prompt_id, {})
+        sample = one.sample if one.sample is not None else self._next[prompt_id]
+        if not 0 <= sample < 1 << 31:
+            raise InputError(f"{one.where}: the sample is {sample}, and counts from 0")
+        if sample in samples:
+            raise InputError(
+                f"{one.where}: sample {sample} of the prompt {prompt_id!r} stands twice, first in "
+                f"{samples[sample]}"
+            )
+        samples[sample] = one.where
+        self._next[prompt_id] = max(self._next[prompt_id], sample + 1)
+        return {"prompt_id": prompt_id, "prompt": one.prompt, "sample": sample}
+
+    def _id_of(self, prompt: str) -> str:
+        """A name for a prompt, the same in every import, and no other prompt's."""
+        if prompt not in self._made:
+            digest = hashlib.sha256(prompt.encode()).hexdigest()
+            lengths = range(_ID_DIGITS, len(digest) + 1)
+            names = (digest[:length] for length in lengths)
+            # Names that are cut short, or the tool's own, may be taken by another prompt.
+            self._made[prompt] = next(n for n in names if self.texts.get(n, prompt) == prompt)
+        return self._made[prompt]

@@ -313,3 +313,5 @@ def _check(found: Registered) -> None:
             allow_pickle=source.allow_pickle,
             allow_remote_code=source.allow_remote_code,
         )
+        if base := source.base():
+            base.check()

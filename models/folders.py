@@ -1,4 +1,7 @@
-"""What a folder with a model holds: whether it is whole, and whether reading it would run code."""
+"""What a folder with a model holds: whether it is whole, and whether reading it would run code.
+
+An adapter of peft is a model here, too: its weights are what training added to those of another.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,14 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, TypeVarTuple
 
-from models.errors import IncompleteError, RefusedError
+from models.errors import IncompleteError, ModelError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
+ADAPTER = "adapter_config.json"
+"""What tells an adapter from a whole model."""
 TEXT_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
 """What stands beside the weights: the configuration and the tokenizer."""
 _TOKENIZERS = (
@@ -31,7 +36,27 @@ _TOKENIZERS = (
     ("tekken.json",),
 )
 """Sets of files each of which is a tokenizer that transformers reads."""
-_NO_WEIGHTS = ("training_args.bin", "optimizer*.bin", "scheduler*.bin", "sampler*.bin")
+_WEIGHTS = (("model.safetensors", ".safetensors"), ("pytorch_model.bin", ".bin"))
+_ADAPTER_WEIGHTS = (("adapter_model.safetensors", ".safetensors"), ("adapter_model.bin", ".bin"))
+_NOT_MERGED = (
+    "ADAPTION_PROMPT",
+    "CARTRIDGE",
+    "CPT",
+    "MULTITASK_PROMPT_TUNING",
+    "P_TUNING",
+    "POLY",
+    "PREFIX_TUNING",
+    "PROMPT_TUNING",
+    "XLORA",
+)
+"""Adapters that no model's weights can take the place of, such as trained prompts."""
+_NO_WEIGHTS = (
+    "training_args.bin",
+    "optimizer*.bin",
+    "scheduler*.bin",
+    "sampler*.bin",
+    "pytorch_model_fsdp*.bin",
+)
 """What training leaves beside the weights under a name like theirs."""
 _LONGEST_HEADER = 100_000_000
 """Bytes; safetensors itself reads no longer one."""
@@ -153,6 +178,23 @@ def weight_files(folder: Path, *, allow_pickle: bool = False) -> list[Path]:
     return [folder / name for name in _weights_in(list_files(folder), folder, allow_pickle)]
 
 
+def adapter_config(folder: Path) -> dict[str, Any] | None:
+    """What an adapter says of itself; None where the folder holds a whole model, or none.
+
+    Raises:
+        IncompleteError: It is not wholly there.
+    """
+    return _adapter_config(list_files(folder), folder)
+
+
+def has_tokenizer(names: Collection[str]) -> bool:
+    """Whether files of these names hold a tokenizer that transformers reads."""
+    return any(
+        all(any(fnmatchcase(name, wanted) for name in names) for wanted in together)
+        for together in _TOKENIZERS
+    )
+
+
 def training_step(folder: Path) -> int | None:
     """The step at which a Trainer saved a checkpoint; None where it does not say so."""
     try:
@@ -179,19 +221,18 @@ def check_files(
     Raises:
         IncompleteError: One is missing or empty.
         RefusedError: Reading them would run code, and that is not allowed.
+        ModelError: It is an adapter that cannot be merged into a model.
     """
     place, sizes = checkpoint.place, checkpoint.sizes
-    if "config.json" not in sizes and "adapter_config.json" in sizes:
-        raise IncompleteError(
-            f"{place} holds an adapter (adapter_config.json), and adapters are not read yet; "
-            "`merge_and_unload` it into its base, and save that with `save_pretrained`"
-        )
-    if "config.json" not in sizes:
+    config, tokenizer = {}, {}
+    if ADAPTER in sizes:
+        _check_adapter(checkpoint)
+    elif "config.json" in sizes:
+        config = checkpoint.read_object("config.json")
+    else:
         raise IncompleteError(
             f"{place} is not a model's folder: there is no config.json in it; {_SAVE_IT}"
         )
-    config = checkpoint.read_object("config.json")
-    tokenizer = {}
     if "tokenizer_config.json" in sizes:
         tokenizer = checkpoint.read_object("tokenizer_config.json")
     if not allow_remote_code:
@@ -204,13 +245,12 @@ def check_files(
     for name in weights:
         if not sizes[name]:
             raise IncompleteError(f"{place}/{name} is empty; {_SAVE_IT}")
-    full = [name for name, size in sizes.items() if size]
-    there = any(
-        all(any(fnmatchcase(name, wanted) for name in full) for wanted in together)
-        for together in _TOKENIZERS
-    )
-    # A tokenizer with code of its own has files of its own.
-    if not there and not (allow_remote_code and "auto_map" in tokenizer):
+    # A tokenizer with code of its own has files of its own; an adapter may have its base's.
+    if not (
+        has_tokenizer([name for name, size in sizes.items() if size])
+        or (allow_remote_code and "auto_map" in tokenizer)
+        or ADAPTER in sizes
+    ):
         raise IncompleteError(
             f"{place} has no tokenizer, such as a tokenizer.json; wait until it is written, or "
             "save the tokenizer there with `save_pretrained`"
@@ -218,16 +258,37 @@ def check_files(
     return weights
 
 
+def _check_adapter(checkpoint: ModelFiles) -> None:
+    place = checkpoint.place
+    kind = checkpoint.read_object(ADAPTER).get("peft_type")
+    if kind is None or kind in _NOT_MERGED:
+        raise ModelError(
+            f"{place} is an adapter of the kind {kind}, which cannot be merged into a model's "
+            "weights; those of LoRA and its relatives can"
+        )
+    known = [name for name, _ in _ADAPTER_WEIGHTS]
+    for name in sorted(checkpoint.sizes):
+        if (
+            name not in known
+            and any(name.endswith(suffix) for _, suffix in _WEIGHTS)
+            and _counts(name)
+        ):
+            raise ModelError(
+                f"{place} holds an adapter, {ADAPTER}, and the weights of a model, {name}; move "
+                "one of them elsewhere, so that it is plain which is meant"
+            )
+
+
+def _counts(name: str) -> bool:
+    return not any(fnmatchcase(name, no) for no in _NO_WEIGHTS)
+
+
 def _find_weights(checkpoint: ModelFiles, *, allow_pickle: bool) -> dict[str, set[str]]:
     """As `check_files` returns them; of several sets of weights, what transformers reads."""
     place, sizes = checkpoint.place, checkpoint.sizes
-    for whole, suffix in (("model.safetensors", ".safetensors"), ("pytorch_model.bin", ".bin")):
+    for whole, suffix in _ADAPTER_WEIGHTS if ADAPTER in sizes else _WEIGHTS:
         indexes = sorted(name for name in sizes if name.endswith(f"{suffix}.index.json"))
-        files = sorted(
-            name
-            for name in sizes
-            if name.endswith(suffix) and not any(fnmatchcase(name, no) for no in _NO_WEIGHTS)
-        )
+        files = sorted(name for name in sizes if name.endswith(suffix) and _counts(name))
         if not files and not indexes:
             continue
         if suffix == ".bin" and not allow_pickle:
@@ -304,6 +365,12 @@ def _on_disk(files: tuple[File, ...], folder: Path) -> ModelFiles:
             ) from error
 
     return ModelFiles(str(folder), {file.path.name: file.size for file in files}, read)
+
+
+@remembered
+def _adapter_config(files: tuple[File, ...], folder: Path) -> dict[str, Any] | None:
+    checkpoint = _on_disk(files, folder)
+    return checkpoint.read_object(ADAPTER) if ADAPTER in checkpoint.sizes else None
 
 
 @remembered

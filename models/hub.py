@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
+from models import folders
 from models.errors import ModelError, sentence
-from models.folders import TEXT_FILES, ModelFiles, check_files
+from models.folders import ADAPTER, TEXT_FILES, ModelFiles, check_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ANSWER_LASTS = 60.0
 """Seconds for which the hub is not asked again what commit a revision is."""
+_PATIENCE = 10.0
+"""Seconds in which the hub says something, or is out of reach."""
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -56,7 +60,7 @@ def _ask_hub(location: str, kind: str, period: int) -> str:
     heard = cache_folder() / "commits" / f"{kind}--{location.replace('/', '--')}"
     try:
         with _absence_said(location):
-            commit = ask(name, revision=revision or None, timeout=10).sha
+            commit = ask(name, revision=revision or None, timeout=_PATIENCE).sha
         if commit:
             heard.parent.mkdir(parents=True, exist_ok=True)
             heard.write_text(commit)
@@ -69,7 +73,11 @@ def _ask_hub(location: str, kind: str, period: int) -> str:
     for cached in (reference / (revision or "main"), heard):
         if cached.is_file():
             return cached.read_text().strip()
-    raise ModelError(f"hf:{location} is not in the local cache, and the hub cannot be reached")
+    raise _out_of_reach(location)
+
+
+def _out_of_reach(location: str) -> ModelError:
+    return ModelError(f"hf:{location} is not in the local cache, and the hub cannot be reached")
 
 
 def revisions(name: str) -> dict[str, str]:
@@ -78,9 +86,10 @@ def revisions(name: str) -> dict[str, str]:
     Raises:
         ModelError: There is no such repository, or it is out of reach.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, get_session
 
     with _failure_said(name):
+        get_session().timeout = _PATIENCE  # as this call takes none, and would wait for ever
         refs = HfApi().list_repo_refs(name)  # made anew, as the endpoint may be another by now
     return {ref.name: ref.target_commit for ref in (*refs.tags, *refs.branches)}
 
@@ -103,6 +112,48 @@ def check_commit(
         RefusedError: Reading it would run code, and that is not allowed.
         ModelError: There is no such commit, or it is out of reach.
     """
+    check_files(
+        _on_hub(name, commit), allow_pickle=allow_pickle, allow_remote_code=allow_remote_code
+    )
+
+
+def adapter_config(location: str) -> dict[str, Any] | None:
+    """What an adapter on the hub says of itself; None of a whole model, or one not known to be one.
+
+    Args:
+        location: `org/name` or `org/name@revision`.
+
+    Raises:
+        ModelError: There is no such repository or revision, or it is not known and out of reach.
+    """
+    name, commit = location.partition("@")[0], hub_commit(location)
+    return _ask_adapter_config(name, commit, int(time.monotonic() / _ANSWER_LASTS))
+
+
+@lru_cache(maxsize=1 << 14)
+def _ask_adapter_config(name: str, commit: str, period: int) -> dict[str, Any] | None:
+    """Asks the hub once for good, as a commit never changes, or once a period in vain."""
+    import huggingface_hub
+
+    heard = cache_folder() / "adapters" / f"{name.replace('/', '--')}--{commit}.json"
+    with suppress(OSError, ValueError):
+        config: dict[str, Any] | None = json.loads(heard.read_text())
+        return config
+    try:
+        files = _on_hub(name, commit)
+        config = files.read_object(ADAPTER) if ADAPTER in files.sizes else None
+    except ModelError:  # out of reach: what was downloaded tells
+        try:
+            folder = huggingface_hub.snapshot_download(name, revision=commit, local_files_only=True)
+        except Exception:  # it was not
+            return None
+        return folders.adapter_config(Path(folder))
+    heard.parent.mkdir(parents=True, exist_ok=True)
+    heard.write_text(json.dumps(config))
+    return config
+
+
+def _on_hub(name: str, commit: str) -> ModelFiles:
     from huggingface_hub import hf_hub_download
 
     location = f"{name}@{commit}"
@@ -111,11 +162,7 @@ def check_commit(
         with _failure_said(location):
             return Path(hf_hub_download(name, file, revision=commit)).read_bytes()
 
-    check_files(
-        ModelFiles(f"hf:{location}", _sizes(name, commit), read),
-        allow_pickle=allow_pickle,
-        allow_remote_code=allow_remote_code,
-    )
+    return ModelFiles(f"hf:{location}", _sizes(name, commit), read)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -124,7 +171,7 @@ def _sizes(name: str, commit: str) -> dict[str, int]:
     from huggingface_hub import HfApi
 
     with _failure_said(f"{name}@{commit}"):
-        info = HfApi().model_info(name, revision=commit, files_metadata=True, timeout=10)
+        info = HfApi().model_info(name, revision=commit, files_metadata=True, timeout=_PATIENCE)
     files = {file.rfilename: file.size or 0 for file in info.siblings or []}
     return {file: size for file, size in files.items() if "/" not in file}
 
@@ -146,6 +193,7 @@ def download(
         ModelError: It cannot be had.
     """
     import huggingface_hub
+    from huggingface_hub import errors
 
     name, _, _ = location.partition("@")
     commit = hub_commit(location)
@@ -157,22 +205,33 @@ def download(
         return Path(huggingface_hub.snapshot_download(name, revision=commit, allow_patterns=wanted))
 
     try:
-        folder = fetch()
-        if allow_pickle and not any(folder.glob("*.safetensors")):
-            wanted.append("*.bin")
+        with _absence_said(location):
             folder = fetch()
-    except Exception as error:  # network, disk or licence: each has its own sentence
-        raise ModelError(f"hf:{location} cannot be downloaded: {error}") from error
+            if allow_pickle and not any(folder.glob("*.safetensors")):
+                wanted.append("*.bin")
+                folder = fetch()
+    except ModelError:
+        raise
+    except errors.LocalEntryNotFoundError as error:
+        raise _out_of_reach(location) from error
+    except Exception as error:  # network or disk: each has its own sentence
+        raise ModelError(f"hf:{location} cannot be downloaded: {sentence(error)}") from error
     return folder, commit
 
 
 @contextmanager
 def _absence_said(location: str) -> Iterator[None]:
     """Says in a sentence what the hub does not have."""
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     try:
         yield
+    except errors.GatedRepoError as error:
+        page = f"{constants.ENDPOINT}/{location.partition('@')[0]}"
+        raise ModelError(
+            f"hf:{location} is gated: accept its terms at {page}, then say `hf auth login` or set "
+            "HF_TOKEN"
+        ) from error
     except errors.RepositoryNotFoundError as error:
         raise ModelError(
             f"hf:{location} is not on the hub, or needs `hf auth login`: {sentence(error)}"

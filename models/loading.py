@@ -7,7 +7,7 @@ import io
 import os
 import shutil
 import sys
-from contextlib import nullcontext, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,13 @@ import psutil
 import torch
 from torch import Tensor
 
+from models.adapters import merge
 from models.errors import ModelError, sentence
-from models.folders import check_folder, weight_files
-from models.hub import cache_folder
+from models.folders import check_folder, has_tokenizer, list_files, weight_files
+from models.hub import cache_folder, hub_commit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -44,12 +46,14 @@ class LanguageModel:
         tokenizer: Its tokenizer.
         stop_token_ids: Tokens that end a generation.
         revision: The commit or version that the weights are, where known.
+        batch_tokens: Tokens of one batch at most; by default as many as memory holds.
     """
 
     model: Any
     tokenizer: Any
     stop_token_ids: frozenset[int]
     revision: str | None = None
+    batch_tokens: int | None = None
     config: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,11 +82,7 @@ class LanguageModel:
     @property
     def tokenizer_digest(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of the tokenizer's whole definition."""
-        backend = getattr(self.tokenizer, "backend_tokenizer", None)
-        definition = (
-            backend.to_str() if backend else repr(sorted(self.tokenizer.get_vocab().items()))
-        )
-        return hashlib.sha256(definition.encode()).hexdigest()[:16]
+        return tokenizer_digest(self.tokenizer)
 
     @property
     def context_length(self) -> int:
@@ -180,15 +180,17 @@ class LanguageModel:
         ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return list(ids)
 
-    def decode(self, token_ids: list[int]) -> str:
+    def decode(self, token_ids: Sequence[int]) -> str:
         """The text of a generation, without its special tokens."""
         text: str = self.tokenizer.decode(
-            token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return text
 
     def rows_that_fit(self, length: int) -> int:
         """Sequences of this many tokens whose cache and logits memory holds at once."""
+        if self.batch_tokens is not None:
+            return max(1, self.batch_tokens // length)
         config = self.config
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         width = (
@@ -206,6 +208,33 @@ class LanguageModel:
         return max(1, min(_MOST_ROWS, int(_MEMORY_SHARE * free / (cache + logits))))
 
 
+def tokenizer_digest(tokenizer: Any) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of a tokenizer's whole definition."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    definition = backend.to_str() if backend else repr(sorted(tokenizer.get_vocab().items()))
+    return hashlib.sha256(definition.encode()).hexdigest()[:16]
+
+
+def load_tokenizer(source: Source) -> Any:
+    """The transformers tokenizer of a model; of one on the hub no weights are downloaded.
+
+    Raises:
+        ModelError: It cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    if source.scheme == "hf":
+        name, _, _ = source.location.partition("@")
+        where: dict[str, Any] = {
+            "pretrained_model_name_or_path": name,
+            "revision": hub_commit(source.location),
+        }
+    else:
+        where = {"pretrained_model_name_or_path": plain_folder(source)}
+    with _errors_said(source):
+        return AutoTokenizer.from_pretrained(**where, trust_remote_code=source.allow_remote_code)
+
+
 def load(source: Source, *, device: str | None = None, dtype: str = "auto") -> LanguageModel:
     """Loads a checkpoint.
 
@@ -217,51 +246,129 @@ def load(source: Source, *, device: str | None = None, dtype: str = "auto") -> L
     Raises:
         ModelError: It is not there, or is not a causal language model that transformers knows.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    return _load(source, device, dtype)
+
+
+def describe(source: Source, *, device: str | None = None, dtype: str = "auto") -> LanguageModel:
+    """What `load` would load, without its weights: they are on torch's device `meta`.
+
+    Its tokenizer, its stop tokens and the facts that the lake keeps are those of the loaded one.
+
+    Args:
+        source: Where it is.
+        device: Where it would be loaded.
+        dtype: As for `load`.
+
+    Raises:
+        ModelError: As for `load`.
+    """
+    return _load(source, device, dtype, empty=True)
+
+
+def plain_folder(source: Source, *, dtype: str = "auto") -> Path:
+    """A folder with a checkpoint's configuration, tokenizer and weights, for any engine to load.
+
+    What is in another form, a GGUF file or an adapter, is kept in the cache once it is converted.
+
+    Args:
+        source: Where it is.
+        dtype: In which an adapter is merged into its base; `auto` is the base's own.
+
+    Raises:
+        ModelError: As for `load`.
+    """
+    _check_dtype(dtype)
+    weights = source.locate()
+    if weights.base:
+        name = weights.digest if dtype == "auto" else f"{weights.digest}-{dtype}"
+        with _errors_said(source):
+            return _kept(name, lambda: _read(weights, source, torch.device("cpu"), dtype))
+    return _plain(weights, source)
+
+
+def _load(source: Source, device: str | None, dtype: str, *, empty: bool = False) -> LanguageModel:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # the run has its own
-    if dtype not in DTYPES:
-        raise ModelError(f"{dtype!r} is no dtype; use {', '.join(DTYPES)}")
+    _check_dtype(dtype)
     weights = source.locate()
-    folder = _as_safetensors(weights) if weights.gguf else weights.folder
-    check_folder(
-        folder,
-        allow_pickle=source.allow_pickle,
-        allow_remote_code=source.allow_remote_code,
-    )
-    files = weight_files(folder, allow_pickle=source.allow_pickle)
-    pickled = any(file.suffix == ".bin" for file in files)
-    try:
+    with _errors_said(source):
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         if dtype == "auto" and place.type == "cpu":
             dtype = "float32"
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=source.allow_remote_code
-        )
-        # A pickle may run code as it is read; even one that is allowed is read by `weights_only`.
-        model, found = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=dtype,
-            trust_remote_code=source.allow_remote_code,
-            use_safetensors=None if pickled else True,
-            output_loading_info=True,
-        )
-        model = model.to(place).eval()
+        model, tokenizer = _read(weights, source, torch.device("meta") if empty else place, dtype)
+    return LanguageModel(
+        model=model.eval(),
+        tokenizer=tokenizer,
+        stop_token_ids=_stop_token_ids(model, tokenizer),
+        revision=weights.revision,
+    )
+
+
+def _check_dtype(dtype: str) -> None:
+    if dtype not in DTYPES:
+        raise ModelError(f"{dtype!r} is no dtype; use {', '.join(DTYPES)}")
+
+
+@contextmanager
+def _errors_said(source: Source) -> Iterator[None]:
+    try:
+        yield
+    except ModelError:
+        raise
     except Exception as error:  # what transformers and torch raise here has no common type
         raise ModelError(f"{source} cannot be loaded by transformers: {sentence(error)}") from error
+
+
+def _plain(weights: LocalWeights, source: Source) -> Path:
+    """The folder of a whole model, unpacked where it is a GGUF file, and checked."""
+    folder = _as_safetensors(weights) if weights.gguf else weights.folder
+    _check(folder, source)
+    return folder
+
+
+def _check(folder: Path, source: Source) -> None:
+    check_folder(
+        folder, allow_pickle=source.allow_pickle, allow_remote_code=source.allow_remote_code
+    )
+
+
+def _read(
+    weights: LocalWeights, source: Source, place: torch.device, dtype: str
+) -> tuple[Any, Any]:
+    """A model and its tokenizer, adapters merged into their bases."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if weights.base:
+        model, tokenizer = _read(weights.base, source, place, dtype)
+        _check(weights.folder, source)
+        n_tokens = 0
+        if has_tokenizer([file.path.name for file in list_files(weights.folder)]):
+            tokenizer = AutoTokenizer.from_pretrained(
+                weights.folder, trust_remote_code=source.allow_remote_code
+            )
+            n_tokens = len(tokenizer)
+        return merge(model, weights.folder, n_tokens), tokenizer
+    folder = _plain(weights, source)
+    files = weight_files(folder, allow_pickle=source.allow_pickle)
+    pickled = any(file.suffix == ".bin" for file in files)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=source.allow_remote_code)
+    # A pickle may run code as it is read; even one that is allowed is read by `weights_only`.
+    model, found = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=dtype,
+        device_map="meta" if place.type == "meta" else None,
+        trust_remote_code=source.allow_remote_code,
+        use_safetensors=None if pickled else True,
+        output_loading_info=True,
+    )
     if found["missing_keys"]:
         some = ", ".join(sorted(found["missing_keys"])[:3])
         raise ModelError(
             f"{source} is incomplete: {len(found['missing_keys'])} of its weights are missing "
             f"({some}, ...); wait until it is written, or fetch it again"
         )
-    return LanguageModel(
-        model=model,
-        tokenizer=tokenizer,
-        stop_token_ids=_stop_token_ids(model, tokenizer),
-        revision=weights.revision,
-    )
+    return model.to(place), tokenizer
 
 
 def _stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
@@ -275,28 +382,39 @@ def _as_safetensors(weights: LocalWeights) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     assert weights.gguf is not None
-    target = cache_folder() / "weights" / weights.digest
-    if target.exists():
-        return target
-    unfinished = target.with_name(f"{target.name}.{os.getpid()}")
     where: dict[str, Any] = {
         "pretrained_model_name_or_path": str(weights.folder),
         "gguf_file": weights.gguf,
     }
-    try:
+
+    def unpack() -> tuple[Any, Any]:
         with _hidden_bar():
             tokenizer = AutoTokenizer.from_pretrained(**where)
             model = AutoModelForCausalLM.from_pretrained(
                 **where, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
             )
+        return model, tokenizer
+
+    try:
+        return _kept(weights.digest, unpack)
+    except Exception as error:  # what the reader raises of a broken file has no common type
+        path = weights.folder / weights.gguf
+        raise ModelError(f"{path} cannot be read by transformers: {sentence(error)}") from error
+
+
+def _kept(name: str, make: Callable[[], tuple[Any, Any]]) -> Path:
+    """The folder in the cache of a model and its tokenizer, which are made and saved once."""
+    target = cache_folder() / "weights" / name
+    if target.exists():
+        return target
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        model, tokenizer = make()
         unfinished.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(unfinished)
         tokenizer.save_pretrained(unfinished)
         if not target.exists():  # another process may have been faster
             unfinished.rename(target)
-    except Exception as error:  # what the reader raises of a broken file has no common type
-        path = weights.folder / weights.gguf
-        raise ModelError(f"{path} cannot be read by transformers: {sentence(error)}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return target
@@ -315,7 +433,13 @@ class ModelPool:
         self._model: LanguageModel | None = None
 
     def get(
-        self, source: Source, *, device: str | None = None, dtype: str = "auto", weights: str = ""
+        self,
+        source: Source,
+        *,
+        device: str | None = None,
+        dtype: str = "auto",
+        batch_tokens: int | None = None,
+        weights: str = "",
     ) -> LanguageModel:
         """The model, loaded unless it is the one used last; raises `ModelError` as `load` does.
 
@@ -323,23 +447,19 @@ class ModelPool:
             source: Where it is.
             device: As for `load`.
             dtype: As for `load`.
+            batch_tokens: As of `LanguageModel`.
             weights: Tells the weights that are there from others that were there before.
         """
         key = (source, weights, device, dtype)
         if self._model is None or self._key != key:
-            self._model = None  # free the memory before the next model takes as much
+            self.release()  # before the next model takes as much memory
             self._model = load(source, device=device, dtype=dtype)
             self._key = key
+        self._model.batch_tokens = batch_tokens
         return self._model
 
-    def take(
-        self, source: Source, *, device: str | None = None, dtype: str = "auto", weights: str = ""
-    ) -> LanguageModel:
-        """The model, for a caller who is going to change it; the next one gets another.
-
-        Raises:
-            ModelError: As `load` does.
-        """
-        model = self.get(source, device=device, dtype=dtype, weights=weights)
+    def release(self) -> None:
+        """Forgets the model, so that its memory is free."""
         self._key = self._model = None
-        return model
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

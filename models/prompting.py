@@ -1,57 +1,113 @@
-"""From a prompt's text to the tokens that a model is given."""
+"""From a prompt's text to what a model is given."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from models.errors import ModelError
+from models.errors import ModelError, sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CHAT = "chat"
 PLAIN = "plain"
 PLACEHOLDER = "{prompt}"
 
 
-def check_prompt_format(prompt_format: str) -> str:
-    """Returns the format if it is one of those that `encode_prompt` knows.
+@dataclass(frozen=True)
+class PromptFormat:
+    """How a model is given a prompt.
 
-    Raises:
-        ValueError: It is not.
-    """
-    if prompt_format not in (CHAT, PLAIN) and PLACEHOLDER not in prompt_format:
-        raise ValueError(
-            f"{prompt_format!r} is not a prompt format: use {CHAT!r} (the model's chat template), "
-            f"{PLAIN!r} (the prompt and a newline) or a text that holds {PLACEHOLDER}"
-        )
-    return prompt_format
-
-
-def encode_prompt(tokenizer: Any, prompt: str, prompt_format: str) -> list[int]:
-    """The tokens that a generation continues.
-
-    Args:
-        tokenizer: A transformers tokenizer.
-        prompt: The prompt as the prompt set has it.
-        prompt_format: `chat` applies the tokenizer's chat template and opens the assistant's turn;
+    Attributes:
+        template: `chat` applies the tokenizer's chat template and opens the assistant's turn;
             `plain` is the prompt and a newline; any other text has `{prompt}` replaced by the
-            prompt.
-
-    Returns:
-        Token ids, with the special tokens that the model expects.
-
-    Raises:
-        ModelError: The tokenizer has no chat template.
+            prompt, such as one that begins with solved examples (Lin et al., 2023, URIAL).
+        system: What the system says first in a chat.
+        switches: Arguments of the chat template, such as `enable_thinking`, as a JSON object.
     """
-    if prompt_format == CHAT:
+
+    template: str
+    system: str | None = None
+    switches: str = "{}"
+
+    def __post_init__(self) -> None:
+        if self.template not in (CHAT, PLAIN) and PLACEHOLDER not in self.template:
+            raise ValueError(
+                f"{self.template!r} is not a prompt format: use {CHAT!r} (the model's chat "
+                f"template), {PLAIN!r} (the prompt and a newline) or a text that holds "
+                f"{PLACEHOLDER}"
+            )
+
+    @classmethod
+    def chat(
+        cls, *, system: str | None = None, switches: Mapping[str, object] | None = None
+    ) -> PromptFormat:
+        """A chat, with what the system says and arguments of the template."""
+        return cls(CHAT, system, json.dumps(switches or {}, sort_keys=True))
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the model's chat template is applied."""
+        return self.template == CHAT
+
+    def messages(self, prompt: str) -> list[dict[str, str]]:
+        """The turns of a chat."""
+        said = [{"role": "system", "content": self.system}] if self.system is not None else []
+        return [*said, {"role": "user", "content": prompt}]
+
+    def text(self, prompt: str) -> str:
+        """What is sent where no chat template is applied."""
+        template = f"{PLACEHOLDER}\n" if self.template == PLAIN else self.template
+        return template.replace(PLACEHOLDER, prompt)
+
+    def render(self, tokenizer: Any, prompt: str) -> str:
+        """What is sent, the chat template applied; without what the tokenizer puts before it.
+
+        Args:
+            tokenizer: A transformers tokenizer.
+            prompt: The prompt as the prompt set has it.
+
+        Raises:
+            ModelError: The tokenizer has no chat template, or it refuses these turns.
+        """
+        if not self.is_chat:
+            return self.text(prompt)
         if not tokenizer.chat_template:
             raise ModelError(
                 "the tokenizer has no chat template; set `prompt_format: plain` for this "
                 "checkpoint, or give a text with {prompt} in it"
             )
-        turns = [{"role": "user", "content": prompt}]
-        encoded = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)
-        return list(encoded["input_ids"])
-    template = "{prompt}\n" if prompt_format == PLAIN else prompt_format
-    ids = list(tokenizer(template.replace(PLACEHOLDER, prompt))["input_ids"])
-    if not ids:
-        raise ModelError("the prompt is empty and the tokenizer adds no start token to it")
-    return ids
+        try:
+            rendered: str = tokenizer.apply_chat_template(
+                self.messages(prompt),
+                add_generation_prompt=True,
+                tokenize=False,
+                **json.loads(self.switches),
+            )
+        except Exception as error:  # a template raises what it likes
+            raise ModelError(
+                f"the chat template refuses the prompt: {sentence(error)}; look at `system:` and "
+                "`chat_template_kwargs:`"
+            ) from error
+        return rendered
+
+    def encode(self, tokenizer: Any, prompt: str) -> list[int]:
+        """The tokens that a generation continues, with the special ones that the model expects.
+
+        Raises:
+            ModelError: As `render` does, or there is no token.
+        """
+        rendered = self.render(tokenizer, prompt)
+        # A chat template says itself where special tokens stand.
+        ids = list(tokenizer(rendered, add_special_tokens=not self.is_chat)["input_ids"])
+        if not ids:
+            raise ModelError("the prompt is empty and the tokenizer adds no start token to it")
+        return ids
+
+    @property
+    def parameters(self) -> object:
+        """What tells it from others, as a JSON value."""
+        plain = self.system is None and self.switches == "{}"
+        return self.template if plain else [self.template, self.system, self.switches]

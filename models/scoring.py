@@ -72,6 +72,8 @@ def score(
 
 def positions_at_once(model: LanguageModel) -> int:
     """Positions whose logits take the memory that is set aside for them."""
+    if model.batch_tokens is not None:
+        return model.batch_tokens
     if model.device.type == "cuda":
         free = torch.cuda.mem_get_info(model.device)[0]
         memory = min(_LOGITS_ON_GPU, free // 8)

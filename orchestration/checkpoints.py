@@ -83,13 +83,19 @@ def add(
         str | None,
         typer.Argument(help="Such as dir:PATH or hf:org/name@revision; not for a removed one."),
     ] = None,
-    role: Annotated[str | None, typer.Option(help="base or aligned.")] = None,
+    role: Annotated[str | None, typer.Option(help="base, aligned or human.")] = None,
     base: Annotated[str | None, typer.Option(help="The checkpoint it is compared with.")] = None,
     decoding: Annotated[
         list[str] | None, typer.Option(help="Such as top_p=0.9, or greedy. Repeatable.")
     ] = None,
     series: Annotated[str | None, typer.Option(help="The training run it belongs to.")] = None,
     step: Annotated[int | None, typer.Option(help="Its training step.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="What samples from it: transformers, vllm or openai.")
+    ] = None,
+    adapter_on: Annotated[
+        str | None, typer.Option(help="What an adapter is put on, such as hf:org/name.")
+    ] = None,
     lake: LakeFolder = Path("lake"),
 ) -> None:
     """Take a checkpoint in; the next run, or the sensor, measures it."""
@@ -105,6 +111,8 @@ def add(
         "decodings": decoding,
         "series": series,
         "step": step,
+        "engine": engine,
+        "adapter_on": adapter_on,
         "source": source,
     }
     with input_errors():

@@ -15,6 +15,7 @@ from assets.sources.passages import read_passages
 from assets.sources.prompts import given_prompts, prompts_of
 from assets.sources.training_documents import corpora_to_learn, read_training_documents
 from assets.study_parts import LEAST_DOCUMENTS
+from models import ModelError
 
 if TYPE_CHECKING:
     from assets.study import Study
@@ -52,9 +53,14 @@ def check_inputs(study: Study) -> list[Need]:
     for checkpoint in study.checkpoints:
         try:
             checkpoint.digest()  # which looks whether it is there
+            _ = checkpoint.format_of_prompts
+            if checkpoint.tokenizer is not None:
+                checkpoint.tokenizer.check()
             needs.append(_need(study, checkpoint))
         except InputError as error:
             problems[str(error)] = None
+        except ModelError as error:
+            problems[f"checkpoint {checkpoint.name}: {error}"] = None
     for check in (
         given_prompts,
         _check_corpora,

@@ -3,6 +3,7 @@
 -- grain:     checkpoint, condition, decoding, corpus
 -- reads:     text_statistics
 -- partition: checkpoint
+-- empty:     where a server tells no log-probabilities
 -- columns:
 --   n_tokens         BIGINT [tokens] tokens that were predicted
 --   n_bytes          BIGINT [bytes] length of the texts in UTF-8

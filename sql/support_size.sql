@@ -3,6 +3,7 @@
 -- grain:     checkpoint, condition, decoding, corpus
 -- reads:     text_statistics
 -- partition: checkpoint
+-- empty:     where a server runs the model
 -- columns:
 --   mean_support DOUBLE [tokens] mean over the tokens of all texts
 select
@@ -12,5 +13,6 @@ select
     corpus,
     sum(support * n_tokens) / sum(n_tokens) as mean_support
 from text_statistics
+where support is not null
 group by all
 order by all

@@ -1,8 +1,9 @@
--- What checkpoints make of a text as a whole.
+-- What checkpoints make of a text as a whole; null where that takes what a server does not tell.
 --
 -- grain:     checkpoint, condition, decoding, corpus, text_id
 -- reads:     scored_texts, token_distributions
 -- partition: checkpoint
+-- empty:     where a server tells no log-probabilities
 -- columns:
 --   category VARCHAR kind of corpus; prompts for a set of prompts
 --   item     VARCHAR the document, or the prompt that was continued

@@ -3,6 +3,7 @@
 -- grain:     checkpoint, condition, decoding, corpus, k
 -- reads:     text_statistics
 -- partition: checkpoint
+-- empty:     where a server tells no log-probabilities
 -- columns:
 --   mass DOUBLE mean over the tokens of all texts
 with
@@ -25,5 +26,6 @@ select
     k,
     sum(mass * n_tokens) / sum(n_tokens) as mass
 from masses
+where mass is not null
 group by all
 order by all

@@ -59,7 +59,7 @@ CHECKPOINTS = Table(
     grain=("checkpoint",),
     columns=(
         *_common("checkpoint"),
-        Column("role", "VARCHAR", "base (pretrained) or aligned"),
+        Column("role", "VARCHAR", "base (pretrained), aligned or human"),
         Column("base", "VARCHAR", "the checkpoint it is compared with"),
         Column(
             "source",
@@ -84,10 +84,39 @@ GENERATIONS = Table(
     columns=(
         *_common("checkpoint", "decoding", "prompt_set", "prompt_id", "sample"),
         Column("text", "VARCHAR", "the generation, without prompt and special tokens"),
-        Column("token_ids", "INTEGER[]", "its tokens, the stop token included; null if imported"),
-        Column("n_tokens", "INTEGER", "how many; null if imported", "tokens"),
-        Column("finish_reason", "VARCHAR", "stop (the model ended it) or length (the limit did)"),
+        Column(
+            "token_ids",
+            "INTEGER[]",
+            "its tokens, the stop token included; null where no tokenizer is known",
+        ),
+        Column("n_tokens", "INTEGER", "how many; null where not known", "tokens"),
+        Column(
+            "finish_reason",
+            "VARCHAR",
+            "stop (the model ended it), stop_text (a text of the study's did), length (the limit "
+            "did) or content_filter (a server withheld it); null if imported",
+        ),
         Column("seed", "BIGINT", "seed of the study; null if imported"),
+        Column(
+            "prompt_sent",
+            "VARCHAR",
+            "what was sent, the chat template applied; as JSON where a server applies it; null if "
+            "imported",
+        ),
+        Column("reasoning", "VARCHAR", "reasoning trace that is kept apart from the text"),
+        Column("reasoning_ids", "INTEGER[]", "its tokens, with what opens and closes it"),
+        Column(
+            "logprobs",
+            "REAL[]",
+            "log-probability of each token, as vLLM or a server told it",
+            "nats",
+        ),
+        Column(
+            "top_logprobs",
+            "REAL[][]",
+            "of the likeliest tokens at each place, as a server told them",
+            "nats",
+        ),
     ),
 )
 
@@ -104,11 +133,13 @@ SCORED_TEXTS = Table(
         Column("n_bytes", "INTEGER", "length of the text in UTF-8", "bytes"),
         Column("n_words", "INTEGER", "words as str.split() makes them", "words"),
     ),
+    may_be_empty=True,  # where a server tells no log-probabilities
 )
 
 TOKEN_DISTRIBUTIONS = Table(
     name="token_distributions",
-    description="What checkpoints made of every token of the texts that they predict.",
+    description="What checkpoints made of every token of the texts that they predict; null where "
+    "that takes what a server does not tell.",
     grain=(*_SCORED, "position"),
     columns=(
         *_common(*_SCORED),
@@ -122,6 +153,7 @@ TOKEN_DISTRIBUTIONS = Table(
         Column("top_ids", "INTEGER[]", "the 10 most likely tokens, most likely first"),
         Column("top_logprobs", "REAL[]", "their log-probabilities", "nats"),
     ),
+    may_be_empty=True,  # where a server tells no log-probabilities
 )
 
 SHANNON_GUESSES = Table(

@@ -22,7 +22,7 @@ class Shown:
         checkpoint: Its name.
         decoding: Its first decoding; the one that comparisons are made at.
         prompt_set: The prompts that it is asked repeatedly.
-        role: base or aligned.
+        role: base, aligned or human.
         base: The checkpoint that it is compared with.
         series: The training run, or part of one, that it is from.
         step: Its step there.

@@ -68,6 +68,7 @@ class Front:
         warnings: What keeps a reader from concluding more than there is.
         reminder: The warnings in a few words, for each figure; empty without any.
         checkpoints: What the checkpoints are.
+        measured: What was measured of each.
         signatures: Names and signatures of each checkpoint's generations and predictions.
     """
 
@@ -75,6 +76,7 @@ class Front:
     warnings: list[str] = field(default_factory=list)
     reminder: str = ""
     checkpoints: Grid = field(default_factory=lambda: Grid([], []))
+    measured: Grid = field(default_factory=lambda: Grid([], []))
     signatures: list[tuple[str, str]] = field(default_factory=list)
 
 

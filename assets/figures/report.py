@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from assets.figures import FIGURES
 from assets.figures.figure import Grid
+from assets.figures.measured import what_cannot_be, what_was_measured
 from assets.figures.page import Front, write_page
 from assets.figures.recipe import read_drawn
 from assets.recipe import Ingredients, Made, Recipe, Work, provenance
@@ -83,6 +84,7 @@ def _front(work: Work) -> Front:
             "came. After Li et al. (2024), Predicting vs. Acting: A Trade-off Between World "
             "Modeling & Agent Modeling.",
             *_predicted(work),
+            *what_cannot_be(work, list(facts)),
         ],
         warnings=uncontrolled(facts),
         reminder=_reminder(facts),
@@ -90,6 +92,7 @@ def _front(work: Work) -> Front:
             ["checkpoint", *_FACTS.values()],
             [[name, *(_text(row[key]) for key in _FACTS)] for name, row in facts.items()],
         ),
+        measured=what_was_measured(work, list(facts)),
         signatures=[
             (f"{name}, {table}", work.inventory.source_signature(table, name))
             for name in facts

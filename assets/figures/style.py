@@ -18,10 +18,14 @@ NARROW = 340
 WIDE = 720
 """Width in pixels of a figure elsewhere."""
 
-# Base checkpoints are blue, aligned ones orange, further ones of a kind in further shades; all can
-# be told apart by colour-blind readers.
+# Base checkpoints are blue, aligned ones orange, people grey, further ones of a kind in further
+# shades; all can be told apart by colour-blind readers.
 _BASES = ("#3b6fa0", "#7fb3d5", "#1b3a57", "#a9cce3")
-_ALIGNED = ("#d9722e", "#f0a868", "#a04a12", "#f6cfa8")
+_SHADES = {
+    "base": _BASES,
+    "aligned": ("#d9722e", "#f0a868", "#a04a12", "#f6cfa8"),
+    "human": ("#6b6b6b", "#a8a8a8", "#3a3a3a", "#cfcfcf"),
+}
 # Series of checkpoints: of the base's blues, and of colours as far from each other as eight can be.
 _FURTHER = (
     *("#d9722e", "#006d52", "#4b1f7a", "#e0b400"),
@@ -64,17 +68,12 @@ def colour_of(evidence: Evidence, checkpoint: str) -> str:
 
 
 def _shades(evidence: Evidence) -> dict[str, str]:
-    taken = {"base": 0, "aligned": 0}
-    shades = {}
-    for shown in evidence.shown:
-        kind = _BASES if shown.role == "base" else _ALIGNED
-        shades[shown.checkpoint] = kind[taken[shown.role] % len(kind)]
-        taken[shown.role] += 1
-    return shades
+    left = {role: cycle(kind) for role, kind in _SHADES.items()}
+    return {shown.checkpoint: next(left[shown.role]) for shown in evidence.shown}
 
 
 def shades_of(roles: Mapping[str, str]) -> list[str]:
-    """A colour for each name of something that is base or aligned, in their order."""
+    """A colour for each name of a base or of a series, in their order."""
     further = cycle(_FURTHER)
     blues = chain(_BASES, further)
     return [next(blues if role == "base" else further) for role in roles.values()]

@@ -12,6 +12,6 @@ select
 from text_statistics
 join shown
     using (checkpoint)
-where condition in ('gold', 'own')
+where condition in ('gold', 'own') and support is not null
 group by all
 order by any_value(place), written, corpus, item

@@ -20,13 +20,16 @@ _WRITTEN = {"human text": [1, 0], "its own": [6, 3], "its own, greedy": [2, 2]}
 
 
 def _masses(evidence: Evidence, shown: Shown, written: str) -> dict[tuple[str, str], np.ndarray]:
-    """For each corpus and document or prompt the mass at each k, mean over its tokens."""
+    """For each corpus and document or prompt the mass at each k, mean over its tokens.
+
+    It is no number at those k beyond what a server tells of.
+    """
     sums: dict[tuple[str, str], np.ndarray] = {}
     n_tokens: dict[tuple[str, str], int] = {}
     for row in evidence.rows:
         if row["checkpoint"] == shown.checkpoint and row["written"] == written:
             key = row["corpus"], row["item"]
-            sums[key] = sums.get(key, 0.0) + row["n_tokens"] * np.array(row["mass"])
+            sums[key] = sums.get(key, 0.0) + row["n_tokens"] * np.array(row["mass"], float)
             n_tokens[key] = n_tokens.get(key, 0) + row["n_tokens"]
     return {key: total / n_tokens[key] for key, total in sums.items()}
 
@@ -44,7 +47,11 @@ def _draw(evidence: Evidence, width: int) -> Any:
                 "line": f"{shown.checkpoint}, {written}",
             }
             curve = bootstrap_curve(np.stack(list(masses.values())))
-            points += [line | {"k": k} | asdict(at) for k, at in zip(K_GRID, curve, strict=True)]
+            points += [
+                line | {"k": k} | asdict(at)
+                for k, at in zip(K_GRID, curve, strict=True)
+                if at.is_finite
+            ]
     there = [written for written in _WRITTEN if any(p["written"] == written for p in points)]
     x = alt.X(
         "k:Q",

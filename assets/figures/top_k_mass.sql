@@ -13,5 +13,5 @@ select
 from text_statistics
 join shown
     using (checkpoint)
-where condition in ('gold', 'own')
+where condition in ('gold', 'own') and mass[1] is not null
 order by place, written, corpus, item, text_id

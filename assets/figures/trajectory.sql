@@ -98,5 +98,5 @@ join shown
     using (checkpoint)
 left join prompt_texts
     using (collection, id)
-where denominator > 0
+where denominator > 0 and numerator is not null
 order by place, measure, collection, id

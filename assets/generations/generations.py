@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.digests import digest
-from assets.errors import InputError
+from assets.generations.engines import opened
 from assets.generations.imported import read_generations
 from assets.kept import already_made, note_made_from, put_aside
 from assets.recipe import TableRecipe, Work
-from assets.sources.checkpoints import load_model
 from assets.sources.prompts import (
     Prompt,
     prefixes_digest,
@@ -24,7 +23,9 @@ from assets.sources.prompts import (
     prompts_in_lake,
     prompts_of,
 )
-from models import Completion, Decoding, Request, encode_prompt, sample
+from models import Decoding
+from models.engines import Prompted
+from models.loading import load_tokenizer
 from warehouse import tables
 
 if TYPE_CHECKING:
@@ -32,12 +33,16 @@ if TYPE_CHECKING:
 
     from assets.study import Study
     from assets.study_checkpoints import Checkpoint
-    from models import LanguageModel
+    from models.engines import Generation
 
 Key = tuple[str, str, int]
 """(decoding, prompt_id, sample)."""
 
 _SCHEMA = tables.GENERATIONS.arrow_schema
+_SAMPLER = "1"
+"""Changes when the same request gives another generation."""
+LOGPROBS = "logprobs:raw"
+"""Those of the model itself, before temperature and top_p."""
 
 
 @dataclass(frozen=True)
@@ -79,32 +84,42 @@ def asked(study: Study, checkpoint: Checkpoint, prompts: Sequence[Prompt]) -> li
 
 @contextmanager
 def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
-    assert work.checkpoint is not None
-    if work.checkpoint.source.is_generations:
-        yield iter(_imported(work.study, work.checkpoint).to_batches())
+    checkpoint = work.checkpoint
+    assert checkpoint is not None
+    if checkpoint.source.is_generations:
+        table = _imported(work.study, checkpoint)
     else:
-        yield iter(_sampled(work, work.checkpoint).to_batches())
+        table = _sampled(work, checkpoint)
+    yield iter(table.to_batches())
 
 
 def _imported(study: Study, checkpoint: Checkpoint) -> pa.Table:
     decoding = study.first_decoding(checkpoint)
-    return pa.Table.from_pylist(
-        [
-            {
-                "decoding": decoding,
-                "prompt_set": checkpoint.name,
-                "prompt_id": generation.prompt_id,
-                "sample": generation.sample,
-                "text": generation.text,
-            }
-            for generation in read_generations(Path(checkpoint.source.location))
-        ],
-        _SCHEMA,
-    )
+    rows: list[dict[str, Any]] = [
+        {
+            "decoding": decoding,
+            "prompt_set": checkpoint.name,
+            "prompt_id": generation.prompt_id,
+            "sample": generation.sample,
+            "text": generation.text,
+        }
+        for generation in read_generations(Path(checkpoint.source.location))
+    ]
+    return pa.Table.from_pylist(_tokenized(checkpoint, rows), _SCHEMA)
+
+
+def _tokenized(checkpoint: Checkpoint, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Adds the tokens of texts that came without, where the study names a tokenizer."""
+    if checkpoint.tokenizer is not None:
+        tokenizer = load_tokenizer(checkpoint.tokenizer)
+        encoded = tokenizer([row["text"] for row in rows], add_special_tokens=False, verbose=False)
+        for row, ids in zip(rows, encoded["input_ids"], strict=True):
+            row |= {"token_ids": ids, "n_tokens": len(ids)}
+    return rows
 
 
 def _sampled(work: Work, checkpoint: Checkpoint) -> pa.Table:
-    """Samples what is asked and not there yet, keeping every finished batch on the disk."""
+    """Samples what is asked and not there yet, keeping all that is finished on the disk."""
     prompts = prompts_in_lake(work, checkpoint)
     plan = [
         (ask.decoding, prompt, number)
@@ -120,7 +135,7 @@ def _sampled(work: Work, checkpoint: Checkpoint) -> pa.Table:
     work.notes["generations kept from before"] = sum(key in there for key in keys)
     todo = [entry for key, entry in zip(keys, plan, strict=True) if key not in there]
     if todo:
-        for rows in _batches(work, load_model(work, checkpoint), todo):
+        for rows in _finished(work, checkpoint, todo):
             piece = pa.Table.from_pylist(rows, _SCHEMA)
             put_aside(work, tables.GENERATIONS, piece)
             pieces.append(piece)
@@ -129,22 +144,20 @@ def _sampled(work: Work, checkpoint: Checkpoint) -> pa.Table:
     return everything.take([place[key] for key in keys])
 
 
-def _batches(
-    work: Work, model: LanguageModel, todo: list[tuple[Decoding, Prompt, int]]
+def _finished(
+    work: Work, checkpoint: Checkpoint, todo: list[tuple[Decoding, Prompt, int]]
 ) -> Iterator[list[dict[str, Any]]]:
-    """Samples, and gives the rows of each batch as it is finished."""
-    study, checkpoint = work.study, work.checkpoint
-    assert checkpoint is not None
+    """Samples, and gives rows as soon as they are finished."""
+    study = work.study
     prompts = {str(prompt["prompt_id"]): prompt for _, prompt, _ in todo}
-    ids = {
-        prompt_id: tuple(
-            encode_prompt(model.tokenizer, str(prompt["text"]), prompt_format(checkpoint, prompt))
+    wanted = [
+        Prompted(
+            str(prompt["prompt_id"]),
+            str(prompt["text"]),
+            prompt_format(checkpoint, prompt),
+            number,
+            decoding,
         )
-        for prompt_id, prompt in prompts.items()
-    }
-    _check_room(model, ids, study.max_new_tokens)
-    requests = [
-        Request(str(prompt["prompt_id"]), ids[str(prompt["prompt_id"])], number, decoding)
         for decoding, prompt, number in todo
     ]
     n_drawn = 0
@@ -154,50 +167,43 @@ def _batches(
         n_drawn += drawn
         work.progress.advance(drawn, settled)
 
-    start = perf_counter()
-    work.progress.start(
-        f"{checkpoint.name}: sampling", len(requests) * study.max_new_tokens, "tokens"
-    )
-    try:
-        for completions in sample(
-            model,
-            requests,
-            max_new_tokens=study.max_new_tokens,
-            seed=study.seed,
-            on_tokens=on_tokens,
-        ):
-            yield [
-                _row(model, prompts[completion.request.prompt_key], completion, study.seed)
-                for completion in completions
-            ]
-    finally:
-        work.progress.finish()
+    with opened(work, checkpoint, wanted) as engine:
+        start = perf_counter()
+        work.progress.start(
+            f"{checkpoint.name}: sampling", len(wanted) * study.max_new_tokens, "tokens"
+        )
+        try:
+            for generations in engine.sample(
+                wanted,
+                max_new_tokens=study.max_new_tokens,
+                seed=study.seed,
+                ending=checkpoint.ending,
+                on_tokens=on_tokens,
+            ):
+                rows = [_row(prompts[g.asked.key], g, study.seed) for g in generations]
+                yield rows if checkpoint.source.has_weights else _tokenized(checkpoint, rows)
+        finally:
+            work.progress.finish()
     work.notes["tokens sampled"] = n_drawn
     work.notes["tokens per second"] = round(n_drawn / (perf_counter() - start), 1)
 
 
-def _check_room(model: LanguageModel, ids: Mapping[str, tuple[int, ...]], n_new: int) -> None:
-    """Models write nonsense, or nothing, beyond the length that they were trained to read."""
-    prompt_id, longest = max(ids.items(), key=lambda item: len(item[1]))
-    if len(longest) + n_new > model.context_length:
-        raise InputError(
-            f"the prompt {prompt_id!r} has {len(longest)} tokens; {n_new} more is over the "
-            f"{model.context_length} that the model reads; shorten it, or lower max_new_tokens"
-        )
-
-
-def _row(model: LanguageModel, prompt: Prompt, completion: Completion, seed: int) -> dict[str, Any]:
-    token_ids = list(completion.token_ids)
+def _row(prompt: Prompt, made: Generation, seed: int) -> dict[str, Any]:
     return {
-        "decoding": completion.request.decoding.name,
+        "decoding": made.asked.decoding.name,
         "prompt_set": prompt["prompt_set"],
         "prompt_id": prompt["prompt_id"],
-        "sample": completion.request.sample,
-        "text": model.decode(token_ids),
-        "token_ids": token_ids,
-        "n_tokens": len(token_ids),
-        "finish_reason": completion.finish_reason,
+        "sample": made.asked.sample,
+        "text": made.text,
+        "token_ids": made.token_ids,
+        "n_tokens": made.n_tokens,
+        "finish_reason": made.finish_reason,
         "seed": seed,
+        "prompt_sent": made.prompt,
+        "reasoning": made.reasoning,
+        "reasoning_ids": made.reasoning_ids,
+        "logprobs": made.logprobs,
+        "top_logprobs": made.top_logprobs,
     }
 
 
@@ -208,20 +214,42 @@ def _made_from(study: Study, checkpoint: Checkpoint, prompts: Iterable[Prompt]) 
         checkpoint.dtype,
         study.max_new_tokens,
         study.seed,
-        GENERATIONS.version,
+        _SAMPLER,
+        *_way(checkpoint).values(),
     ]
+    formats = {
+        prompt["corpus"] is None: prompt_format(checkpoint, prompt).parameters for prompt in prompts
+    }
     return {
         str(prompt["prompt_id"]): digest(
-            [*shared, prompt_format(checkpoint, prompt), prompt["prompt_set"], prompt["text"]]
+            [*shared, formats[prompt["corpus"] is None], prompt["prompt_set"], prompt["text"]]
         )
         for prompt in prompts
     }
+
+
+def _way(checkpoint: Checkpoint) -> dict[str, object]:
+    """What of the way that it is sampled differs from the usual, as JSON values."""
+    way: dict[str, object] = {}
+    if checkpoint.engine_name != "transformers":
+        way["engine"] = checkpoint.engine_name
+    if checkpoint.ending.cuts:
+        way["ending"] = asdict(checkpoint.ending)
+    if checkpoint.source.is_server:
+        way["top_logprobs"] = checkpoint.access.top_logprobs
+        way["extra"] = checkpoint.access.extra
+    if checkpoint.tokenizer is not None:
+        way["tokenizer"] = checkpoint.tokenizer.digest()
+    return way
 
 
 def _already_made(work: Work, made_from: Mapping[str, str]) -> Iterator[pa.Table]:
     """Generations there already that would come out the same again."""
     for rows, known in already_made(work, tables.GENERATIONS):
         same = [prompt_id for prompt_id, mark in made_from.items() if known.get(prompt_id) == mark]
+        for field in _SCHEMA:
+            if field.name not in rows.column_names:  # older than the column
+                rows = rows.append_column(field, pa.nulls(len(rows), field.type))
         yield rows.filter(pc.is_in(rows["prompt_id"], pa.array(same, pa.string())))
 
 
@@ -236,6 +264,7 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
         return {
             "generations": checkpoint.digest(),
             "decodings": [decoding.name for decoding in checkpoint.decodings],
+            **({"tokenizer": checkpoint.tokenizer.digest()} if checkpoint.tokenizer else {}),
         }
     given = prompts_of(study, checkpoint)
     plan = asked(study, checkpoint, given)
@@ -244,7 +273,8 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
         "dtype": checkpoint.dtype,
         "max_new_tokens": study.max_new_tokens,
         "seed": study.seed,
-        "prompt_format": checkpoint.format_of_prompts,
+        "prompt_format": checkpoint.format_of_prompts.parameters,
+        **_way(checkpoint),
         "prompts": [[prompt["prompt_id"], prompt["text"]] for prompt in given],
         "decodings": [[a.decoding.name, [p["prompt_id"] for p in a.prompts]] for a in plan],
         "samples_per_prompt": [a.n_samples for a in plan],
@@ -272,17 +302,18 @@ def _signature(work: Work) -> str:
             f"S:{work.study.samples_per_prompt}",
             f"max:{work.study.max_new_tokens}",
             f"seed:{work.study.seed}",
-            f"tok:{facts['tokenizer'][:8]}",
+            f"tok:{(facts['tokenizer'] or '-')[:8]}",
             f"format:{_short_format(checkpoint)}",
             f"engine:{facts['engine']}",
-            f"dtype:{facts['dtype']}",
+            f"dtype:{facts['dtype'] or '-'}",
+            *([LOGPROBS] if checkpoint.engine_name == "vllm" else []),
         ]
     )
 
 
 def _short_format(checkpoint: Checkpoint) -> str:
-    name = checkpoint.format_of_prompts
-    return name if name in ("chat", "plain") else digest(name)[:8]
+    parameters = checkpoint.format_of_prompts.parameters
+    return str(parameters) if parameters in ("chat", "plain") else digest(parameters)[:8]
 
 
 GENERATIONS = TableRecipe(
@@ -290,6 +321,7 @@ GENERATIONS = TableRecipe(
     group="generations",
     description=tables.GENERATIONS.description,
     reads=("prompts", "checkpoints"),
+    version="2",
     # Another checkpoint's prompts, or this one's role, change nothing here: the prompts and weights
     # that matter are in the parameters.
     changes_with=(),

@@ -16,7 +16,7 @@ from assets.digests import digest
 from assets.errors import InputError
 from assets.kept import kept_parts, note_made_from, put_aside, staging
 from assets.predictions.probed_texts import FOLDS, LEAST_PROMPTS, ProbedTexts, Split
-from assets.predictions.scored_texts import OWN, generated_texts, has_model
+from assets.predictions.scored_texts import OWN, generated_texts, has_states
 from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import load_model, model_parameters, model_signature
 from models import Text
@@ -260,7 +260,7 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     writers = [checkpoint, *study.partners(checkpoint)]
     return {
         **model_parameters(checkpoint),
-        "prompt_format": checkpoint.format_of_prompts,
+        "prompt_format": checkpoint.format_of_prompts.parameters,
         "probes": study.probes.model_dump(mode="json"),
         "seed": study.seed,
         "decodings": [[writer.name, study.first_decoding(writer)] for writer in writers],
@@ -287,7 +287,7 @@ PROBE_GUESSES = TableRecipe(
     changes_with=("checkpoints", "generations"),
     uses_model=True,
     parameters=_parameters,
-    applies=lambda study, checkpoint: study.probes is not None and has_model(study, checkpoint),
+    applies=lambda study, checkpoint: study.probes is not None and has_states(study, checkpoint),
     of_partners=("checkpoints", "generations"),
     table=_TABLE,
     rows=_rows,

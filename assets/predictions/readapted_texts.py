@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from assets.digests import digest
 from assets.kept import kept_parts, note_made_from, put_aside, staging
-from assets.predictions.scored_texts import has_model
+from assets.predictions.scored_texts import can_score
 from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import model_parameters, take_model
 from assets.sources.training_documents import corpora_to_learn
@@ -205,7 +205,7 @@ READAPTED_TEXTS = TableRecipe(
     changes_with=("documents", "training_documents"),
     uses_model=True,
     parameters=_parameters,
-    applies=has_model,
+    applies=can_score,
     table=_TABLE,
     rows=_rows,
     signature=_signature,

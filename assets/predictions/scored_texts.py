@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from assets.digests import digest
 from assets.recipe import TableRecipe, Work
 from assets.sources.prompts import Prompt, prompt_format
-from models import encode_prompt
 from warehouse import tables
 
 if TYPE_CHECKING:
@@ -49,6 +48,9 @@ class ScoredText:
         text: The text.
         prompt: What it continues; None for human text.
         token_ids: Its tokens, where the scorer's tokenizer made them; else None.
+        reasoning_ids: The scorer's own reasoning trace, which stands before its answer.
+        logprobs: Of its tokens, where a server told them.
+        top_logprobs: Of the likeliest tokens at each place, where a server told them.
     """
 
     part: Part
@@ -57,6 +59,9 @@ class ScoredText:
     text: str
     prompt: Prompt | None = None
     token_ids: list[int] | None = None
+    reasoning_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    top_logprobs: tuple[tuple[float, ...], ...] = ()
 
     @property
     def item(self) -> str:
@@ -73,7 +78,8 @@ class ScoredText:
         if self.prompt is None:
             return [model.start_token_id], token_ids
         format_ = prompt_format(checkpoint, self.prompt)
-        return encode_prompt(model.tokenizer, str(self.prompt["text"]), format_), token_ids
+        context_ids = format_.encode(model.tokenizer, str(self.prompt["text"]))
+        return [*context_ids, *self.reasoning_ids], token_ids
 
 
 def texts_to_score(work: Work) -> Iterator[ScoredText]:
@@ -81,10 +87,16 @@ def texts_to_score(work: Work) -> Iterator[ScoredText]:
 
     Its own generations are scored token by token as they were drawn, the end included. Of others'
     the end is left out, as each model ends a text in its own way, and they are encoded anew where
-    the tokenizer is another.
+    the tokenizer is another. A server predicts nothing but what it wrote, and of that the texts
+    that it told log-probabilities of.
     """
-    yield from _documents(work)
-    yield from generated_texts(work)
+    checkpoint = work.checkpoint
+    assert checkpoint is not None
+    if can_score(work.study, checkpoint):
+        yield from _documents(work)
+        yield from generated_texts(work)
+    else:
+        yield from (text for text in generated_texts(work) if text.logprobs)
 
 
 def generated_texts(work: Work) -> Iterator[ScoredText]:
@@ -95,7 +107,7 @@ def generated_texts(work: Work) -> Iterator[ScoredText]:
         (prompt["prompt_set"], prompt["prompt_id"]): prompt
         for prompt in work.lake.read(tables.PROMPTS).to_pylist()
     }
-    for writer in (checkpoint, *work.study.partners(checkpoint)):
+    for writer in _writers(work.study, checkpoint):
         if work.lake.files(tables.GENERATIONS, writer.name):
             yield from _generations(work, checkpoint, writer, prompts)
 
@@ -134,13 +146,28 @@ def _generations(
                         str(prompt["category"]) if prompt["corpus"] else "prompts",
                         row["text"],
                         prompt,
-                        _token_ids(row, own) if same_tokens else None,
+                        _token_ids(row, writer, own) if same_tokens else None,
+                        *_own_facts(row) if own else (),
                     )
 
 
-def _token_ids(row: dict[str, Any], own: bool) -> list[int]:
+def _writers(study: Study, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
+    """Whose generations it predicts: its own, and where it can its partners'."""
+    partners = study.partners(checkpoint) if can_score(study, checkpoint) else ()
+    return (checkpoint, *partners)
+
+
+def _own_facts(row: dict[str, Any]) -> tuple[tuple[Any, ...], ...]:
+    """`reasoning_ids`, `logprobs` and `top_logprobs` of a row of the scorer's own."""
+    trace, told, top = (row[name] or () for name in ("reasoning_ids", "logprobs", "top_logprobs"))
+    return tuple(trace), tuple(told), tuple(map(tuple, top))
+
+
+def _token_ids(row: dict[str, Any], writer: Checkpoint, own: bool) -> list[int]:
+    """A generation's tokens; of another's without the stop token, should it have one."""
     ids: list[int] = row["token_ids"]
-    return ids if own or row["finish_reason"] == "length" else ids[:-1]
+    drawn = writer.source.has_weights  # and not made of the text
+    return ids[:-1] if drawn and not own and row["finish_reason"] == "stop" else ids
 
 
 def _tokenizer(work: Work, checkpoint: Checkpoint) -> str | None:
@@ -175,21 +202,32 @@ def _batches(work: Work) -> Iterator[pa.RecordBatch]:
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert checkpoint is not None
-    writers = [checkpoint, *study.partners(checkpoint)]
+    writers = _writers(study, checkpoint)
     return {"decodings": [[writer.name, study.compared_decodings(writer)] for writer in writers]}
 
 
 def _signature(work: Work) -> str:
     assert work.checkpoint is not None
-    writers = [partner.name for partner in work.study.partners(work.checkpoint)]
-    texts = "+".join([*([GOLD] if work.study.corpora else []), OWN, *writers])
+    writers = [writer.name for writer in _writers(work.study, work.checkpoint)[1:]]
+    documents = work.study.corpora and can_score(work.study, work.checkpoint)
+    texts = "+".join([*([GOLD] if documents else []), OWN, *writers])
     corpora = digest([corpus.digest() for corpus in work.study.corpora])
     return f"texts:{texts}|corpora:{corpora[:8]}"
 
 
-def has_model(study: Study, checkpoint: Checkpoint | None) -> bool:
-    """Whether there is a model to predict with, and not only generations made elsewhere."""
-    return checkpoint is not None and not checkpoint.source.is_generations
+def can_score(study: Study, checkpoint: Checkpoint | None) -> bool:
+    """Whether there is a model here that predicts any text."""
+    return checkpoint is not None and "score" in checkpoint.abilities
+
+
+def has_states(study: Study, checkpoint: Checkpoint | None) -> bool:
+    """Whether there is a model here whose hidden states can be read."""
+    return checkpoint is not None and "hidden_states" in checkpoint.abilities
+
+
+def tells_logprobs(study: Study, checkpoint: Checkpoint | None) -> bool:
+    """Whether it predicts text, or a server may tell how likely its own was."""
+    return checkpoint is not None and bool({"score", "logprobs"} & checkpoint.abilities)
 
 
 SCORED_TEXTS = TableRecipe(
@@ -200,7 +238,7 @@ SCORED_TEXTS = TableRecipe(
     optional=("documents",),
     changes_with=("documents", "checkpoints", "generations"),
     parameters=_parameters,
-    applies=has_model,
+    applies=tells_logprobs,
     of_partners=("checkpoints", "generations"),
     table=tables.SCORED_TEXTS,
     rows=_rows,

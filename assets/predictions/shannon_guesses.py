@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from assets.errors import InputError
-from assets.predictions.scored_texts import has_model
+from assets.predictions.scored_texts import can_score
 from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import load_model, model_parameters, model_signature
 from assets.sources.passages import joined
@@ -143,7 +143,7 @@ SHANNON_GUESSES = TableRecipe(
     changes_with=("passages",),
     uses_model=True,
     parameters=_parameters,
-    applies=has_model,
+    applies=can_score,
     table=tables.SHANNON_GUESSES,
     rows=_rows,
     signature=_signature,

@@ -17,9 +17,15 @@ import pyarrow.parquet as pq
 from assets.digests import digest
 from assets.errors import InputError
 from assets.kept import note_made_from, put_aside, read_made_from, staging
-from assets.predictions.scored_texts import Part, has_model, texts_to_score
+from assets.predictions.scored_texts import Part, can_score, tells_logprobs, texts_to_score
+from assets.predictions.told_distributions import told_rows
 from assets.recipe import TableRecipe, Work
-from assets.sources.checkpoints import load_model, model_parameters, model_signature
+from assets.sources.checkpoints import (
+    load_model,
+    model_parameters,
+    model_signature,
+    sampler_name,
+)
 from models import ModelError, Text, score
 from warehouse import tables
 
@@ -36,9 +42,13 @@ _SCHEMA = tables.TOKEN_DISTRIBUTIONS.arrow_schema
 
 @contextmanager
 def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Scores what is not there yet, keeping every finished group of texts on the disk."""
     checkpoint = work.checkpoint
     assert checkpoint is not None
+    yield _scored(work, checkpoint) if can_score(work.study, checkpoint) else told_rows(work)
+
+
+def _scored(work: Work, checkpoint: Checkpoint) -> Iterator[pa.RecordBatch]:
+    """Scores what is not there yet, keeping every finished group of texts on the disk."""
     model = load_model(work, checkpoint)
     digests, n_tokens = _survey(work, model)
     note_made_from(work, {_name(part): d for part, d in digests.items()})
@@ -64,7 +74,7 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
             work.progress.finish()
     work.notes["tokens scored"] = n_scored
     work.notes["tokens per second"] = round(n_scored / (perf_counter() - start), 1)
-    yield itertools.chain.from_iterable(
+    return itertools.chain.from_iterable(
         published or _staged(_staging(work, part, digests[part]), n_tokens[part])
         for part, published in kept.items()
     )
@@ -222,13 +232,18 @@ def _staging(work: Work, part: Part, made_from: str) -> Path:
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert checkpoint is not None
-    return {**model_parameters(checkpoint), "prompt_format": checkpoint.format_of_prompts}
+    return {
+        **model_parameters(checkpoint),
+        "prompt_format": checkpoint.format_of_prompts.parameters,
+    }
 
 
 def _signature(work: Work) -> str:
     assert work.checkpoint is not None
-    model = load_model(work, work.checkpoint)
     texts = work.inventory.source_signature("scored_texts", work.partition)
+    if not can_score(work.study, work.checkpoint):
+        return f"{texts}|engine:{sampler_name(work.checkpoint)}"
+    model = load_model(work, work.checkpoint)
     return "|".join([texts, f"ctx:{model.context_length}", model_signature(model)])
 
 
@@ -241,7 +256,7 @@ TOKEN_DISTRIBUTIONS = TableRecipe(
     changes_with=("documents", "checkpoints", "generations", "scored_texts"),
     uses_model=True,
     parameters=_parameters,
-    applies=has_model,
+    applies=tells_logprobs,
     of_partners=("checkpoints", "generations"),
     table=tables.TOKEN_DISTRIBUTIONS,
     rows=_rows,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from assets.recipe import TableRecipe, Work
+from models.loading import describe, load_tokenizer, tokenizer_digest
+from models.vllm import vllm_version
 from warehouse import tables
 
 if TYPE_CHECKING:
@@ -21,26 +23,37 @@ if TYPE_CHECKING:
 
 def load_model(work: Work, checkpoint: Checkpoint) -> LanguageModel:
     """The checkpoint's model, loaded once for all steps of a run."""
-    return work.models.get(**_asked(checkpoint))
+    return work.models.get(
+        checkpoint.source,
+        device=checkpoint.device,
+        dtype=checkpoint.dtype,
+        batch_tokens=checkpoint.batch_tokens,
+        weights=checkpoint.digest(),
+    )
+
+
+def describe_model(checkpoint: Checkpoint) -> LanguageModel:
+    """What is known of the checkpoint's model without its weights."""
+    return describe(checkpoint.source, device=checkpoint.device, dtype=checkpoint.dtype)
 
 
 def take_model(work: Work, checkpoint: Checkpoint) -> LanguageModel:
-    """The checkpoint's model, for a step that is going to change it."""
-    return work.models.take(**_asked(checkpoint))
+    """The checkpoint's model, for a step that is going to change it; the next one gets another."""
+    model = load_model(work, checkpoint)
+    work.models.release()
+    return model
 
 
-def _asked(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {
-        "source": checkpoint.source,
-        "device": checkpoint.device,
-        "dtype": checkpoint.dtype,
-        "weights": checkpoint.digest(),
-    }
-
-
-def engine_name() -> str:
-    """What runs models, and its version, such as `hf-5.23.0`."""
+def scorer_name() -> str:
+    """What scores, and its version, such as `hf-5.23.0`."""
     return f"hf-{importlib.metadata.version('transformers')}"
+
+
+def sampler_name(checkpoint: Checkpoint) -> str:
+    """What samples from a checkpoint, and its version where it is known."""
+    if checkpoint.engine_name == "vllm":
+        return f"vllm-{vllm_version()}"
+    return "openai" if checkpoint.engine_name == "openai" else scorer_name()
 
 
 def model_parameters(checkpoint: Checkpoint) -> dict[str, object]:
@@ -55,7 +68,7 @@ def model_parameters(checkpoint: Checkpoint) -> dict[str, object]:
 def model_signature(model: LanguageModel) -> str:
     """What people are told of the model that predicted."""
     tokenizer = model.tokenizer_digest[:8]
-    return f"tok:{tokenizer}|engine:{engine_name()}|dtype:{model.dtype}"
+    return f"tok:{tokenizer}|engine:{scorer_name()}|dtype:{model.dtype}"
 
 
 @contextmanager
@@ -69,16 +82,21 @@ def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
         "step": checkpoint.step,
         "series": checkpoint.series,
     }
-    if not checkpoint.source.is_generations:
-        model = load_model(work, checkpoint)
+    if checkpoint.engine_name is not None:
+        row["engine"] = sampler_name(checkpoint)
+    if checkpoint.source.has_weights:
+        # Where vLLM samples, the model may be too large for what runs here.
+        alone = checkpoint.engine_name == "transformers"
+        model = load_model(work, checkpoint) if alone else describe_model(checkpoint)
         row |= {
             "revision": model.revision,
             "n_parameters": model.n_parameters,
             "vocab_size": model.vocab_size,
             "tokenizer": model.tokenizer_digest,
-            "engine": engine_name(),
             "dtype": model.dtype,
         }
+    elif checkpoint.tokenizer is not None:
+        row["tokenizer"] = tokenizer_digest(load_tokenizer(checkpoint.tokenizer))
     yield pa.Table.from_pylist([row], tables.CHECKPOINTS.arrow_schema).to_batches()
 
 
@@ -91,7 +109,8 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
         "source": str(checkpoint.source),
         "series": checkpoint.series,
         "step": checkpoint.step,
-        "engine": checkpoint.engine,
+        "engine": checkpoint.engine_name,
+        **({"tokenizer": checkpoint.tokenizer.digest()} if checkpoint.tokenizer else {}),
     }
 
 

@@ -15,6 +15,7 @@ from assets.generations.imported import read_generations
 from assets.jsonl import read_jsonl, read_once
 from assets.recipe import TableRecipe, Work
 from assets.sources.documents import first_words
+from models import PromptFormat
 from models.prompting import PLACEHOLDER
 from warehouse import tables
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from assets.study_checkpoints import Checkpoint
 
 Prompt = dict[str, str | None]
+AS_IT_IS = PromptFormat(PLACEHOLDER)
 
 
 def prompts_of(study: Study, checkpoint: Checkpoint) -> list[Prompt]:
@@ -83,7 +85,7 @@ def prompt_set(study: Study, checkpoint: Checkpoint) -> str:
 def prompts_in_lake(work: Work, checkpoint: Checkpoint) -> list[Prompt]:
     """The prompts that a checkpoint answers, those cut from corpora included."""
     own = prompt_set(work.study, checkpoint)
-    continues = not checkpoint.source.is_generations
+    continues = checkpoint.continues_text
     return [
         prompt
         for prompt in work.lake.read(tables.PROMPTS).to_pylist()
@@ -91,9 +93,9 @@ def prompts_in_lake(work: Work, checkpoint: Checkpoint) -> list[Prompt]:
     ]
 
 
-def prompt_format(checkpoint: Checkpoint, prompt: Prompt) -> str:
+def prompt_format(checkpoint: Checkpoint, prompt: Prompt) -> PromptFormat:
     """How a checkpoint is given a prompt; the beginning of a document is continued as it is."""
-    return checkpoint.format_of_prompts if prompt["corpus"] is None else PLACEHOLDER
+    return checkpoint.format_of_prompts if prompt["corpus"] is None else AS_IT_IS
 
 
 def given_prompts(study: Study) -> list[Prompt]:

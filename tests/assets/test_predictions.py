@@ -13,9 +13,8 @@ from assets.errors import InputError
 from assets.predictions import token_distributions
 from assets.predictions.shannon_guesses import encode_passage, greedy_continuations, guess
 from assets.sources.passages import joined
-from models import Decoding, LanguageModel, Request, Text, sample, scoring
+from models import Decoding, LanguageModel, ModelError, PromptFormat, Request, Text, sample, scoring
 from models import score as score_texts
-from models.prompting import encode_prompt
 from tests.models.reference import distribution
 from tests.studies import PROMPTS, Bench, imported, write_jsonl
 from warehouse import ask
@@ -103,7 +102,7 @@ def test_own_distributions_line_up_with_the_generations_stored(
         # A prompt is given as it was for sampling: documents go on as they are.
         prompt = cut[generation["prompt_id"]]
         format_ = "{prompt}" if prompt["corpus"] else "plain"
-        context = encode_prompt(tiny_llama.tokenizer, prompt["text"], format_)
+        context = PromptFormat(format_).encode(tiny_llama.tokenizer, prompt["text"])
         assert_one_by_one(tiny_llama, context, rows)
 
 
@@ -146,7 +145,9 @@ def test_anothers_text_is_scored_without_the_end_that_is_its_own(
             ids = ids[:-1]
         assert [row["token_id"] for row in rows] == ids  # both have the same tokenizer
         if generation["prompt_set"] == "prompts" and rows:
-            context = encode_prompt(tiny_gemma.tokenizer, prompts[generation["prompt_id"]], "chat")
+            context = PromptFormat("chat").encode(
+                tiny_gemma.tokenizer, prompts[generation["prompt_id"]]
+            )
             assert_one_by_one(tiny_gemma, context, rows)
     texts = {row["text_id"] for row in bench.lake.read(SCORED_TEXTS, "tuned").to_pylist()}
     assert {key[3] for key in found} <= texts
@@ -164,7 +165,7 @@ def test_generations_made_elsewhere_are_encoded_and_scored(
     found = distributions(bench, "llama")
     rows = found["made", "-", "made", "p/0"]
     assert [row["token_id"] for row in rows] == tiny_llama.encode("été")
-    assert_one_by_one(tiny_llama, encode_prompt(tiny_llama.tokenizer, "p?", "plain"), rows)
+    assert_one_by_one(tiny_llama, PromptFormat("plain").encode(tiny_llama.tokenizer, "p?"), rows)
     assert ("made", "-", "made", "p/1") not in found  # an empty text has no token
     assert not bench.lake.files(TOKEN_DISTRIBUTIONS, "made")  # there is no model to predict with
 
@@ -269,7 +270,7 @@ def test_a_prompt_longer_than_what_the_model_reads_is_said(bench: Bench) -> None
     long = {"prompt_id": "long", "category": "c", "text": "x" * 300}
     study = bench.study()
     write_jsonl(bench.folder / "prompts.jsonl", [long])
-    with pytest.raises(InputError, match=r"'long' has 302 tokens; .* the 256 that the model reads"):
+    with pytest.raises(ModelError, match=r"'long' has 302 tokens; .* the 256 that the model reads"):
         bench.run(study)
 
 

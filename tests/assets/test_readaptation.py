@@ -99,7 +99,7 @@ def test_kept_weights_predict_as_the_table_says(bench: Bench, gemma: Source, met
     if method == "lora":
         from peft import PeftModel
 
-        model = ModelPool().take(gemma)
+        model = ModelPool().get(gemma)
         model.model = PeftModel.from_pretrained(model.model, folder).get_base_model()
     else:
         model = ModelPool().get(Source("dir", str(folder)))

@@ -6,7 +6,7 @@ import pytest
 
 from assets.errors import InputError
 from assets.study import load_study
-from models import Decoding
+from models import Decoding, Ending, PromptFormat, Reasoning
 
 STUDIES = Path(__file__).parent.parent.parent / "studies"
 ONE = "name: s\ncheckpoints:\n  - {name: a, source: 'pypi:x'}\n"
@@ -38,9 +38,46 @@ def test_a_checkpoint_with_a_base_is_aligned_and_prompted_by_its_chat_template(
     study = load(tmp_path, ONE + "  - {name: b, source: 'pypi:y', base: a}\n")
     aligned = study.checkpoint("b")
     assert aligned.role == "aligned"
-    assert aligned.format_of_prompts == "chat"
+    assert aligned.format_of_prompts.parameters == "chat"
     assert study.decodings(aligned) == (Decoding(top_p=0.9),)
-    assert study.checkpoint("a").format_of_prompts == "plain"
+    assert study.checkpoint("a").format_of_prompts.parameters == "plain"
+
+
+def test_a_chat_may_begin_with_a_system_message_and_switches(tmp_path: Path) -> None:
+    keys = "prompt_format: chat, system: Be brief., chat_template_kwargs: {enable_thinking: false}"
+    study = load(tmp_path, with_checkpoint(f"name: a, source: 'pypi:x', {keys}"))
+    expected = PromptFormat.chat(system="Be brief.", switches={"enable_thinking": False})
+    assert study.checkpoint("a").format_of_prompts == expected
+
+
+def test_a_prompt_format_may_be_a_file(tmp_path: Path) -> None:
+    text = with_checkpoint("name: a, source: 'pypi:x', prompt_format: 'file:shots.txt'")
+    checkpoint = load(tmp_path, text).checkpoint("a")
+    with pytest.raises(InputError, match=r"shots.txt cannot be read: No such file"):
+        _ = checkpoint.format_of_prompts
+    (tmp_path / "shots.txt").write_text("Q: one\nA: two\n\nQ: {prompt}\nA:")
+    assert checkpoint.format_of_prompts.text("why") == "Q: one\nA: two\n\nQ: why\nA:"
+    (tmp_path / "shots.txt").write_text("nothing to fill in")
+    with pytest.raises(InputError, match=r"must hold \{prompt\}"):
+        _ = checkpoint.format_of_prompts
+
+
+def test_what_an_answer_is_cut_from(tmp_path: Path) -> None:
+    text = with_checkpoint("name: a, source: 'pypi:x', stop: ['# Query:'], reasoning: true")
+    assert load(tmp_path, text).checkpoint("a").ending == Ending(
+        ("# Query:",), Reasoning("<think>", "</think>")
+    )
+
+
+def test_a_server_is_asked_by_its_own_engine(tmp_path: Path) -> None:
+    text = with_checkpoint(
+        "name: a, source: 'openai:http://h:1/v1#org/m', server: {concurrency: 2}"
+    )
+    checkpoint = load(tmp_path, text).checkpoint("a")
+    assert checkpoint.engine_name == "openai"
+    assert checkpoint.source.location == "http://h:1/v1#org/m"
+    assert checkpoint.access.concurrency == 2
+    assert checkpoint.abilities == {"sample", "logprobs"}
 
 
 def test_paths_start_at_the_study_file(tmp_path: Path) -> None:
@@ -131,7 +168,35 @@ def with_checkpoint(keys: str) -> str:
         (with_checkpoint("name: a, source: 'pypi:x', rol: base"), ["checkpoints[0].rol", "role"]),
         (with_checkpoint("name: a, source: 'pypi:x', role: chat"), ["'chat'", "'aligned'"]),
         (with_checkpoint("name: a, source: 'pypi:x', dtype: int8"), ["'int8'", "'bfloat16'"]),
-        (with_checkpoint("name: a, source: 'pypi:x', engine: tpu"), ["'tpu'", "'hf'"]),
+        (with_checkpoint("name: a, source: 'pypi:x', engine: tpu"), ["'tpu'", "'vllm'"]),
+        (with_checkpoint("name: a, source: 'pypi:x', engine: hf"), ["'hf'", "'transformers'"]),
+        (with_checkpoint("name: a, source: 'pypi:x', engine: openai"), ["openai:URL#MODEL"]),
+        (with_checkpoint("name: a, source: 'openai:http://h/v1#m', engine: vllm"), ["openai"]),
+        (with_checkpoint("name: a, source: 'openai:http://h/v1'"), ["openai:URL#MODEL"]),
+        (with_checkpoint("name: a, source: 'openai:h/v1#m'"), ["openai:URL#MODEL"]),
+        (with_checkpoint("name: a, source: 'file:x', engine: vllm"), ["generated already"]),
+        (with_checkpoint("name: a, source: 'pypi:x', batch_tokens: 0"), ["batch_tokens", "0"]),
+        (with_checkpoint("name: a, source: 'pypi:x', tensor_parallel: 2"), ["engine: vllm"]),
+        (with_checkpoint("name: a, source: 'pypi:x', system: Hi"), ["prompt_format: chat"]),
+        (
+            with_checkpoint("name: a, source: 'pypi:x', chat_template_kwargs: {a: 1}"),
+            ["prompt_format: chat"],
+        ),
+        (with_checkpoint("name: a, source: 'pypi:x', stop: ['']"), ["stop[0]"]),
+        (with_checkpoint("name: a, source: 'pypi:x', reasoning: yes please"), ["{start: TEXT"]),
+        (with_checkpoint("name: a, source: 'pypi:x', reasoning: {open: <}"), ["{start: TEXT"]),
+        (with_checkpoint("name: a, source: 'pypi:x', tokenizer: 'pypi:y'"), ["openai: or file:"]),
+        (with_checkpoint("name: a, source: 'file:x', tokenizer: 'file:y'"), ["hf:org/name"]),
+        (with_checkpoint("name: a, source: 'pypi:x', server: {}"), ["openai:URL#MODEL"]),
+        (
+            with_checkpoint("name: a, source: 'openai:http://h/v1#m', server: {api_key: s}"),
+            ["server.api_key", "api_key_env"],
+        ),
+        (
+            with_checkpoint("name: a, source: 'openai:http://h/v1#m', server: {api_key_env: sk-b}"),
+            ["server.api_key_env", "the name of an environment variable"],
+        ),
+        (with_checkpoint("name: a, source: 'pypi:x', role: human"), ["no model writes them"]),
         (with_checkpoint("name: a, source: 'pypi:x', prompt_format: Q"), ["'Q'", "{prompt}"]),
         *(
             (with_checkpoint(f"name: a, source: 'pypi:x', decodings: [{bad}]"), ["decodings[0]"])
@@ -169,6 +234,7 @@ def test_what_is_wrong_is_said_with_its_place_and_what_is_allowed(
     assert "study.yaml" in message
     for word in words:
         assert word in message, message
+    assert "sk-" not in message
     assert "pydantic" not in message
 
 

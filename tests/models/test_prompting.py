@@ -3,7 +3,7 @@ from copy import deepcopy
 import pytest
 from tokenizers import processors
 
-from models import ModelError, check_prompt_format, encode_prompt
+from models import ModelError, PromptFormat
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from models import ModelError, check_prompt_format, encode_prompt
     ],
 )
 def test_a_prompt_is_encoded_as_its_format_says(tokenizer, prompt_format, prompt, tokens):
-    ids = encode_prompt(tokenizer, prompt, prompt_format)
+    ids = PromptFormat(prompt_format).encode(tokenizer, prompt)
     assert tokenizer.convert_ids_to_tokens(ids) == tokens
     assert all(type(i) is int for i in ids)
 
@@ -37,23 +37,63 @@ def bare_tokenizer(tokenizer):
     return bare
 
 
+def test_a_system_message_and_switches_reach_the_template(tokenizer):
+    switched = deepcopy(tokenizer)
+    switched.chat_template = tokenizer.chat_template + "{% if not think %}<no>{% endif %}"
+    on = PromptFormat.chat(system="Be kind.", switches={"think": True})
+    off = PromptFormat.chat(switches={"think": False})
+    assert on.render(switched, "hi") == "<bos><system>Be kind.<user>hi<assistant>"
+    assert off.render(switched, "hi") == "<bos><user>hi<assistant><no>"
+    for format_ in (on, off):
+        ids = format_.encode(switched, "hi")
+        assert switched.decode(ids) == format_.render(switched, "hi")
+    assert on.messages("hi") == [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "hi"},
+    ]
+
+
+def test_formats_are_told_apart():
+    formats = [
+        PromptFormat("plain"),
+        PromptFormat.chat(),
+        PromptFormat.chat(system=""),
+        PromptFormat.chat(switches={"a": 1, "b": 2}),
+        PromptFormat.chat(switches={"a": 1}),
+        PromptFormat("Q: {prompt}"),
+    ]
+    assert len({str(f.parameters) for f in formats}) == len(formats)
+    # As it was before chats could be changed, so that nothing is sampled anew.
+    assert [f.parameters for f in formats[:2]] == ["plain", "chat"]
+    assert formats[3] == PromptFormat.chat(switches={"b": 2, "a": 1})
+
+
+def test_a_template_that_refuses_says_why(tokenizer):
+    strict = deepcopy(tokenizer)
+    strict.chat_template = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    )
+    with pytest.raises(ModelError, match=r"refuses the prompt: no system role; look at `system:`"):
+        PromptFormat.chat(system="x").encode(strict, "hi")
+
+
 def test_chat_needs_a_template(bare_tokenizer):
     with pytest.raises(ModelError, match="no chat template; set `prompt_format: plain`"):
-        encode_prompt(bare_tokenizer, "hi", "chat")
+        PromptFormat("chat").encode(bare_tokenizer, "hi")
 
 
 def test_a_prompt_without_any_token_is_refused(bare_tokenizer):
-    assert len(encode_prompt(bare_tokenizer, "", "plain")) == 1
+    assert len(PromptFormat("plain").encode(bare_tokenizer, "")) == 1
     with pytest.raises(ModelError, match="the prompt is empty"):
-        encode_prompt(bare_tokenizer, "", "{prompt}")
+        PromptFormat("{prompt}").encode(bare_tokenizer, "")
 
 
 @pytest.mark.parametrize("prompt_format", ["chat", "plain", "{prompt}", "Q: {prompt}\nA:"])
 def test_known_formats_pass(prompt_format):
-    assert check_prompt_format(prompt_format) == prompt_format
+    assert PromptFormat(prompt_format).template == prompt_format
 
 
 @pytest.mark.parametrize("prompt_format", ["", "Chat", "raw", "{}", "{text}", "prompt"])
 def test_other_formats_are_refused_with_what_is_allowed(prompt_format):
     with pytest.raises(ValueError, match=r"'chat'.*'plain'.*\{prompt\}"):
-        check_prompt_format(prompt_format)
+        PromptFormat(prompt_format)

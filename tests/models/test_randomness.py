@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.randomness import uniforms
+from models.randomness import request_seed, uniforms
 
 
 def philox(key: tuple[int, int], blocks: int) -> list[int]:
@@ -69,3 +69,17 @@ def test_numbers_are_uniform_across_generations_and_positions():
     # Neighbours, along a generation and across samples, are uncorrelated.
     for left, right in [(numbers[:, 1:], numbers[:, :-1]), (numbers[1:], numbers[:-1])]:
         assert abs(np.corrcoef(left.ravel(), right.ravel())[0, 1]) < 3 / n**0.5
+
+
+def test_a_generation_has_one_seed_of_its_own():
+    # These may never change either.
+    assert [request_seed(0, "demo/1", i) for i in range(3)] == [2110693294, 309155559, 159884262]
+    for key in [(0, "demo/1", 0), (7, "Ünïcode", 99), (2**40, "", 3)]:
+        digest = hashlib.sha256("{}\x1f{}\x1f{}".format(*key).encode()).hexdigest()
+        first = int.from_bytes(bytes.fromhex(digest[:8]), "little")
+        assert request_seed(*key) == first // 2
+    keys = itertools.product([0, 1, 11], ["", "1", "11", "a", "a1"], [0, 1, 11])
+    assert len({request_seed(*key) for key in keys}) == 45
+    seeds = np.array([request_seed(0, "prompt", sample) for sample in range(2000)])
+    assert 0 <= seeds.min() < 2**31 / 200
+    assert 2**31 * (1 - 1 / 200) < seeds.max() < 2**31

@@ -1,0 +1,76 @@
+"""What was measured of each checkpoint, and what cannot be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from assets.figures.figure import Grid
+from warehouse import tables
+
+if TYPE_CHECKING:
+    from assets.recipe import Work
+    from assets.study_checkpoints import Checkpoint
+    from warehouse import Lake, Table
+
+_NOT_MADE, _NOT_ASKED, _CANNOT = "not made", "", "–"
+
+
+def what_was_measured(work: Work, names: list[str]) -> Grid:
+    """A row for each checkpoint, with a column for each kind of measurement."""
+    rows = [_row(work, work.study.checkpoint(name)) for name in names]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    return Grid(columns, [[row[column] for column in columns] for row in rows])
+
+
+def what_cannot_be(work: Work, names: list[str]) -> list[str]:
+    """A sentence for each source that gives less than a model's weights do."""
+    sentences = []
+    for checkpoint in map(work.study.checkpoint, names):
+        if checkpoint.source.is_server:
+            told = "log-probabilities of the likeliest tokens of its own text"
+            if not _n_rows(work.lake, tables.TOKEN_DISTRIBUTIONS, checkpoint.name):
+                told = "no log-probabilities"
+            sentences.append(
+                f"{checkpoint.name} is behind a server, which gives generations and {told}: no "
+                "support, no prediction of other text, no hidden states, no fine-tuning."
+            )
+        elif checkpoint.source.is_generations:
+            wrote = "Written by people" if checkpoint.role == "human" else "Generated elsewhere"
+            sentences.append(
+                f"{checkpoint.name}: {wrote.lower()}; what it wrote is measured, and nothing is "
+                "predicted by it."
+            )
+    return sentences
+
+
+def _row(work: Work, checkpoint: Checkpoint) -> dict[str, str]:
+    study, lake, name = work.study, work.lake, checkpoint.name
+    (facts,) = lake.read(tables.CHECKPOINTS, name).to_pylist()
+    scores, states = (ability in checkpoint.abilities for ability in ("score", "hidden_states"))
+
+    def said(word: str, table: str, asked: object = True, can: bool = True) -> str:
+        if not can or not asked:
+            return _CANNOT if not can else _NOT_ASKED
+        there = lake.provenance(work.inventory.table(table), name) is not None
+        return word if there else _NOT_MADE
+
+    own = said("predicted", "token_distributions", can=scores)
+    if checkpoint.source.is_server and _n_rows(lake, tables.TOKEN_DISTRIBUTIONS, name):
+        own = "likeliest tokens"
+    return {
+        "checkpoint": name,
+        "generations": f"{_n_rows(lake, tables.GENERATIONS, name):,}",
+        "n-grams": "tokens, words" if facts["tokenizer"] else "words",
+        "spans": said("yes", "anchor_spans"),
+        "human text": said("predicted", "token_distributions", study.corpora, scores),
+        "own text": own,
+        "last words": said("guessed", "shannon_guesses", study.shannon_game, scores),
+        "probes": said("yes", "probe_accuracy", study.probes, states),
+        "tuning": said("yes", "readaptation", study.readaptation, scores),
+    }
+
+
+def _n_rows(lake: Lake, table: Table, name: str) -> int:
+    return sum(pq.read_metadata(file).num_rows for file in lake.files(table, name))

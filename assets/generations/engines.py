@@ -1,0 +1,62 @@
+"""The engine that a checkpoint is sampled with, opened for as long as it is asked."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from assets.sources.checkpoints import describe_model, load_model
+from models.engines import ServerEngine, TransformersEngine, VllmEngine
+from models.loading import plain_folder
+from models.servers import Server
+from models.vllm import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from assets.recipe import Work
+    from assets.study_checkpoints import Checkpoint
+    from models.engines import Engine, Prompted
+
+
+@contextmanager
+def opened(work: Work, checkpoint: Checkpoint, asked: Sequence[Prompted]) -> Iterator[Engine]:
+    """Opens the checkpoint's engine.
+
+    Args:
+        work: What the generations are made for.
+        checkpoint: The checkpoint.
+        asked: What it is going to be asked.
+
+    Raises:
+        ModelError: It cannot be opened.
+    """
+    if checkpoint.engine_name == "openai":
+        url, _, model = checkpoint.source.location.partition("#")
+        access = checkpoint.access
+        server = Server(
+            url=url,
+            model=model,
+            concurrency=access.concurrency,
+            timeout=access.timeout,
+            attempts=access.attempts,
+            api_key_env=access.api_key_env,
+        )
+        yield ServerEngine(server, top_logprobs=access.top_logprobs, extra=access.extra)
+    elif checkpoint.engine_name == "vllm":
+        work.models.release()  # both would not fit into a GPU's memory
+        model_facts = describe_model(checkpoint)
+        prompts = {(a.prompt, a.format) for a in asked}
+        longest = max(len(f.encode(model_facts.tokenizer, prompt)) for prompt, f in prompts)
+        with running(
+            plain_folder(checkpoint.source, dtype=model_facts.dtype),
+            dtype=model_facts.dtype,
+            max_length=min(longest + work.study.max_new_tokens, model_facts.context_length),
+            device=checkpoint.device,
+            tensor_parallel=checkpoint.tensor_parallel,
+            batch_tokens=checkpoint.batch_tokens,
+            trust_remote_code=checkpoint.allow_remote_code,
+        ) as process:
+            yield VllmEngine(model_facts, process)
+    else:
+        yield TransformersEngine(load_model(work, checkpoint))

@@ -1,0 +1,178 @@
+"""A model behind a server, through the lake."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from assets.inventory import Inventory
+from models import ModelError, servers
+from tests.models.test_servers import Fake, answer, chat_answer, refuse, say, serving
+from tests.studies import PROMPTS, Bench, write_jsonl
+from warehouse.tables import CHECKPOINTS, GENERATIONS, SCORED_TEXTS, TOKEN_DISTRIBUTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assets.study import Study
+
+TOP = [-0.1, -2.5, -5.0]
+"""Log-probabilities of the likeliest tokens, at every place."""
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
+    monkeypatch.setattr(servers, "_FIRST_WAIT", 0.01)
+    with serving() as running:
+        yield running
+
+
+def told(text: str, chat: bool) -> Any:
+    """An answer with the log-probabilities of two tokens; the second is the second likeliest."""
+    logprobs = [TOP[0], TOP[1]]
+    if chat:
+        top = [{"token": str(i), "logprob": value} for i, value in enumerate(TOP)]
+        content = [{"token": "t", "logprob": p, "top_logprobs": top} for p in logprobs]
+        return chat_answer(text, logprobs={"content": content})
+    top = {str(i): value for i, value in enumerate(TOP)}
+    return answer(text, logprobs={"token_logprobs": logprobs, "top_logprobs": [top, top]})
+
+
+def answering(fake: Fake, *, logprobs: bool = True) -> None:
+    """Has it write texts that share words, each its own."""
+
+    def script(prompt: str, attempt: int, body: dict[str, Any]) -> Any:
+        text = f"Once upon a time there was the number {body['seed'] % 7} of them all, and so on"
+        chat = "messages" in body
+        if logprobs:
+            return say(told(text, chat))
+        return say(chat_answer(text) if chat else answer(text))
+
+    fake.script = script
+
+
+def study(bench: Bench, fake: Fake, **keys: Any) -> Study:
+    far = {
+        "name": "far",
+        "source": f"openai:{fake.url}#org/name",
+        "base": "llama",
+        "decodings": [{"top_p": 0.9}],
+        "server": {"concurrency": 2, "attempts": 2},
+    }
+    llama = {"name": "llama", "source": str(bench.llama)}
+    write_jsonl(bench.folder / "notes.jsonl", [{"text": "one two three four five"}] * 1)
+    corpora = [{"name": "notes", "source": "file:notes.jsonl"}]
+    return bench.study(checkpoints=[llama, far | keys], corpora=corpora)
+
+
+def rows(bench: Bench, name: str, checkpoint: str = "far") -> list[dict[str, Any]]:
+    inventory = Inventory(bench.study_there(), bench.lake)
+    return bench.lake.read(inventory.table(name), checkpoint).to_pylist()
+
+
+def test_a_server_writes_and_says_how_likely_that_was(bench: Bench, fake: Fake) -> None:
+    answering(fake)
+    bench.run(study(bench, fake, system="Be brief."))
+    generations = rows(bench, "generations")
+    assert len(generations) == 12
+    for row in generations:
+        assert row["text"].startswith("Once upon")
+        assert row["token_ids"] is row["reasoning"] is None
+        assert row["n_tokens"] == 3
+        assert row["logprobs"] == pytest.approx([TOP[0], TOP[1]])
+        (prompt,) = (p["text"] for p in PROMPTS if p["prompt_id"] == row["prompt_id"])
+        assert json.loads(row["prompt_sent"]) == [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": prompt},
+        ]
+    assert len({body["seed"] for body in fake.bodies}) == 12
+    assert {(body["top_p"], body["temperature"]) for body in fake.bodies} == {(0.9, 1.0)}
+    assert {body["max_tokens"] for body in fake.bodies} == {12}
+    (facts,) = bench.lake.read(CHECKPOINTS, "far").to_pylist()
+    assert facts["engine"] == "openai"
+    assert facts["tokenizer"] is facts["n_parameters"] is facts["dtype"] is None
+
+    distributions = bench.lake.read(TOKEN_DISTRIBUTIONS, "far").to_pylist()
+    assert Counter(row["condition"] for row in distributions) == {"own": 24}
+    assert [row["rank"] for row in distributions] == [1, 2] * 12
+    for row in distributions:
+        masses = [math.exp(TOP[0]), math.exp(TOP[0]) + math.exp(TOP[1])]
+        assert row["top_mass"][:2] == pytest.approx(masses)
+        assert row["entropy"] is row["support"] is row["token_id"] is None
+    (perplexity,) = rows(bench, "perplexity")
+    assert perplexity["condition"] == "own"
+    assert perplexity["token_perplexity"] == pytest.approx(math.exp(-(TOP[0] + TOP[1]) / 2))
+    assert [row["k"] for row in rows(bench, "top_k_mass")] == [1, 2, 3]
+    assert rows(bench, "support_size") == []
+    # Its base predicts what it wrote.
+    scored = bench.lake.read(TOKEN_DISTRIBUTIONS, "llama").to_pylist()
+    assert {row["condition"] for row in scored} == {"gold", "own", "far"}
+
+
+def test_a_server_may_tell_no_probabilities(bench: Bench, fake: Fake) -> None:
+    answering(fake, logprobs=False)
+    bench.run(study(bench, fake, prompt_format="plain"), figures=True)
+    assert len(bench.lake.read(SCORED_TEXTS, "far")) == 0
+    assert rows(bench, "perplexity") == rows(bench, "top_k_mass") == []
+    shared = {row["unit"]: row for row in rows(bench, "ngram_sharing") if row["n"] == 5}
+    assert shared["word"]["max_shared"] == 4
+    assert {row["prompt_sent"] for row in rows(bench, "generations")} == {
+        f"{prompt['text']}\n" for prompt in PROMPTS
+    }
+    report = bench.lake.report.read_text()
+    assert "far is behind a server, which gives generations and no log-probabilities" in report
+
+
+def test_what_was_paid_for_is_not_asked_again(bench: Bench, fake: Fake) -> None:
+    answering(fake)
+    good = fake.script
+    n_good = 0
+
+    def failing(prompt: str, attempt: int, body: dict[str, Any]) -> Any:
+        nonlocal n_good
+        with fake.lock:
+            n_good += 1
+            return good(prompt, attempt, body) if n_good <= 5 else refuse(500)
+
+    fake.script = failing
+    far = study(bench, fake)
+    with pytest.raises(ModelError, match="gave no answer after 2 attempts"):
+        bench.run(far)
+    n_answered = len(list((bench.lake.staging / "generations" / "far").glob("*.parquet")))
+    assert n_answered >= 1
+    before = {(body["seed"]) for body in fake.bodies[:5]}
+    fake.bodies.clear()
+    fake.script = good
+    bench.run(far)
+    assert len(fake.bodies) == 12 - 5
+    assert not before & {body["seed"] for body in fake.bodies}
+    assert len(rows(bench, "generations")) == 12
+    fake.bodies.clear()
+    made = bench.run(study(bench, fake, server={"concurrency": 5}))
+    assert fake.bodies == []
+    assert ("generations", "far") not in made
+
+
+def test_a_trace_that_a_server_keeps_apart_is_kept(bench: Bench, fake: Fake) -> None:
+    fake.script = lambda prompt, attempt, body: say(chat_answer("so", reasoning_content="why"))
+    bench.run(study(bench, fake))
+    for row in rows(bench, "generations"):
+        assert (row["text"], row["reasoning"]) == ("so", "why")
+
+
+def test_a_tokenizer_gives_tokens_to_what_a_server_writes(
+    bench: Bench, fake: Fake, tiny_llama: Any
+) -> None:
+    answering(fake)
+    bench.run(study(bench, fake, tokenizer=str(bench.llama)))
+    for row in bench.lake.read(GENERATIONS, "far").to_pylist():
+        assert row["token_ids"] == tiny_llama.encode(row["text"])
+    # The same tokenizer as its base's: what it wrote is scored to the last token.
+    scored = bench.lake.read(TOKEN_DISTRIBUTIONS, "llama").to_pylist()
+    found = [row["token_id"] for row in scored if row["condition"] == "far"]
+    wrote = [i for row in bench.lake.read(GENERATIONS, "far").to_pylist() for i in row["token_ids"]]
+    assert Counter(found) == Counter(wrote)

@@ -296,6 +296,11 @@ def _follows(problem: Any, problems: Any) -> bool:
     )
 
 
+def _may_hold_a_key(problem: Any) -> bool:
+    """Whether what was found is not to be shown, as keys of servers are written in wrong places."""
+    return "server" in problem["loc"] or str(problem["input"]).startswith("openai:")
+
+
 def explain(problem: Any) -> str:
     """A problem that pydantic found, as a sentence that begins with its key."""
     where = ""
@@ -316,6 +321,6 @@ def explain(problem: Any) -> str:
         isinstance(problem["input"], dict | list) and problem["type"] == "value_error"
     ):
         return f"{where}: {message}" if where else message
-    if problem["loc"][-1] == "api_key_env":  # it may be the key itself
+    if _may_hold_a_key(problem):
         return f"{where}: {message}"
     return f"{where}: found {problem['input']!r}; {message[0].lower()}{message[1:]}"

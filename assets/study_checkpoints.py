@@ -72,8 +72,8 @@ _FILE = "file:"
 
 
 def _reasoning(value: Any) -> Any:
-    if value is True:
-        return Reasoning()
+    if isinstance(value, bool):
+        return Reasoning() if value else None
     known = isinstance(value, dict) and value and set(value) <= {"start", "end"}
     if known and all(isinstance(text, str) and text for text in value.values()):
         return Reasoning(**value)
@@ -433,6 +433,12 @@ class Watch(Measured):
             raise ValueError("`hf:` and `revisions:`, a pattern of branches and tags, go together")
         if "{" not in self.name.replace("{series}", self.series):
             raise ValueError("name: needs {step}, {name} or {parent}, which tell one from another")
+        return self
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> Self:
+        if self.engine == "openai" or self.role == "human":
+            raise ValueError("engine, role: weights are found here, no server and nobody's text")
         return self
 
     @property

@@ -263,7 +263,8 @@ class ServerEngine(Engine):
                     self._server,
                     questions,
                     max_new_tokens=max_new_tokens,
-                    stop=ending.stop,
+                    # It would end a trace, too.
+                    stop=ending.stop if ending.reasoning is None else (),
                     extra=self._extra | ({"chat_template_kwargs": switches} if switches else {}),
                     top_logprobs=self._top_logprobs or None,
                 )
@@ -294,9 +295,15 @@ def _told(answer: Answer, ending: Ending) -> Generation:
     sent = answer.question.prompt
     if answer.question.messages is not None:
         sent = json.dumps(asked.format.messages(asked.prompt), ensure_ascii=False)
-    cut = cut_text(answer.text, sent, ending)
-    # Which of the tokens are a part's is not told.
-    whole = cut.answer == 0 and cut.end == len(answer.text) and answer.reasoning is None
+    # Whether the chat template opens a trace is not told; one that was cut off did not close it.
+    opened = sent
+    if ending.reasoning and answer.question.messages and answer.finish_reason == "length":
+        opened = ending.reasoning.start
+    cut = cut_text(answer.text, opened, ending)
+    # Which tokens a part has is not told, nor whether those of a text that stops are among them.
+    stopped = bool(ending.stop) and answer.finish_reason == "stop"
+    untouched = cut.answer == 0 and cut.end == len(answer.text)
+    whole = untouched and answer.reasoning is None and not stopped
     reasoning = answer.reasoning
     if cut.answer:
         reasoning = _trace(answer.text[: cut.answer], ending)

@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -42,6 +43,11 @@ _CONNECTS_WITHIN = 30.0
 _FEWER_LOGPROBS = (20, 5)
 """What is asked for where a server gives no more: OpenAI's limits of its two endpoints."""
 _IS_UNKNOWN = re.compile(r"(?i)not supp|unsupp|unknown|unrecogni|unexpected|extra|permitted")
+
+_NOT_TOLD = -9999.0
+"""OpenAI's log-probability of a token that is none of the likeliest."""
+_ROUNDING = 0.01
+"""By how much a log-probability may be over 0."""
 
 _OPENAI, _OPENAI_KEY = "api.openai.com", "OPENAI_API_KEY"
 _WORTH_ANOTHER = frozenset({408, 409, 429})
@@ -89,7 +95,7 @@ class Server:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", self.url.rstrip("/"))
-        _check_url(self.url)
+        check_url(self.url)
         if not self.model:
             raise ModelError(f"{self.url} is to be asked for a model, and none is named")
         for name in ("concurrency", "attempts"):
@@ -160,7 +166,7 @@ class Answer:
         reasoning: What came before the text, where the server keeps it apart.
         logprobs: Of each generated token, nats; None where the server gives none.
         top_logprobs: Of the most likely tokens at each, nats, in descending order; None where the
-            server gives none. Those of probability 0 are left out.
+            server gives none.
         model: What the server says the model is.
     """
 
@@ -208,7 +214,7 @@ def ask(
             it has. All that it had answered was yielded before; where it still answered others,
             all of these were asked first.
     """
-    terms = _Terms(max_new_tokens, tuple(stop), _checked_extra(extra))
+    terms = _Terms(max_new_tokens, tuple(stop), check_extra(extra))
     return _answers(_Call(server, list(questions), terms, top_logprobs, _read_key(server)))
 
 
@@ -658,14 +664,18 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _check_url(url: str) -> None:
-    """Raises a ModelError unless a URL is the base of a server's, and holds no secret."""
+def check_url(url: str) -> None:
+    """Looks whether a URL is the base of a server's, and holds no secret.
+
+    Raises:
+        ModelError: It is not, or does; it is not shown where it may.
+    """
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         raise ModelError("the server's URL cannot be read: give it as https://host/v1") from None
-    if "@" in parts.netloc or parts.query or parts.fragment or "?" in url:
+    if "@" in url or parts.query or parts.fragment or "?" in url:
         raise ModelError(
             "the server's URL must hold no user name, password, query or fragment: name the "
             "environment variable that holds the key in api_key_env"
@@ -676,7 +686,12 @@ def _check_url(url: str) -> None:
         raise ModelError(f"the server's URL is {url}: give it up to /v1 only")
 
 
-def _checked_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
+def check_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Gives further parameters of a request, if they may be sent.
+
+    Raises:
+        ModelError: One of them is a parameter of the study's, or no JSON value.
+    """
     extra = dict(extra or {})
     if ours := sorted(_OURS & extra.keys()):
         raise ModelError(
@@ -843,9 +858,13 @@ def _read_logprobs(
     else:
         return None, None
     logprobs = tuple(map(_number, chosen))
+    ranked = [sorted(map(_number, top), reverse=True) for top in likely]
     if not all(map(math.isfinite, logprobs)):
         raise _GarbageError("200, with a token of no probability")
-    ranked = [sorted(filter(math.isfinite, map(_number, top)), reverse=True) for top in likely]
+    if any(p > _ROUNDING for p in (*logprobs, *chain.from_iterable(ranked))):
+        raise _GarbageError("200, with a probability over 1")
+    if min(logprobs, default=0.0) <= _NOT_TOLD:
+        return None, None
     return logprobs, tuple(tuple(top[:n_top]) for top in ranked) if gives_top and n_top else None
 
 

@@ -101,11 +101,8 @@ class Source:
                 f"{text!r} is not a checkpoint source; use one of: "
                 + "; ".join(cls.SCHEMES.values())
             )
-        if scheme == "openai" and not re.fullmatch(r"https?://[^/#]+[^#]*#.+", location):
-            raise ValueError(
-                f"{text!r} names no model behind a server; write openai:URL#MODEL, such as "
-                "openai:http://127.0.0.1:8000/v1#my-model"
-            )
+        if scheme == "openai":
+            location = _server_location(location)
         if scheme in ("gguf", "dir", "file"):
             location = str((folder / Path(location).expanduser()).absolute())
         if adapter_on and (scheme not in ("dir", "hf") or not adapter_on.has_weights):
@@ -266,6 +263,21 @@ class Source:
             )
             return LocalWeights(folder, None, self.digest(), commit, base)
         raise ModelError(f"{self} gives generations, and no weights")
+
+
+def _server_location(location: str) -> str:
+    """`URL#MODEL` as it is told from others; one that is wrong may hold a key, and is not shown."""
+    from models.servers import check_url
+
+    url, _, model = location.partition("#")
+    if not model:
+        raise ValueError(
+            "names no model behind a server; write openai:URL#MODEL, such as "
+            "openai:http://127.0.0.1:8000/v1#my-model"
+        )
+    url = url.rstrip("/")
+    check_url(url)
+    return f"{url}#{model}"
 
 
 def _distribution(name: str) -> importlib.metadata.Distribution:

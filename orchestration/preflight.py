@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from assets.blueprints.mafft import check_installed
 from assets.errors import InputError
+from assets.generations.engines import server_of
 from assets.generations.generations import asked
 from assets.generations.imported import read_generations
 from assets.sources.documents import read_documents
@@ -16,6 +17,7 @@ from assets.sources.prompts import given_prompts, prompts_of
 from assets.sources.training_documents import corpora_to_learn, read_training_documents
 from assets.study_parts import LEAST_DOCUMENTS
 from models import ModelError
+from models.servers import check_extra
 
 if TYPE_CHECKING:
     from assets.study import Study
@@ -53,14 +55,17 @@ def check_inputs(study: Study) -> list[Need]:
     for checkpoint in study.checkpoints:
         try:
             checkpoint.digest()  # which looks whether it is there
-            _ = checkpoint.format_of_prompts
-            if checkpoint.tokenizer is not None:
-                checkpoint.tokenizer.check()
+            _check_ways(checkpoint)
             needs.append(_need(study, checkpoint))
         except InputError as error:
             problems[str(error)] = None
         except ModelError as error:
             problems[f"checkpoint {checkpoint.name}: {error}"] = None
+    for watch in study.watch:
+        try:
+            _ = watch.format_of_prompts
+        except InputError as error:
+            problems[f"watch {watch.place}: {error}"] = None
     for check in (
         given_prompts,
         _check_corpora,
@@ -76,6 +81,19 @@ def check_inputs(study: Study) -> list[Need]:
     if problems:
         raise InputError("\n".join(problems))
     return needs
+
+
+def _check_ways(checkpoint: Checkpoint) -> None:
+    """Looks at how it is going to be asked."""
+    try:
+        _ = checkpoint.format_of_prompts
+    except InputError as error:
+        raise InputError(f"checkpoint {checkpoint.name}: {error}") from None
+    if checkpoint.tokenizer is not None:
+        checkpoint.tokenizer.check()
+    if checkpoint.source.is_server:
+        server_of(checkpoint)
+        check_extra(checkpoint.access.extra)
 
 
 def _check_corpora(study: Study) -> None:
@@ -111,7 +129,8 @@ def _need(study: Study, checkpoint: Checkpoint) -> Need:
         return Need(checkpoint.name, str(checkpoint.source), len(rows), None)
     asks = asked(study, checkpoint, prompts_of(study, checkpoint))
     generations = sum(len(ask.prompts) * ask.n_samples for ask in asks)
-    if study.prefixes:  # as many of each corpus as are asked for, should it have them
+    if study.prefixes and checkpoint.continues_text:
+        # As many of each corpus as are asked for, should it have them.
         per_prefix = sum(
             1 if decoding == "greedy" else study.prefixes.samples
             for decoding in study.compared_decodings(checkpoint)

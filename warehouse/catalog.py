@@ -52,8 +52,9 @@ def write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
             for table in there:
                 # A damaged file hides its table until it is written anew.
                 with suppress(duckdb.Error):
-                    create_view(connection, table, [lake.pattern(table)])
-                    viewed.append(table)
+                    # One without some columns is written again, as they may come.
+                    if create_view(connection, table, [lake.pattern(table)]):
+                        viewed.append(table)
             load_vocabulary(connection)
         _written[lake.catalog] = viewed, identity(unfinished.stat())
         unfinished.replace(lake.catalog)

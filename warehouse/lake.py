@@ -15,6 +15,7 @@ from warehouse.schema import PARTITION_COLUMN, Table
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from pathlib import Path
 
 CHECKPOINT_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -155,13 +156,15 @@ class Lake:
         except (OSError, pa.ArrowInvalid):  # not there, or damaged: to be made anew
             return None
 
-    def read(self, table: Table, checkpoint: str | None = None) -> pa.Table:
-        """A partition's rows, without the partition column.
+    def read(
+        self, table: Table, checkpoint: str | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """A partition's rows, without the partition column; all columns, or some.
 
         Raises:
             FileNotFoundError: There are none yet.
         """
-        return pq.ParquetFile(self.path(table, checkpoint)).read()
+        return pq.ParquetFile(self.path(table, checkpoint)).read(columns)
 
 
 def _files_of(table: Table) -> str:

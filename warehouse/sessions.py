@@ -96,16 +96,28 @@ def bind(
     load_vocabulary(connection)
 
 
-def create_view(connection: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> None:
-    """Makes a table's files, or patterns of files, a view; without any an empty one."""
+def create_view(connection: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> bool:
+    """Makes a table's files, or patterns of files, a view; without any an empty one.
+
+    Columns that files lack, as they are older, are null.
+
+    Returns:
+        Whether there is a file with each of the columns.
+    """
     if files:
         rows = connection.sql(_PARTITIONS, params={"files": files})
     else:
         fields = [(column.name, arrow_type(column.type)) for column in table.columns]
         rows = connection.from_arrow(pa.schema(fields).empty_table())
-    rows.select(*map(duckdb.ColumnExpression, (c.name for c in table.columns))).create_view(
-        table.name
-    )
+    there = set(rows.columns)
+    columns = [
+        duckdb.ColumnExpression(column.name)
+        if column.name in there
+        else duckdb.ConstantExpression(None).cast(column.type).alias(column.name)
+        for column in table.columns
+    ]
+    rows.select(*columns).create_view(table.name)
+    return there.issuperset(column.name for column in table.columns)
 
 
 def load_macros(connection: duckdb.DuckDBPyConnection) -> None:

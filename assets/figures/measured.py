@@ -28,20 +28,36 @@ def what_cannot_be(work: Work, names: list[str]) -> list[str]:
     """A sentence for each source that gives less than a model's weights do."""
     sentences = []
     for checkpoint in map(work.study.checkpoint, names):
-        if checkpoint.source.is_server:
-            told = "log-probabilities of the likeliest tokens of its own text"
-            if not _n_rows(work.lake, tables.TOKEN_DISTRIBUTIONS, checkpoint.name):
-                told = "no log-probabilities"
-            sentences.append(
-                f"{checkpoint.name} is behind a server, which gives generations and {told}: no "
-                "support, no prediction of other text, no hidden states, no fine-tuning."
-            )
+        if checkpoint.source.is_server and work.lake.files(tables.GENERATIONS, checkpoint.name):
+            sentences += _of_server(work, checkpoint)
         elif checkpoint.source.is_generations:
-            wrote = "Written by people" if checkpoint.role == "human" else "Generated elsewhere"
+            wrote = "written by people" if checkpoint.role == "human" else "generated elsewhere"
             sentences.append(
-                f"{checkpoint.name}: {wrote.lower()}; what it wrote is measured, and nothing is "
-                "predicted by it."
+                f"{checkpoint.name}: {wrote}; what it wrote is measured, and nothing is predicted "
+                "by it."
             )
+    return sentences
+
+
+def _of_server(work: Work, checkpoint: Checkpoint) -> list[str]:
+    name = checkpoint.name
+    compared = work.study.compared_decodings(checkpoint)
+    rows = work.lake.read(tables.GENERATIONS, name, ["decoding", "finish_reason"])
+    n_texts = sum(decoding in compared for decoding in rows["decoding"].to_pylist())
+    n_told = _n_rows(work.lake, tables.SCORED_TEXTS, name)
+    told = "log-probabilities of the likeliest tokens"
+    if n_told < n_texts:
+        told += f" that can be used for {n_told:,} of the {n_texts:,} texts to be scored"
+    sentences = [
+        f"{name} is behind a server, which gives generations, and "
+        f"{told if n_told else 'no log-probabilities that can be used'}: no support, no prediction "
+        "of other text, no hidden states, no fine-tuning."
+    ]
+    if withheld := rows["finish_reason"].to_pylist().count("content_filter"):
+        sentences.append(
+            f"Of {name} {withheld:,} of {len(rows):,} generations were withheld by a filter; they "
+            "count as they came, most likely empty."
+        )
     return sentences
 
 

@@ -79,10 +79,10 @@ def _front(work: Work) -> Front:
     study = work.study
     return Front(
         lines=[
-            f"{len(facts)} checkpoints, each sampled {study.samples_per_prompt} times on every "
-            f"prompt, up to {study.max_new_tokens} tokens; generations made elsewhere are as they "
-            "came. After Li et al. (2024), Predicting vs. Acting: A Trade-off Between World "
-            "Modeling & Agent Modeling.",
+            f"{len(facts)} checkpoint{'s' * (len(facts) > 1)}, each sampled "
+            f"{study.samples_per_prompt} times on every prompt, up to {study.max_new_tokens} "
+            "tokens; generations made elsewhere are as they came. After Li et al. (2024), "
+            "Predicting vs. Acting: A Trade-off Between World Modeling & Agent Modeling.",
             *_predicted(work),
             *what_cannot_be(work, list(facts)),
         ],
@@ -105,13 +105,14 @@ def _front(work: Work) -> Front:
 def _predicted(work: Work) -> list[str]:
     """What checkpoints predict."""
     table = work.inventory.table("documents")
-    if not work.study.corpora or not work.lake.files(table):
+    with_weights = any("score" in checkpoint.abilities for checkpoint in work.study.checkpoints)
+    if not work.study.corpora or not with_weights or not work.lake.files(table):
         return []
     n_documents = pq.read_metadata(work.lake.path(table)).num_rows
     corpora = ", ".join(corpus.name for corpus in work.study.corpora)
     return [
-        f"Each model predicts {n_documents:,} documents ({corpora}), its own text, and its "
-        "partner's."
+        f"Each model whose weights are here predicts {n_documents:,} documents ({corpora}), its "
+        "own text, and its partner's."
     ]
 
 
@@ -144,7 +145,7 @@ def uncontrolled(facts: dict[str, dict[str, Any]]) -> list[str]:
     sentences = []
     for name, row in facts.items():
         base = facts.get(row["base"] or "")
-        if base is None:
+        if base is None or "human" in (row["role"], base["role"]):
             continue
         if row["tokenizer"] is None or base["tokenizer"] is None:
             sentences.append(

@@ -19,6 +19,24 @@ if TYPE_CHECKING:
     from models.engines import Engine, Prompted
 
 
+def server_of(checkpoint: Checkpoint) -> Server:
+    """The server that a checkpoint is behind.
+
+    Raises:
+        ModelError: It cannot or should not be asked as the study says.
+    """
+    url, _, model = checkpoint.source.location.partition("#")
+    access = checkpoint.access
+    return Server(
+        url=url,
+        model=model,
+        concurrency=access.concurrency,
+        timeout=access.timeout,
+        attempts=access.attempts,
+        api_key_env=access.api_key_env,
+    )
+
+
 @contextmanager
 def opened(work: Work, checkpoint: Checkpoint, asked: Sequence[Prompted]) -> Iterator[Engine]:
     """Opens the checkpoint's engine.
@@ -32,17 +50,10 @@ def opened(work: Work, checkpoint: Checkpoint, asked: Sequence[Prompted]) -> Ite
         ModelError: It cannot be opened.
     """
     if checkpoint.engine_name == "openai":
-        url, _, model = checkpoint.source.location.partition("#")
         access = checkpoint.access
-        server = Server(
-            url=url,
-            model=model,
-            concurrency=access.concurrency,
-            timeout=access.timeout,
-            attempts=access.attempts,
-            api_key_env=access.api_key_env,
+        yield ServerEngine(
+            server_of(checkpoint), top_logprobs=access.top_logprobs, extra=access.extra
         )
-        yield ServerEngine(server, top_logprobs=access.top_logprobs, extra=access.extra)
     elif checkpoint.engine_name == "vllm":
         work.models.release()  # both would not fit into a GPU's memory
         model_facts = describe_model(checkpoint)

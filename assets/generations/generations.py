@@ -90,12 +90,14 @@ def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
         table = _imported(work.study, checkpoint)
     else:
         table = _sampled(work, checkpoint)
+    if not checkpoint.source.has_weights:
+        table = _tokenized(checkpoint, table)
     yield iter(table.to_batches())
 
 
 def _imported(study: Study, checkpoint: Checkpoint) -> pa.Table:
     decoding = study.first_decoding(checkpoint)
-    rows: list[dict[str, Any]] = [
+    rows = [
         {
             "decoding": decoding,
             "prompt_set": checkpoint.name,
@@ -105,16 +107,22 @@ def _imported(study: Study, checkpoint: Checkpoint) -> pa.Table:
         }
         for generation in read_generations(Path(checkpoint.source.location))
     ]
-    return pa.Table.from_pylist(_tokenized(checkpoint, rows), _SCHEMA)
+    return pa.Table.from_pylist(rows, _SCHEMA)
 
 
-def _tokenized(checkpoint: Checkpoint, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Adds the tokens of texts that came without, where the study names a tokenizer."""
-    if checkpoint.tokenizer is not None:
+def _tokenized(checkpoint: Checkpoint, rows: pa.Table) -> pa.Table:
+    """The tokens of texts that came without, by the tokenizer that the study names, if any."""
+    ids = [None] * len(rows)
+    if checkpoint.tokenizer is not None and len(rows):
         tokenizer = load_tokenizer(checkpoint.tokenizer)
-        encoded = tokenizer([row["text"] for row in rows], add_special_tokens=False, verbose=False)
-        for row, ids in zip(rows, encoded["input_ids"], strict=True):
-            row |= {"token_ids": ids, "n_tokens": len(ids)}
+        texts = rows["text"].to_pylist()
+        ids = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+    changed = {"token_ids": ids}
+    if checkpoint.source.is_generations:
+        changed["n_tokens"] = [None if some is None else len(some) for some in ids]
+    for name, values in changed.items():
+        field = _SCHEMA.field(name)
+        rows = rows.set_column(_SCHEMA.names.index(name), field, pa.array(values, field.type))
     return rows
 
 
@@ -181,7 +189,7 @@ def _finished(
                 on_tokens=on_tokens,
             ):
                 rows = [_row(prompts[g.asked.key], g, study.seed) for g in generations]
-                yield rows if checkpoint.source.has_weights else _tokenized(checkpoint, rows)
+                yield rows
         finally:
             work.progress.finish()
     work.notes["tokens sampled"] = n_drawn
@@ -238,9 +246,11 @@ def _way(checkpoint: Checkpoint) -> dict[str, object]:
     if checkpoint.source.is_server:
         way["top_logprobs"] = checkpoint.access.top_logprobs
         way["extra"] = checkpoint.access.extra
-    if checkpoint.tokenizer is not None:
-        way["tokenizer"] = checkpoint.tokenizer.digest()
     return way
+
+
+def _tokenizer_parameters(checkpoint: Checkpoint) -> dict[str, object]:
+    return {"tokenizer": checkpoint.tokenizer.digest()} if checkpoint.tokenizer else {}
 
 
 def _already_made(work: Work, made_from: Mapping[str, str]) -> Iterator[pa.Table]:
@@ -264,7 +274,7 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
         return {
             "generations": checkpoint.digest(),
             "decodings": [decoding.name for decoding in checkpoint.decodings],
-            **({"tokenizer": checkpoint.tokenizer.digest()} if checkpoint.tokenizer else {}),
+            **_tokenizer_parameters(checkpoint),
         }
     given = prompts_of(study, checkpoint)
     plan = asked(study, checkpoint, given)
@@ -275,6 +285,8 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
         "seed": study.seed,
         "prompt_format": checkpoint.format_of_prompts.parameters,
         **_way(checkpoint),
+        **_tokenizer_parameters(checkpoint),
+        **({"continues": checkpoint.continues_text} if checkpoint.source.is_server else {}),
         "prompts": [[prompt["prompt_id"], prompt["text"]] for prompt in given],
         "decodings": [[a.decoding.name, [p["prompt_id"] for p in a.prompts]] for a in plan],
         "samples_per_prompt": [a.n_samples for a in plan],

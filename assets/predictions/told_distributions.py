@@ -25,13 +25,16 @@ def told_rows(work: Work) -> Iterator[pa.RecordBatch]:
     """The rows of all generations that log-probabilities came with, a generation after the other.
 
     What a server does not tell is null: which token of its vocabulary it was, the entropy and the
-    support, which take the whole distribution.
+    support, which take the whole distribution. Masses go as far as they were told everywhere, as
+    means over some of the tokens would not rise with k.
     """
+    tops = [len(top) for text in texts_to_score(work) for top in text.top_logprobs]
+    furthest = min(tops, default=0)
     for text in texts_to_score(work):
-        yield from pa.Table.from_pylist(list(_rows(text)), _SCHEMA).to_batches()
+        yield from pa.Table.from_pylist(list(_rows(text, furthest)), _SCHEMA).to_batches()
 
 
-def _rows(text: ScoredText) -> Iterator[dict[str, Any]]:
+def _rows(text: ScoredText, furthest: int) -> Iterator[dict[str, Any]]:
     tops = text.top_logprobs or [()] * len(text.logprobs)
     for position, (logprob, top) in enumerate(zip(text.logprobs, tops, strict=True)):
         yield {
@@ -42,7 +45,7 @@ def _rows(text: ScoredText) -> Iterator[dict[str, Any]]:
             "position": position,
             "logprob": logprob,
             "rank": _rank(logprob, top),
-            "top_mass": _masses(top),
+            "top_mass": _masses(top[:furthest]),
             "top_logprobs": list(top[:10]),
         }
 

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from assets.inventory import Inventory
 from models import ModelError, servers
@@ -124,7 +125,7 @@ def test_a_server_may_tell_no_probabilities(bench: Bench, fake: Fake) -> None:
         f"{prompt['text']}\n" for prompt in PROMPTS
     }
     report = bench.lake.report.read_text()
-    assert "far is behind a server, which gives generations and no log-probabilities" in report
+    assert "far is behind a server, which gives generations, and no log-probabilities" in report
 
 
 def test_what_was_paid_for_is_not_asked_again(bench: Bench, fake: Fake) -> None:
@@ -176,3 +177,71 @@ def test_a_tokenizer_gives_tokens_to_what_a_server_writes(
     found = [row["token_id"] for row in scored if row["condition"] == "far"]
     wrote = [i for row in bench.lake.read(GENERATIONS, "far").to_pylist() for i in row["token_ids"]]
     assert Counter(found) == Counter(wrote)
+
+
+def test_what_a_server_withholds_is_counted(bench: Bench, fake: Fake) -> None:
+    answering(fake)
+    usual = fake.script
+    fake.script = lambda prompt, attempt, body: (
+        refuse(400, code="content_filter") if body["seed"] % 2 else usual(prompt, attempt, body)
+    )
+    bench.run(study(bench, fake), figures=True)
+    withheld = [row for row in rows(bench, "generations") if row["finish_reason"] != "stop"]
+    assert {row["finish_reason"] for row in withheld} == {"content_filter"}
+    told = f"Of far {len(withheld)} of 12 generations were withheld by a filter"
+    assert told in bench.lake.report.read_text()
+
+
+def test_what_stops_an_answer_does_not_stop_a_trace(bench: Bench, fake: Fake) -> None:
+    texts = {"short": "<think>a\n\nb</think>so it is\n\nand on", "long": "Let me", "odd": "so"}
+    by_prompt = {prompt["text"]: texts[prompt["prompt_id"]] for prompt in PROMPTS}
+
+    def script(prompt: str, attempt: int, body: dict[str, Any]) -> Any:
+        reason = "length" if by_prompt[prompt] == texts["long"] else "stop"
+        return say(chat_answer(by_prompt[prompt], finish_reason=reason))
+
+    fake.script = script
+    bench.run(study(bench, fake, reasoning=True, stop=["\n\n"]))
+    assert not any("stop" in body for body in fake.bodies)
+    found = {r["prompt_id"]: (r["reasoning"], r["text"]) for r in rows(bench, "generations")}
+    assert found == {"short": ("a\n\nb", "so it is"), "long": ("Let me", ""), "odd": (None, "so")}
+
+
+def test_masses_rise_with_k_however_few_tokens_are_told_of(bench: Bench, fake: Fake) -> None:
+    tops = [{"a": 0.0, "b": -math.inf}, {"a": -1.0, "b": -1.5, "c": -2.5}]
+    logprobs = {"token_logprobs": [0.0, -1.0], "top_logprobs": tops}
+    fake.script = lambda prompt, attempt, body: say(answer("a b", logprobs=logprobs))
+    bench.run(study(bench, fake, prompt_format="plain"))
+    masses = [row["mass"] for row in rows(bench, "top_k_mass")]
+    expected = [(1 + math.exp(-1)) / 2, (1 + math.exp(-1) + math.exp(-1.5)) / 2]
+    assert masses == pytest.approx(expected)
+
+
+def test_a_tokenizer_that_is_named_later_asks_nothing_again(bench: Bench, fake: Fake) -> None:
+    answering(fake)
+    bench.run(study(bench, fake))
+    fake.bodies.clear()
+    made = bench.run(study(bench, fake, tokenizer=str(bench.llama)))
+    assert ("generations", "far") in made
+    assert all(row["token_ids"] for row in rows(bench, "generations"))
+    bench.run(study(bench, fake))
+    assert not any(row["token_ids"] for row in rows(bench, "generations"))
+    assert fake.bodies == []
+
+
+def test_a_server_that_continues_text_later_is_asked_for_that(bench: Bench, fake: Fake) -> None:
+    answering(fake)
+    prefixes = {"documents": 1, "words": 3}
+
+    def run(completions: bool) -> set[str]:
+        study(bench, fake)
+        values = yaml.safe_load((bench.folder / "study.yaml").read_text())
+        values["checkpoints"][1]["server"]["completions"] = completions
+        bench.run(bench.study(**values | {"prefixes": prefixes}))
+        return {row["prompt_set"] for row in rows(bench, "generations")}
+
+    assert run(completions=False) == {"prompts"}
+    fake.bodies.clear()
+    assert run(completions=True) == {"prompts", "notes"}
+    assert all("messages" not in body for body in fake.bodies)
+    assert run(completions=False) == {"prompts"}

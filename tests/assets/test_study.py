@@ -173,7 +173,22 @@ def with_checkpoint(keys: str) -> str:
         (with_checkpoint("name: a, source: 'pypi:x', engine: openai"), ["openai:URL#MODEL"]),
         (with_checkpoint("name: a, source: 'openai:http://h/v1#m', engine: vllm"), ["openai"]),
         (with_checkpoint("name: a, source: 'openai:http://h/v1'"), ["openai:URL#MODEL"]),
-        (with_checkpoint("name: a, source: 'openai:h/v1#m'"), ["openai:URL#MODEL"]),
+        (with_checkpoint("name: a, source: 'openai:h/v1#m'"), ["https://host/v1"]),
+        *(
+            (with_checkpoint(f"name: a, source: 'openai:{url}'"), ["checkpoints[0].source"])
+            for url in (
+                "https://user:sk-1@h/v1#m",
+                "https://user:sk-1@h/v1",
+                "https://h/v1?key=sk-1#m",
+                "user:sk-1@h/v1#m",
+            )
+        ),
+        *(
+            (with_checkpoint(f"name: a, source: 'openai:http://h#m', server: {wrong}"), ["server"])
+            for wrong in ("sk-1", "[sk-1]", "{concurrency: sk-1}", "{api_key: sk-1}")
+        ),
+        (ONE + "watch: [{dir: x/*, series: s, engine: openai}]", ["weights are found here"]),
+        (ONE + "watch: [{dir: x/*, series: s, role: human}]", ["weights are found here"]),
         (with_checkpoint("name: a, source: 'file:x', engine: vllm"), ["generated already"]),
         (with_checkpoint("name: a, source: 'pypi:x', batch_tokens: 0"), ["batch_tokens", "0"]),
         (with_checkpoint("name: a, source: 'pypi:x', tensor_parallel: 2"), ["engine: vllm"]),

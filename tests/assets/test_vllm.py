@@ -158,7 +158,7 @@ def test_every_way_in_into_one_report(
     assert max(mass.values()) - min(mass.values()) < 0.05
 
     report = bench.lake.report.read_text()
-    assert "likeliest tokens of its own text" in report
+    assert "log-probabilities of the likeliest tokens: no support" in report
     assert "made: generated elsewhere" in report
     for path in bench.folder.rglob("*"):
         assert not path.is_file() or KEY.encode() not in path.read_bytes()

@@ -287,7 +287,7 @@ def test_an_adapter_may_be_put_on_a_gguf_file(gguf_file, llama_source, tmp_path,
     text, on = f"dir:{tmp_path}/adapter", Source("gguf", str(gguf_file))
     model = load(Source.parse(text, Path(), adapter_on=on))
     with torch.inference_mode():
-        torch.testing.assert_close(logits(model), adapted(IDS).logits)
+        torch.testing.assert_close(logits(model), adapted(IDS).logits, atol=1e-4, rtol=1e-4)
     assert model.tokenizer_digest == load(on).tokenizer_digest
 
 

@@ -359,12 +359,13 @@ def test_logprobs(chat, said, fake):
         ({"content": []}, (), None),
         ({"token_logprobs": [-1], "top_logprobs": None}, (-1.0,), None),
         ({"token_logprobs": [-1, -2], "top_logprobs": [None, {"a": -2}]}, (-1, -2), ((), (-2,))),
-        # Probability 0 is not among the likely.
+        # Probability 0 is a probability; what is not told is none.
         (
             {"token_logprobs": [-1], "top_logprobs": [{"a": -1, "b": -math.inf}]},
             (-1,),
-            ((-1,),),
+            ((-1, -math.inf),),
         ),
+        ({"token_logprobs": [-1, -9999.0], "top_logprobs": [{"a": -1}, {"a": -1}]}, None, None),
     ],
 )
 def test_logprobs_that_are_not_all_there(logprobs, own, top, fake):

@@ -73,7 +73,7 @@ def test_generations_have_no_weights(tmp_path):
     path = tmp_path / "g.jsonl"
     path.write_text("{}\n")
     Source("file", str(path)).check()
-    with pytest.raises(ModelError, match="holds generations, no model"):
+    with pytest.raises(ModelError, match="gives generations, and no weights"):
         Source("file", str(path)).locate()
 
 

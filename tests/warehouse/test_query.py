@@ -4,6 +4,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +88,35 @@ def test_names_that_look_like_numbers_and_dates_stay_names(
 def test_a_table_without_rows_is_an_empty_view(lake: Lake) -> None:
     with ask(lake, BASE_TABLES, "select count(*), count(token_ids) from generations") as result:
         assert result.fetchall() == [(0, 0)]
+
+
+def test_columns_that_older_files_lack_are_null(
+    lake: Lake, put_generations: Callable, tmp_path: Path
+) -> None:
+    put_generations({"a": ["old"]}, checkpoint="b")
+    path = lake.path(GENERATIONS, "b")
+    new = pq.ParquetFile(path).read()
+    pq.write_table(new.drop_columns(["prompt_sent", "logprobs"]), path)
+    query = "select checkpoint, prompt_sent, logprobs from generations order by 1"
+
+    def asked() -> list[tuple]:
+        write_catalog(lake, BASE_TABLES)
+        with duckdb.connect(str(lake.catalog), read_only=True) as connection:
+            in_catalog = connection.sql(query).fetchall()
+        with ask(lake, BASE_TABLES, query) as result:
+            assert result.fetchall() == in_catalog
+        return in_catalog
+
+    assert asked() == [("b", None, None)]
+    sent = pa.array(["sent"], pa.string())
+    place = new.column_names.index("prompt_sent")
+    for checkpoint in ("a", "c"):
+        put_generations({"a": ["new"]}, checkpoint=checkpoint)
+        path = lake.path(GENERATIONS, checkpoint)
+        pq.write_table(new.set_column(place, "prompt_sent", sent), path)
+        found = {name: prompt for name, prompt, _ in asked()}
+        assert found.pop("b") is None
+        assert set(found.values()) == {"sent"}
 
 
 def test_the_catalog_takes_in_partitions_that_come_later(

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from models.answers import Answer, Question
 from models.endings import STOP_TEXT, Ending, cut_text, cut_tokens
 from models.errors import ModelError
 from models.randomness import request_seed
 from models.sampling import Request, sample
-from models.servers import Answer, Question, ask
+from models.servers import ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

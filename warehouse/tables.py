@@ -101,7 +101,7 @@ GENERATIONS = Table(
             "prompt_sent",
             "VARCHAR",
             "what was sent, the chat template applied; as JSON where a server applies it; null if "
-            "imported",
+            "imported, or from before it was kept",
         ),
         Column("reasoning", "VARCHAR", "reasoning trace that is kept apart from the text"),
         Column("reasoning_ids", "INTEGER[]", "its tokens, with what opens and closes it"),

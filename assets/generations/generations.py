@@ -188,8 +188,7 @@ def _finished(
                 ending=checkpoint.ending,
                 on_tokens=on_tokens,
             ):
-                rows = [_row(prompts[g.asked.key], g, study.seed) for g in generations]
-                yield rows
+                yield [_row(prompts[g.asked.key], g, study.seed) for g in generations]
         finally:
             work.progress.finish()
     work.notes["tokens sampled"] = n_drawn

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import Decoding, ModelError, servers
-from models.servers import Answer, Question, Server, ask
+from models.answers import Answer, Question
+from models.servers import Server, ask
 
 KEY = "sk-proj-a/b+c_0123456789"
 MODEL = "org/name"

@@ -153,7 +153,7 @@ def ask(
             all of these were asked first.
     """
     terms = _Terms(max_new_tokens, tuple(stop), check_extra(extra))
-    return _answers(_Call(server, list(questions), terms, top_logprobs, _read_key(server)))
+    return _answers(_Call(server, list(questions), terms, top_logprobs, read_key(server)))
 
 
 def _answers(call: _Call) -> Generator[list[Answer], None, None]:
@@ -643,8 +643,12 @@ def check_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
     return extra
 
 
-def _read_key(server: Server) -> SecretStr | None:
-    """The key, which is read anew each time, as the variable may change."""
+def read_key(server: Server) -> SecretStr | None:
+    """The key of a server, if it takes one; read anew each time, as the variable may change.
+
+    Raises:
+        ModelError: It is not there.
+    """
     if (variable := server.key_variable) is None:
         return None
     key = os.environ.get(variable, "").strip()

@@ -130,7 +130,7 @@ def check(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
     from assets.registered import as_it_stands
     from assets.study import load_study
     from assets.watching import look
-    from orchestration.preflight import check_inputs
+    from orchestration.preflight import check_inputs, lacking
 
     with input_errors():
         read = load_study(study)
@@ -154,7 +154,7 @@ def check(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
         out.print(f"{rest} registered checkpoints are up to date")
     for origin in looked.waiting:
         out.print(f"a run would take in {origin}")
-    for remark in looked.remarks:
+    for remark in [*looked.remarks, *lacking(standing, stale)]:
         out.print(remark)
     if not stale:
         out.print("a run would make nothing of what is known: everything is up to date")

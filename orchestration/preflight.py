@@ -17,9 +17,13 @@ from assets.sources.prompts import given_prompts, prompts_of
 from assets.sources.training_documents import corpora_to_learn, read_training_documents
 from assets.study_parts import LEAST_DOCUMENTS
 from models import ModelError
-from models.servers import check_extra
+from models.servers import check_extra, read_key
+from models.vllm import vllm_version
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from assets.inventory import Node
     from assets.study import Study
     from assets.study_checkpoints import Checkpoint
 
@@ -94,6 +98,22 @@ def _check_ways(checkpoint: Checkpoint) -> None:
     if checkpoint.source.is_server:
         server_of(checkpoint)
         check_extra(checkpoint.access.extra)
+
+
+def lacking(study: Study, stale: Collection[Node]) -> list[str]:
+    """What this machine lacks to sample what is to be sampled, a sentence each."""
+    sentences = []
+    for checkpoint in study.checkpoints:
+        try:
+            if ("generations", checkpoint.name) not in stale:
+                continue
+            if checkpoint.engine_name == "vllm":
+                vllm_version()
+            if checkpoint.engine_name == "openai":
+                read_key(server_of(checkpoint))
+        except ModelError as error:
+            sentences.append(f"checkpoint {checkpoint.name}: {error}")
+    return sentences
 
 
 def _check_corpora(study: Study) -> None:

@@ -82,6 +82,21 @@ def test_check_says_what_a_run_would_do(folder: Path) -> None:
     assert "everything is up to date" in run("check", "s.yaml").output
 
 
+def test_check_says_what_sampling_lacks(
+    folder: Path, llama_source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANCHORLAKE_VLLM_PYTHON", "no-such-python")
+    monkeypatch.delenv("FAR_KEY", raising=False)
+    far = {"name": "far", "source": "openai:http://127.0.0.1:1/v1#m"}
+    beside = {"name": "beside", "source": str(llama_source), "engine": "vllm"}
+    write_study(folder, checkpoints=[far | {"server": {"api_key_env": "FAR_KEY"}}, beside])
+    output = " ".join(run("check", "s.yaml").output.split())
+    assert "checkpoint far: http://127.0.0.1:1/v1 is to be asked with the key in" in output
+    assert "checkpoint beside: ANCHORLAKE_VLLM_PYTHON is no-such-python, which cannot" in output
+    write_study(folder, checkpoints=[far | {"server": {"extra": {"max_tokens": 5}}}])
+    assert "extra may not hold max_tokens" in run("check", "s.yaml", status=2).stderr
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

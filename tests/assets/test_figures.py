@@ -382,7 +382,7 @@ def test_a_figure_without_anything_to_show_says_so(bench: Bench) -> None:
     assert "No checkpoint has what this figure shows" in svg
 
 
-FACTS = {"base": None, "n_parameters": 10, "vocab_size": 5, "tokenizer": "t"}
+FACTS = {"role": "base", "base": None, "n_parameters": 10, "vocab_size": 5, "tokenizer": "t"}
 
 
 @pytest.mark.parametrize(
@@ -392,6 +392,7 @@ FACTS = {"base": None, "n_parameters": 10, "vocab_size": 5, "tokenizer": "t"}
         ({"n_parameters": 11}, ["Not a controlled pair", "parameters (11 and 10)"]),
         ({"tokenizer": "u", "vocab_size": 6}, ["vocabulary (6 and 5)", "tokenizer"]),
         ({"tokenizer": None}, ["is not known here"]),
+        ({"role": "human", "tokenizer": None}, []),  # nobody made people from a model
     ],
 )
 def test_a_pair_that_is_not_controlled_is_named(aligned: dict[str, Any], words: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, TypeVar
 
@@ -57,9 +58,15 @@ def read_jsonl(path: Path, fields: Mapping[str, type]) -> Iterator[tuple[int, di
 
 
 def _lines(path: Path) -> Iterator[str]:
+    with unreadable_said(path), path.open(encoding="utf-8-sig", newline="\n") as file:
+        yield from file
+
+
+@contextmanager
+def unreadable_said(path: Path) -> Iterator[None]:
+    """Says in a sentence why a file cannot be read as UTF-8 text; raises `InputError`."""
     try:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
-            yield from file
+        yield
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
     except (OSError, UnicodeDecodeError) as error:

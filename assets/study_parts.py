@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +22,7 @@ from pydantic import (
 
 from assets.digests import digest
 from assets.sources.datasets import DatasetSource
+from models.servers import KEY_VARIABLE
 
 TextFields = Annotated[
     tuple[StrictStr, ...],
@@ -227,7 +227,7 @@ class ServerAccess(Part):
     @field_validator("api_key_env")
     @classmethod
     def _check_name(cls, name: str | None) -> str | None:
-        if name is not None and not re.fullmatch("[A-Z_][A-Z0-9_]*", name):
+        if name is not None and not KEY_VARIABLE.fullmatch(name):
             raise ValueError("the name of an environment variable goes here, not the key itself")
         return name
 

@@ -43,6 +43,8 @@ _FEWER_LOGPROBS = (20, 5)
 """What is asked for where a server gives no more: OpenAI's limits of its two endpoints."""
 _IS_UNKNOWN = re.compile(r"(?i)not supp|unsupp|unknown|unrecogni|unexpected|extra|permitted")
 
+KEY_VARIABLE = re.compile("[A-Z_][A-Z0-9_]*")
+"""Names of environment variables; keys are not written like them."""
 _OPENAI, _OPENAI_KEY = "api.openai.com", "OPENAI_API_KEY"
 _WORTH_ANOTHER = frozenset({408, 409, 429})
 _NEGOTIABLE = frozenset({400, 403, 422})
@@ -90,7 +92,7 @@ class Server:
         if not 0 < self.timeout < math.inf:
             raise ModelError(f"timeout is {self.timeout}, and must be a number of seconds above 0")
         # Whoever gives the key for its name is not shown it.
-        if self.api_key_env is not None and not re.fullmatch("[A-Z_][A-Z0-9_]*", self.api_key_env):
+        if self.api_key_env is not None and not KEY_VARIABLE.fullmatch(self.api_key_env):
             raise ModelError(
                 "api_key_env must be the name of an environment variable, in capitals, "
                 f"such as {_OPENAI_KEY}"

@@ -88,6 +88,14 @@ def tiny_llama(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
 
 
 @pytest.fixture(scope="session")
+def wide_llama(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
+    """A random Llama whose heads are as wide as vLLM's kernels for CPUs ask for."""
+    shape = SHAPE | {"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1}
+    config = LlamaConfig(**shape | {"head_dim": 32}, num_hidden_layers=2, initializer_range=0.25)
+    return _random_model(LlamaForCausalLM, config, tokenizer)
+
+
+@pytest.fixture(scope="session")
 def tiny_gemma(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
     """A random Gemma 3 whose sliding windows are shorter than the tests' sequences."""
     config = Gemma3TextConfig(

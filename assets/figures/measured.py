@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
@@ -10,6 +10,8 @@ from assets.figures.figure import Grid
 from warehouse import tables
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from assets.recipe import Work
     from assets.study_checkpoints import Checkpoint
     from warehouse import Lake, Table
@@ -17,14 +19,19 @@ if TYPE_CHECKING:
 _NOT_MADE, _NOT_ASKED, _CANNOT = "not made", "", "–"
 
 
-def what_was_measured(work: Work, names: list[str]) -> Grid:
-    """A row for each checkpoint, with a column for each kind of measurement."""
-    rows = [_row(work, work.study.checkpoint(name)) for name in names]
+def what_was_measured(work: Work, facts: Mapping[str, Mapping[str, Any]]) -> Grid:
+    """A row for each checkpoint, with a column for each kind of measurement.
+
+    Args:
+        work: What the report is made for.
+        facts: Rows of `checkpoints`, by name.
+    """
+    rows = [_row(work, work.study.checkpoint(name), row) for name, row in facts.items()]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     return Grid(columns, [[row[column] for column in columns] for row in rows])
 
 
-def what_cannot_be(work: Work, names: list[str]) -> list[str]:
+def what_cannot_be(work: Work, names: Iterable[str]) -> list[str]:
     """A sentence for each source that gives less than a model's weights do."""
     sentences = []
     for checkpoint in map(work.study.checkpoint, names):
@@ -61,14 +68,15 @@ def _of_server(work: Work, checkpoint: Checkpoint) -> list[str]:
     return sentences
 
 
-def _row(work: Work, checkpoint: Checkpoint) -> dict[str, str]:
+def _row(work: Work, checkpoint: Checkpoint, facts: Mapping[str, Any]) -> dict[str, str]:
     study, lake, name = work.study, work.lake, checkpoint.name
-    (facts,) = lake.read(tables.CHECKPOINTS, name).to_pylist()
     scores, states = (ability in checkpoint.abilities for ability in ("score", "hidden_states"))
 
     def said(word: str, table: str, asked: object = True, can: bool = True) -> str:
-        if not can or not asked:
-            return _CANNOT if not can else _NOT_ASKED
+        if not can:
+            return _CANNOT
+        if not asked:
+            return _NOT_ASKED
         there = lake.provenance(work.inventory.table(table), name) is not None
         return word if there else _NOT_MADE
 

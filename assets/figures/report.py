@@ -84,7 +84,7 @@ def _front(work: Work) -> Front:
             "tokens; generations made elsewhere are as they came. After Li et al. (2024), "
             "Predicting vs. Acting: A Trade-off Between World Modeling & Agent Modeling.",
             *_predicted(work),
-            *what_cannot_be(work, list(facts)),
+            *what_cannot_be(work, facts),
         ],
         warnings=uncontrolled(facts),
         reminder=_reminder(facts),
@@ -92,7 +92,7 @@ def _front(work: Work) -> Front:
             ["checkpoint", *_FACTS.values()],
             [[name, *(_text(row[key]) for key in _FACTS)] for name, row in facts.items()],
         ),
-        measured=what_was_measured(work, list(facts)),
+        measured=what_was_measured(work, facts),
         signatures=[
             (f"{name}, {table}", work.inventory.source_signature(table, name))
             for name in facts

@@ -16,6 +16,7 @@ from assets.generations.engines import opened
 from assets.generations.imported import read_generations
 from assets.kept import already_made, note_made_from, put_aside
 from assets.recipe import TableRecipe, Work
+from assets.sources.checkpoints import tokenizer_parameters
 from assets.sources.prompts import (
     Prompt,
     prefixes_digest,
@@ -248,10 +249,6 @@ def _way(checkpoint: Checkpoint) -> dict[str, object]:
     return way
 
 
-def _tokenizer_parameters(checkpoint: Checkpoint) -> dict[str, object]:
-    return {"tokenizer": checkpoint.tokenizer.digest()} if checkpoint.tokenizer else {}
-
-
 def _already_made(work: Work, made_from: Mapping[str, str]) -> Iterator[pa.Table]:
     """Generations there already that would come out the same again."""
     for rows, known in already_made(work, tables.GENERATIONS):
@@ -273,7 +270,7 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
         return {
             "generations": checkpoint.digest(),
             "decodings": [decoding.name for decoding in checkpoint.decodings],
-            **_tokenizer_parameters(checkpoint),
+            **tokenizer_parameters(checkpoint),
         }
     given = prompts_of(study, checkpoint)
     plan = asked(study, checkpoint, given)
@@ -284,7 +281,7 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
         "seed": study.seed,
         "prompt_format": checkpoint.format_of_prompts.parameters,
         **_way(checkpoint),
-        **_tokenizer_parameters(checkpoint),
+        **tokenizer_parameters(checkpoint),
         **({"continues": checkpoint.continues_text} if checkpoint.source.is_server else {}),
         "prompts": [[prompt["prompt_id"], prompt["text"]] for prompt in given],
         "decodings": [[a.decoding.name, [p["prompt_id"] for p in a.prompts]] for a in plan],

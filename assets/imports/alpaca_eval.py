@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from assets.errors import InputError
 from assets.imports.found import Dropped, Found
+from assets.jsonl import unreadable_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,12 +57,10 @@ def read(source: str, options: Options) -> Iterator[Found | Dropped]:
 
 
 def _rows(path: Path) -> list[dict[str, object]]:
+    with unreadable_said(path):
+        text = path.read_text(encoding="utf-8-sig")
     try:
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as UTF-8 text: {error}") from None
+        rows = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no valid JSON: {error}; it must be one array") from None
     if not isinstance(rows, list):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.errors import InputError
 from assets.imports.found import Dropped, Found, reason
+from assets.jsonl import unreadable_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,7 +76,7 @@ def _checked_header(path: Path, delimiter: str) -> list[str]:
     before = csv.field_size_limit(sys.maxsize)
     line = 1
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with unreadable_said(path), path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, delimiter=delimiter, strict=True)
             names = next(rows, [])
             for row in rows:
@@ -89,10 +90,6 @@ def _checked_header(path: Path, delimiter: str) -> list[str]:
         raise InputError(
             f"{path}, line {line + 1}: {error}; look whether a quote is missing or the file was cut"
         ) from None
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as UTF-8 text: {error}") from None
     finally:
         csv.field_size_limit(before)
     if not names:

@@ -65,6 +65,11 @@ def model_parameters(checkpoint: Checkpoint) -> dict[str, object]:
     }
 
 
+def tokenizer_parameters(checkpoint: Checkpoint) -> dict[str, object]:
+    """What of a tokenizer that the study names changes tokens, as JSON values."""
+    return {"tokenizer": checkpoint.tokenizer.digest()} if checkpoint.tokenizer else {}
+
+
 def model_signature(model: LanguageModel) -> str:
     """What people are told of the model that predicted."""
     tokenizer = model.tokenizer_digest[:8]
@@ -110,7 +115,7 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
         "series": checkpoint.series,
         "step": checkpoint.step,
         "engine": checkpoint.engine_name,
-        **({"tokenizer": checkpoint.tokenizer.digest()} if checkpoint.tokenizer else {}),
+        **tokenizer_parameters(checkpoint),
     }
 
 

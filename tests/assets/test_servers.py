@@ -12,7 +12,7 @@ import yaml
 
 from assets.inventory import Inventory
 from models import ModelError, servers
-from tests.models.test_servers import Fake, answer, chat_answer, refuse, say, serving
+from tests.servers import Fake, answer, chat_answer, refuse, say, serving
 from tests.studies import PROMPTS, Bench, write_jsonl
 from warehouse.tables import CHECKPOINTS, GENERATIONS, SCORED_TEXTS, TOKEN_DISTRIBUTIONS
 

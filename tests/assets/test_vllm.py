@@ -14,18 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from assets.imports import Options, import_files
-from models import LanguageModel
-from tests.conftest import SHAPE
 from tests.studies import PROMPTS, Bench
 from warehouse.tables import CHECKPOINTS, GENERATIONS, TOKEN_DISTRIBUTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from models import LanguageModel
 
 pytestmark = pytest.mark.vllm
 
@@ -34,22 +32,13 @@ SAMPLES = 100
 
 
 @pytest.fixture(scope="module")
-def model(tokenizer: Any) -> LanguageModel:
-    """A Llama whose heads are as wide as vLLM's kernels for CPUs ask for."""
-    shape = SHAPE | {"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1}
-    config = LlamaConfig(**shape | {"head_dim": 32}, num_hidden_layers=2, initializer_range=0.25)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        weights = LlamaForCausalLM(config).eval()
-    return LanguageModel(weights, tokenizer, stop_token_ids=frozenset({config.eos_token_id}))
-
-
-@pytest.fixture(scope="module")
 def folder(
-    model: LanguageModel, save_model: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+    wide_llama: LanguageModel,
+    save_model: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    save_model(model, folder)
+    save_model(wide_llama, folder)
     return folder
 
 

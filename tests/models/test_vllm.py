@@ -16,13 +16,11 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from models import Decoding, LanguageModel, ModelError, Request, Source, Text, sample, score
+from models import Decoding, ModelError, Request, Source, Text, sample, score
 from models.loading import load, plain_folder
 from models.randomness import request_seed
 from models.vllm import _environment, _last_words, running
-from tests.conftest import SHAPE
 from tests.models import reference
 
 SEED = 5
@@ -434,14 +432,8 @@ def test_the_last_words_say_why(printed, last, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def model(tokenizer):
-    """A Llama whose heads are as wide as vLLM's kernels for CPUs ask for."""
-    shape = SHAPE | {"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1}
-    config = LlamaConfig(**shape | {"head_dim": 32}, num_hidden_layers=2, initializer_range=0.25)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        weights = LlamaForCausalLM(config).eval()
-    return LanguageModel(weights, tokenizer, stop_token_ids=frozenset(range(1, 260, 16)))
+def model(wide_llama):
+    return dataclasses.replace(wide_llama, stop_token_ids=frozenset(range(1, 260, 16)))
 
 
 @pytest.fixture(scope="module")

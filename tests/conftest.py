@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 torch.set_num_threads(1)  # models this small are slower on more, the more so on a busy machine
 
+_SETTINGS = ("ANCHORLAKE_STUDY", "ANCHORLAKE_LAKE", "DAGSTER_HOME")
+
 SPECIAL_TOKENS = ["<bos>", "<eos>", "<user>", "<assistant>"]
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for turn in messages %}<{{ turn.role }}>{{ turn.content }}{% endfor %}"
@@ -48,6 +50,14 @@ SHAPE = {
     "eos_token_id": 1,
     "pad_token_id": None,
 }
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees what the shell, or a test before it, has set."""
+    for name in _SETTINGS:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

@@ -130,6 +130,11 @@ def vocabulary_of(tables: Iterable[str]) -> list[str]:
     return [_MACROS, *_vocabulary_over(tables)]
 
 
+def needs_vocabulary(tables: Iterable[Table]) -> bool:
+    """Whether words are made over any of these tables, so that they are to be loaded after it."""
+    return any(table.name in needed for table in tables for needed in _VOCABULARY)
+
+
 def load_vocabulary(connection: duckdb.DuckDBPyConnection) -> None:
     """Makes the words over views, of those views that are there."""
     for macros in _vocabulary_over(name for (name,) in connection.execute(_VIEWS).fetchall()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from itertools import chain, cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import altair as alt
 
@@ -84,9 +84,21 @@ def labels(evidence: Evidence) -> list[str]:
     return [shown.label for shown in evidence.shown]
 
 
+class _Rows:
+    """Rows that Altair hands on as they are: it would copy a list at every step of a chart."""
+
+    _schema: ClassVar = {"type": "array"}
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self._rows = rows
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        return self._rows
+
+
 def data(rows: list[dict[str, Any]]) -> alt.Data:
-    """Rows as a figure's data."""
-    return alt.Data(values=rows)  # type: ignore[no-untyped-call]
+    """Rows, of JSON values, as a figure's data."""
+    return alt.Data(values=_Rows(rows))  # type: ignore[no-untyped-call]
 
 
 def note(text: str, width: int) -> Any:
@@ -105,9 +117,12 @@ def heading(text: str) -> alt.TitleParams:
 def finish(chart: Any) -> Any:
     """Sizes and fonts that are the same everywhere."""
     font = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
-    return (
-        chart.configure(font=font, background="white", padding=4)
-        .configure_axis(
+    # Set at once: Altair copies the chart at each of its `configure_` methods.
+    chart.config = alt.Config(
+        font=font,
+        background="white",
+        padding=4,
+        axis=alt.AxisConfig(
             labelFontSize=12,
             titleFontSize=12,
             titleFontWeight="normal",
@@ -115,8 +130,9 @@ def finish(chart: Any) -> Any:
             gridColor="#e6e6e6",
             domainColor="#888",
             tickColor="#888",
-        )
-        .configure_legend(labelFontSize=12, symbolType="square")
-        .configure_header(labelFontSize=12, titleFontSize=12, labelFontWeight="bold")
-        .configure_view(stroke=None)
+        ),
+        legend=alt.LegendConfig(labelFontSize=12, symbolType="square"),
+        header=alt.HeaderConfig(labelFontSize=12, titleFontSize=12, labelFontWeight="bold"),
+        view=alt.ViewConfig(stroke=None),
     )
+    return chart

@@ -32,11 +32,34 @@ QUERY = "select checkpoint, n, max_shared from ngram_sharing where n = 5 order b
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a study of generations made elsewhere, and no lake."""
     monkeypatch.chdir(tmp_path)
-    for name in ("ANCHORLAKE_LAKE", "DAGSTER_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    write_jsonl(tmp_path / "made.jsonl", imported("p", *TEXTS))
-    write_study(tmp_path)
+    write_inputs(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def measured_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That folder, with a lake and a report; not to be written to."""
+    folder = tmp_path_factory.mktemp("measured")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DAGSTER_HOME", str(folder / ".dagster"))
+        write_inputs(folder)
+        run("run", "s.yaml")
+    return folder
+
+
+@pytest.fixture
+def measured(folder: Path, measured_once: Path) -> Path:
+    """A folder with that study, of the same file of generations, and a lake that is up to date."""
+    source = f"file:{measured_once / 'made.jsonl'}"
+    write_study(folder, checkpoints=[{"name": "m", "source": source}])
+    shutil.copytree(measured_once / "lake", folder / "lake")
+    return folder
+
+
+def write_inputs(folder: Path) -> None:
+    write_jsonl(folder / "made.jsonl", imported("p", *TEXTS))
+    write_study(folder)
 
 
 def write_study(folder: Path, **changes: Any) -> None:
@@ -78,7 +101,9 @@ def test_check_says_what_a_run_would_do(folder: Path) -> None:
     assert "a run would make 20 of 20 assets" in output
     assert "ngram_sharing of m: not made yet" in output
     assert not (folder / "lake").exists() or not list((folder / "lake").glob("*/**/*.parquet"))
-    run("run", "s.yaml")
+
+
+def test_check_says_that_a_run_would_do_nothing(measured: Path) -> None:
     assert "everything is up to date" in run("check", "s.yaml").output
 
 
@@ -156,8 +181,7 @@ def test_a_model_is_sampled_with_progress(folder: Path, llama_source: Source) ->
     assert json.loads(run("sql", "--format", "json", query).stdout) == [{"n": 24}]
 
 
-def test_sql_answers_in_every_format(folder: Path) -> None:
-    run("run", "s.yaml")
+def test_sql_answers_in_every_format(measured: Path) -> None:
     expected = [{"checkpoint": "m", "n": 5, "max_shared": 2}]
     assert json.loads(run("sql", "--format", "json", QUERY).stdout) == expected
     rows = list(csv.DictReader(io.StringIO(run("sql", "--format", "csv", QUERY).stdout)))
@@ -172,8 +196,7 @@ def test_sql_answers_in_every_format(folder: Path) -> None:
     assert json.loads(run("sql", "-", "--format", "json", stdin=QUERY).stdout) == expected
 
 
-def test_json_has_numbers_lists_and_nulls(folder: Path) -> None:
-    run("run", "s.yaml")
+def test_json_has_numbers_lists_and_nulls(measured: Path) -> None:
     query = (
         "select sum(n_total) as s, [1, 2] as l, 'nan'::double as z, null as u from ngram_diversity"
     )
@@ -292,10 +315,9 @@ def test_ctrl_c_stops_a_run_and_keeps_what_was_finished(
     ],
 )
 def test_what_is_damaged_or_gone_is_made_anew(
-    folder: Path, path: str, content: bytes | None
+    measured: Path, path: str, content: bytes | None
 ) -> None:
-    run("run", "s.yaml")
-    file = folder / "lake" / path
+    file = measured / "lake" / path
     if content is None:
         file.unlink()
     else:
@@ -306,11 +328,10 @@ def test_what_is_damaged_or_gone_is_made_anew(
     assert "everything is up to date" in run("run", "s.yaml").output
 
 
-def test_a_moved_lake_has_its_catalog_mended(folder: Path) -> None:
-    run("run", "s.yaml")
-    (folder / "lake").rename(folder / "moved")
+def test_a_moved_lake_has_its_catalog_mended(measured: Path) -> None:
+    (measured / "lake").rename(measured / "moved")
     run("run", "s.yaml", "--lake", "moved")
-    with duckdb.connect(str(folder / "moved" / "catalog.duckdb"), read_only=True) as connection:
+    with duckdb.connect(str(measured / "moved" / "catalog.duckdb"), read_only=True) as connection:
         assert connection.sql("select count(*) from generations").fetchall() == [(3,)]
 
 
@@ -442,8 +463,7 @@ def test_checkpoints_are_listed_taken_in_and_taken_out(folder: Path, llama_sourc
         (["remove", "s.yaml", "x"], "nothing of a checkpoint x"),
     ],
 )
-def test_checkpoints_that_cannot_be_had(folder: Path, arguments: list[str], words: str) -> None:
-    run("run", "s.yaml", "--select", "checkpoints")
+def test_checkpoints_that_cannot_be_had(measured: Path, arguments: list[str], words: str) -> None:
     result = run("checkpoints", *arguments, status=2)
     assert words in result.stderr
     assert "Traceback" not in result.stderr

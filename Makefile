@@ -8,8 +8,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 WEIGHTS := $(VENV)/.weights
 VLLM := .venv-vllm
+KERNELS := assets/blueprints/filling.py assets/blueprints/profile.py assets/blueprints/skeleton.py models/distributions.py
+COMPILED := $(VENV)/.compiled
 
-.PHONY: setup weights demo test test-browser test-compare test-vllm lint format bench ui clean
+# Processes that tests run in; 0 is this one alone, for a debugger.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
+.PHONY: setup weights demo test test-fast test-slow test-browser test-compare test-vllm install-browser \
+	install-compare lint format bench ui clean
 
 setup: $(INSTALLED)
 
@@ -33,17 +40,31 @@ demo: $(WEIGHTS)
 ui: $(WEIGHTS)
 	$(BIN)/anchorlake ui studies/demo.yaml --lake $(LAKE)
 
-test: $(INSTALLED)
-	$(BIN)/python -m pytest
+test: $(COMPILED)
+	$(PYTEST)
+
+# For the loop while working: most tests, and of those that take long the ones that go through much.
+test-fast: $(COMPILED)
+	$(PYTEST) -m "(core or not whole) and not (slow or weights or lm_eval or inspect or browser or vllm)"
+
+# What takes minutes by its nature: training runs beside the lake.
+test-slow: $(COMPILED)
+	$(BIN)/python -m pytest -m slow
+
+# The kernels are compiled once, and not by every process that tests run in.
+$(COMPILED): $(INSTALLED) $(KERNELS)
+	$(BIN)/python -m tests.compile
+	touch $@
+
+install-browser install-compare: install-%: $(INSTALLED)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$*]'
 
 # The UI and its daemon, looked at in the system's Chromium.
-test-browser: $(INSTALLED)
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[browser]'
+test-browser: install-browser
 	$(BIN)/python -m pytest -m browser
 
 # Held against other tools, which are installed for it.
-test-compare: $(INSTALLED)
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[compare]'
+test-compare: install-compare
 	$(BIN)/python -m pytest -m "(lm_eval or inspect) and not weights"
 
 # vLLM runs in a process and an environment of its own, because it pins other versions of our

@@ -57,16 +57,26 @@ class Bench:
         return Lake(self.folder / "lake")
 
     def run(
-        self, study: Study, models: ModelPool | None = None, *, figures: bool = False
+        self,
+        study: Study,
+        models: ModelPool | None = None,
+        *,
+        only: tuple[str, ...] = (),
+        figures: bool = False,
     ) -> dict[tuple, Made]:
         """Makes what is out of date, without Dagster; gives what was made.
 
-        Figures take longer than all else, and only where they are wanted.
+        Args:
+            study: The study.
+            models: Loads models.
+            only: Tables, figures or groups that a test looks at; what they read comes along.
+            figures: Whether to draw figures, which takes longer than all else; those that `only`
+                names by their key are drawn anyway.
         """
         inventory = Inventory(study, self.lake)
         made = {}
-        for name, partition in inventory.out_of_date(inventory.select(())):
-            if inventory.recipes[name].group == "figures" and not figures:
+        for name, partition in inventory.out_of_date(inventory.select(only)):
+            if inventory.recipes[name].group == "figures" and not figures and name not in only:
                 continue
             work = Work(
                 inventory,

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from assets.study import Study
 
+pytestmark = pytest.mark.whole
+
 HAS_MAFFT = shutil.which("mafft") is not None
 needs_mafft = pytest.mark.skipif(not HAS_MAFFT, reason="the program mafft is not installed")
 ALIGNERS = ["anchorlake", pytest.param("mafft", marks=needs_mafft)]
@@ -132,6 +134,7 @@ word_texts = st.lists(words, max_size=8).map("".join)
 few_texts = st.lists(st.text(max_size=12) | word_texts, min_size=1, max_size=7)
 
 
+@pytest.mark.core
 @settings(max_examples=400, deadline=None)
 @given(few_texts)
 def test_any_texts_are_aligned(texts: list[str]) -> None:

@@ -288,7 +288,8 @@ def test_tables_of_what_comes_in(bench: Bench) -> None:
             corpora=[{"name": "docs", "source": "pydoc:topics", "documents": 3, "max_words": 30}],
             prefixes={"documents": 2, "words": 4},
             shannon_game={"source": "corpora", "passages": 4, "words": 8},
-        )
+        ),
+        only=("prompts", "passages"),
     )
     documents = {row["document_id"]: row for row in bench.lake.read(DOCUMENTS).to_pylist()}
     assert len(documents) == 3

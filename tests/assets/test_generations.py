@@ -9,6 +9,8 @@ from models import sampling as model_sampling
 from tests.studies import Bench, imported, write_jsonl
 from warehouse.tables import CHECKPOINTS, GENERATIONS
 
+pytestmark = pytest.mark.whole
+
 SWEEP = {"top_p": [0.5, 0.9, 1.0], "prompts": 2}
 
 
@@ -26,7 +28,7 @@ def by_key(bench: Bench) -> dict[tuple, tuple]:
 def test_every_prompt_is_sampled_with_every_decoding(bench: Bench) -> None:
     decodings = [{"top_p": 0.9}, "greedy"]
     checkpoint = {"name": "llama", "source": str(bench.llama), "decodings": decodings}
-    bench.run(bench.study(checkpoints=[checkpoint], diversity_sweep=SWEEP))
+    bench.run(bench.study(checkpoints=[checkpoint], diversity_sweep=SWEEP), only=("generations",))
     counts: dict[tuple, int] = {}
     for row in rows(bench):
         key = row["decoding"], row["prompt_id"]
@@ -39,7 +41,7 @@ def test_every_prompt_is_sampled_with_every_decoding(bench: Bench) -> None:
 
 
 def test_a_row_holds_its_tokens_end_included(bench: Bench, tiny_llama: Any) -> None:
-    bench.run(bench.study())
+    bench.run(bench.study(), only=("generations",))
     for row in rows(bench):
         ids = row["token_ids"]
         assert row["n_tokens"] == len(ids) <= 12
@@ -51,7 +53,7 @@ def test_a_row_holds_its_tokens_end_included(bench: Bench, tiny_llama: Any) -> N
 
 
 def test_the_checkpoint_says_what_it_is(bench: Bench, tiny_llama: Any) -> None:
-    bench.run(bench.study())
+    bench.run(bench.study(), only=("generations",))
     (row,) = bench.lake.read(CHECKPOINTS, "llama").to_pylist()
     assert row["role"] == "base"
     assert row["n_parameters"] == tiny_llama.n_parameters
@@ -63,11 +65,12 @@ def test_the_checkpoint_says_what_it_is(bench: Bench, tiny_llama: Any) -> None:
     assert signature.endswith("|v:0.1.0")
 
 
+@pytest.mark.core
 def test_a_stopped_run_goes_on_as_if_never_stopped(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = bench.study(diversity_sweep=SWEEP)
-    bench.run(study)
+    bench.run(study, only=("generations",))
     whole = by_key(bench)
     bench.lake.path(GENERATIONS, "llama").unlink()
 
@@ -83,10 +86,10 @@ def test_a_stopped_run_goes_on_as_if_never_stopped(
     monkeypatch.setattr(model_sampling, "_run_batch", counting)
     monkeypatch.setattr("models.LanguageModel.rows_that_fit", lambda self, length: 7)
     with pytest.raises(KeyboardInterrupt):
-        bench.run(study)
+        bench.run(study, only=("generations",))
     assert bench.lake.files(GENERATIONS, "llama") == []
     monkeypatch.setattr(model_sampling, "_run_batch", run_batch)
-    made = bench.run(study)["generations", "llama"]
+    made = bench.run(study, only=("generations",))["generations", "llama"]
     assert made.notes["generations kept from before"] == sum(sampled) == 14
     assert by_key(bench) == whole
     assert not (bench.lake.staging / "generations" / "llama").exists()
@@ -105,9 +108,9 @@ def test_a_stopped_run_goes_on_as_if_never_stopped(
 def test_what_would_come_out_the_same_is_not_sampled_again(
     bench: Bench, change: dict[str, Any], kept: int
 ) -> None:
-    bench.run(bench.study())
+    bench.run(bench.study(), only=("generations",))
     before = by_key(bench)
-    made = bench.run(bench.study(**change))["generations", "llama"]
+    made = bench.run(bench.study(**change), only=("generations",))["generations", "llama"]
     assert made.notes["generations kept from before"] == kept
     after = by_key(bench)
     same = [key for key in before if after.get(key) == before[key]]
@@ -116,6 +119,7 @@ def test_what_would_come_out_the_same_is_not_sampled_again(
         assert len(same) < len(before)
 
 
+@pytest.mark.core
 def test_nothing_is_made_twice(bench: Bench) -> None:
     study = bench.study()
     assert len(bench.run(study, figures=True)) == 30
@@ -164,7 +168,7 @@ def test_a_change_makes_anew_only_what_depends_on_it(bench: Bench) -> None:
 def test_generations_made_elsewhere_have_words_and_no_tokens(bench: Bench) -> None:
     path = write_jsonl(bench.folder / "made.jsonl", imported("p", "", "a b"))
     source = {"name": "elsewhere", "source": f"file:{path}"}
-    bench.run(bench.study(checkpoints=[source]))
+    bench.run(bench.study(checkpoints=[source]), only=("generations",))
     found = rows(bench, "elsewhere")
     assert [(row["sample"], row["text"], row["token_ids"]) for row in found] == [
         (0, "", None),
@@ -172,7 +176,7 @@ def test_generations_made_elsewhere_have_words_and_no_tokens(bench: Bench) -> No
     ]
     assert {row["decoding"] for row in found} == {"-"}
     named = source | {"decodings": [{"top_p": 0.95, "temperature": 0.8}]}
-    bench.run(bench.study(checkpoints=[named]))
+    bench.run(bench.study(checkpoints=[named]), only=("generations",))
     assert {row["decoding"] for row in rows(bench, "elsewhere")} == {"top_p=0.95,temperature=0.8"}
 
 
@@ -184,7 +188,7 @@ def test_a_model_is_loaded_once_for_all_steps(
     monkeypatch.setattr(
         "models.loading.load", lambda *args, **kw: loads.append(args) or load(*args, **kw)
     )
-    bench.run(bench.study(), models=ModelPool())
+    bench.run(bench.study(), models=ModelPool(), only=("token_distributions",))
     assert len(loads) == 1
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from assets.study import Study
     from models import Source
 
+pytestmark = pytest.mark.whole
+
 CORPORA = [{"name": "docs", "source": "pydoc:topics", "documents": 3, "max_words": 8}]
 
 
@@ -48,6 +50,14 @@ def pair(bench: Bench, gemma: Source, **changes: Any) -> Study:
     return bench.study(**(values | changes))
 
 
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory, llama_source: Source, gemma: Source) -> Bench:
+    """A lake of that study; not to be written to."""
+    bench = Bench(tmp_path_factory.mktemp("scored"), llama_source)
+    bench.run(pair(bench, gemma), only=("perplexity", "top_k_mass", "support_size"))
+    return bench
+
+
 def distributions(bench: Bench, checkpoint: str) -> dict[tuple, list[dict[str, Any]]]:
     found: dict[tuple, list[dict[str, Any]]] = {}
     for row in bench.lake.read(TOKEN_DISTRIBUTIONS, checkpoint).to_pylist():
@@ -63,10 +73,9 @@ def asked(bench: Bench, query: str) -> list[dict[str, Any]]:
         return result.to_arrow_table().to_pylist()
 
 
-def test_every_text_of_every_condition_is_there(bench: Bench, gemma: Source) -> None:
-    bench.run(pair(bench, gemma))
+def test_every_text_of_every_condition_is_there(scored: Bench) -> None:
     parts = {
-        checkpoint: Counter(key[:3] for key in distributions(bench, checkpoint))
+        checkpoint: Counter(key[:3] for key in distributions(scored, checkpoint))
         for checkpoint in ("base", "tuned")
     }
     base_text = {("top_p=0.7", "prompts"): 6, ("greedy", "prompts"): 3}
@@ -81,18 +90,18 @@ def test_every_text_of_every_condition_is_there(bench: Bench, gemma: Source) -> 
     }
     listed = Counter(
         (row["condition"], row["decoding"], row["corpus"])
-        for row in bench.lake.read(SCORED_TEXTS, "base").to_pylist()
+        for row in scored.lake.read(SCORED_TEXTS, "base").to_pylist()
     )
     assert listed == parts["base"]
 
 
+@pytest.mark.core
 def test_own_distributions_line_up_with_the_generations_stored(
-    bench: Bench, gemma: Source, tiny_llama: LanguageModel
+    scored: Bench, tiny_llama: LanguageModel
 ) -> None:
-    bench.run(pair(bench, gemma))
-    found = distributions(bench, "base")
-    cut = {row["prompt_id"]: row for row in asked(bench, "from prompts")}
-    for generation in bench.lake.read(GENERATIONS, "base").to_pylist():
+    found = distributions(scored, "base")
+    cut = {row["prompt_id"]: row for row in asked(scored, "from prompts")}
+    for generation in scored.lake.read(GENERATIONS, "base").to_pylist():
         text_id = f"{generation['prompt_id']}/{generation['sample']}"
         rows = found["own", generation["decoding"], generation["prompt_set"], text_id]
         assert [row["position"] for row in rows] == list(range(generation["n_tokens"]))
@@ -117,12 +126,11 @@ def assert_one_by_one(model: LanguageModel, context: list[int], rows: list[dict[
 
 
 def test_documents_are_scored_as_raw_text_by_every_checkpoint(
-    bench: Bench, gemma: Source, tiny_llama: LanguageModel, tiny_gemma: LanguageModel
+    scored: Bench, tiny_llama: LanguageModel, tiny_gemma: LanguageModel
 ) -> None:
-    bench.run(pair(bench, gemma))
-    texts = {row["document_id"]: row["text"] for row in asked(bench, "from documents")}
+    texts = {row["document_id"]: row["text"] for row in asked(scored, "from documents")}
     for checkpoint, model in (("base", tiny_llama), ("tuned", tiny_gemma)):
-        found = distributions(bench, checkpoint)
+        found = distributions(scored, checkpoint)
         for document_id, text in texts.items():
             rows = found["gold", "-", "docs", document_id]
             assert [row["token_id"] for row in rows] == model.encode(text)
@@ -130,13 +138,12 @@ def test_documents_are_scored_as_raw_text_by_every_checkpoint(
 
 
 def test_anothers_text_is_scored_without_the_end_that_is_its_own(
-    bench: Bench, gemma: Source, tiny_gemma: LanguageModel
+    scored: Bench, tiny_gemma: LanguageModel
 ) -> None:
-    bench.run(pair(bench, gemma))
-    found = distributions(bench, "tuned")
+    found = distributions(scored, "tuned")
     prompts = {p["prompt_id"]: p["text"] for p in PROMPTS}
     ended = 0
-    for generation in bench.lake.read(GENERATIONS, "base").to_pylist():
+    for generation in scored.lake.read(GENERATIONS, "base").to_pylist():
         text_id = f"{generation['prompt_id']}/{generation['sample']}"
         rows = found.get(("base", generation["decoding"], generation["prompt_set"], text_id), [])
         ids = generation["token_ids"]
@@ -149,7 +156,7 @@ def test_anothers_text_is_scored_without_the_end_that_is_its_own(
                 tiny_gemma.tokenizer, prompts[generation["prompt_id"]]
             )
             assert_one_by_one(tiny_gemma, context, rows)
-    texts = {row["text_id"] for row in bench.lake.read(SCORED_TEXTS, "tuned").to_pylist()}
+    texts = {row["text_id"] for row in scored.lake.read(SCORED_TEXTS, "tuned").to_pylist()}
     assert {key[3] for key in found} <= texts
 
 
@@ -161,7 +168,8 @@ def test_generations_made_elsewhere_are_encoded_and_scored(
         {"name": "llama", "source": str(bench.llama)},
         {"name": "made", "source": "file:made.jsonl", "base": "llama"},
     ]
-    bench.run(bench.study(checkpoints=checkpoints, samples_per_prompt=1))
+    study = bench.study(checkpoints=checkpoints, samples_per_prompt=1)
+    bench.run(study, only=("token_distributions",))
     found = distributions(bench, "llama")
     rows = found["made", "-", "made", "p/0"]
     assert [row["token_id"] for row in rows] == tiny_llama.encode("été")
@@ -170,23 +178,22 @@ def test_generations_made_elsewhere_are_encoded_and_scored(
     assert not bench.lake.files(TOKEN_DISTRIBUTIONS, "made")  # there is no model to predict with
 
 
-def test_measurements_are_those_of_a_loop_over_the_tokens(bench: Bench, gemma: Source) -> None:
-    bench.run(pair(bench, gemma))
+def test_measurements_are_those_of_a_loop_over_the_tokens(scored: Bench) -> None:
     texts = {
         (row["checkpoint"], row["condition"], row["decoding"], row["corpus"], row["text_id"]): row
-        for row in asked(bench, "from scored_texts")
+        for row in asked(scored, "from scored_texts")
     }
     groups: dict[tuple, list[dict[str, Any]]] = {}
-    for row in asked(bench, "from token_distributions"):
+    for row in asked(scored, "from token_distributions"):
         key = row["checkpoint"], row["condition"], row["decoding"], row["corpus"]
         groups.setdefault(key, []).append(row)
-    perplexity = {tuple(row.values())[:4]: row for row in asked(bench, "from perplexity")}
-    support = {tuple(row.values())[:4]: row for row in asked(bench, "from support_size")}
-    mass = {tuple(row.values())[:5]: row["mass"] for row in asked(bench, "from top_k_mass")}
+    perplexity = {tuple(row.values())[:4]: row for row in asked(scored, "from perplexity")}
+    support = {tuple(row.values())[:4]: row for row in asked(scored, "from support_size")}
+    mass = {tuple(row.values())[:5]: row["mass"] for row in asked(scored, "from top_k_mass")}
     assert perplexity.keys() == support.keys() == groups.keys()
     for key, rows in groups.items():
-        scored = {row["text_id"] for row in rows}
-        sizes = [texts[(*key, text_id)] for text_id in scored]
+        text_ids = {row["text_id"] for row in rows}
+        sizes = [texts[(*key, text_id)] for text_id in text_ids]
         nll = -math.fsum(row["logprob"] for row in rows)
         n_bytes, n_words = (sum(s[name] for s in sizes) for name in ("n_bytes", "n_words"))
         found = perplexity[key]
@@ -225,7 +232,7 @@ def test_scoring_goes_on_where_it_was_stopped(
     study = pair(bench, gemma)
     defaults = scoring.score.__kwdefaults__ | {"group_tokens": 40}
     monkeypatch.setattr(scoring.score, "__kwdefaults__", defaults)
-    bench.run(study)
+    bench.run(study, only=("token_distributions",))
     whole = {name: distributions(bench, name) for name in ("base", "tuned")}
     bench.lake.path(TOKEN_DISTRIBUTIONS, "base").unlink()
     scored: list[int] = []
@@ -240,9 +247,9 @@ def test_scoring_goes_on_where_it_was_stopped(
     with monkeypatch.context() as patched:
         patched.setattr(token_distributions, "score", stopped)
         with pytest.raises(KeyboardInterrupt):
-            bench.run(study)
+            bench.run(study, only=("token_distributions",))
     assert not bench.lake.files(TOKEN_DISTRIBUTIONS, "base")
-    made = bench.run(study)["token_distributions", "base"]
+    made = bench.run(study, only=("token_distributions",))["token_distributions", "base"]
     n_tokens = sum(len(rows) for rows in whole["base"].values())
     assert made.notes["tokens scored"] == n_tokens - sum(scored)
     assert sum(scored) > 0
@@ -251,11 +258,11 @@ def test_scoring_goes_on_where_it_was_stopped(
 
 
 def test_what_would_come_out_the_same_is_not_scored_again(bench: Bench, gemma: Source) -> None:
-    bench.run(pair(bench, gemma))
+    bench.run(pair(bench, gemma), only=("token_distributions",))
     before = distributions(bench, "base")
     readmes = {"name": "readmes", "source": "metadata:readmes", "documents": 2, "max_words": 5}
     more = [*CORPORA, readmes]
-    made = bench.run(pair(bench, gemma, corpora=more, prefixes=None))
+    made = bench.run(pair(bench, gemma, corpora=more, prefixes=None), only=("token_distributions",))
     notes = made["token_distributions", "base"].notes
     after = distributions(bench, "base")
     new = [key for key in after if key[2] == "readmes"]
@@ -271,7 +278,7 @@ def test_a_prompt_longer_than_what_the_model_reads_is_said(bench: Bench) -> None
     study = bench.study()
     write_jsonl(bench.folder / "prompts.jsonl", [long])
     with pytest.raises(ModelError, match=r"'long' has 302 tokens; .* the 256 that the model reads"):
-        bench.run(study)
+        bench.run(study, only=("generations",))
 
 
 PASSAGES_OF_ALL_KINDS = [
@@ -338,7 +345,8 @@ def test_a_word_that_the_model_would_have_written_is_guessed(tiny_model: Languag
 
 def test_the_game_is_the_mean_of_its_passages(bench: Bench) -> None:
     game = {"source": "corpora", "passages": 4, "words": 4}
-    bench.run(bench.study(corpora=CORPORA, shannon_game=game, samples_per_prompt=1))
+    study = bench.study(corpora=CORPORA, shannon_game=game, samples_per_prompt=1)
+    bench.run(study, only=("shannon_game",))
     guesses = bench.lake.read(SHANNON_GUESSES, "llama").to_pylist()
     targets = {row["passage_id"]: row["target"] for row in bench.lake.read(PASSAGES).to_pylist()}
     assert {row["passage_id"]: row["target"] for row in guesses} == targets

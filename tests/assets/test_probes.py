@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from assets.study import Study
     from models import Source
 
+pytestmark = pytest.mark.whole
+
 PROMPTS = [{"prompt_id": f"p{i}", "category": "c", "text": f"Number {i}?"} for i in range(6)]
 
 
@@ -163,7 +165,7 @@ def test_a_text_that_repeats_is_told_by_pairs_of_tokens(
 
 
 def test_the_tables_hold_own_and_crossed_texts(bench: Bench, gemma: Source) -> None:
-    made = bench.run(pair(bench, gemma))
+    made = bench.run(pair(bench, gemma), only=("probe_accuracy",))
     for checkpoint, layer in (("base", 1), ("tuned", 2)):
         rows = bench.lake.read(PROBE_GUESSES, checkpoint).to_pylist()
         assert {row["layer"] for row in rows} == {layer}
@@ -202,7 +204,7 @@ def test_a_run_that_was_stopped_keeps_what_is_finished_and_no_hidden_states(
     bench: Bench, gemma: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = pair(bench, gemma)
-    bench.run(study)
+    bench.run(study, only=("probe_accuracy",))
     whole = bench.lake.read(PROBE_GUESSES, "base")
     bench.lake.path(PROBE_GUESSES, "base").unlink()
     train, trained = probe_guesses.train, []
@@ -216,23 +218,23 @@ def test_a_run_that_was_stopped_keeps_what_is_finished_and_no_hidden_states(
     with monkeypatch.context() as patched:
         patched.setattr(probe_guesses, "train", stopped)
         with pytest.raises(KeyboardInterrupt):
-            bench.run(study)
+            bench.run(study, only=("probe_accuracy",))
     left = [p.suffix for p in (bench.lake.staging / "probe_guesses" / "base").iterdir()]
     assert left == [".parquet"]
-    made = bench.run(study)["probe_guesses", "base"]
+    made = bench.run(study, only=("probe_accuracy",))["probe_guesses", "base"]
     assert made.notes["parts kept from before"] == 1
     assert bench.lake.read(PROBE_GUESSES, "base") == whole
 
 
 def test_another_partner_leaves_what_is_there(bench: Bench, gemma: Source) -> None:
     study = pair(bench, gemma)
-    bench.run(study)
+    bench.run(study, only=("probe_accuracy",))
     before = bench.lake.read(PROBE_GUESSES, "base").to_pylist()
     third = {"name": "third", "source": str(gemma), "base": "base", "decodings": [{"top_p": 0.5}]}
     more = [c.model_dump() | {"source": str(c.source)} for c in study.checkpoints]
     values = [{k: v for k, v in one.items() if k in ("name", "source", "base")} for one in more]
     values[0]["decodings"] = [{"top_p": 0.7}, "greedy"]
-    made = bench.run(pair(bench, gemma, checkpoints=[*values, third]))
+    made = bench.run(pair(bench, gemma, checkpoints=[*values, third]), only=("probe_accuracy",))
     assert made["probe_guesses", "base"].notes["parts kept from before"] == 2
     after = bench.lake.read(PROBE_GUESSES, "base").to_pylist()
     assert [row for row in after if row["generator"] != "third"] == before
@@ -243,7 +245,7 @@ def test_a_large_vocabulary_is_read_through_the_output_layer(
     bench: Bench, gemma: Source, monkeypatch: pytest.MonkeyPatch, limit: int, kind: str
 ) -> None:
     monkeypatch.setattr(probe_guesses, "LARGE_VOCABULARY", limit)
-    made = bench.run(pair(bench, gemma, probes={"horizons": [1]}))
+    made = bench.run(pair(bench, gemma, probes={"horizons": [1]}), only=("probe_accuracy",))
     for checkpoint in ("base", "tuned"):
         assert set(bench.lake.read(PROBE_GUESSES, checkpoint)["probe"].to_pylist()) == {kind}
         assert f"probe:{kind}|" in made["probe_guesses", checkpoint].provenance.signature
@@ -256,7 +258,8 @@ def test_texts_made_elsewhere_are_read_by_their_partner_alone(bench: Bench) -> N
         {"name": "base", "source": str(bench.llama)},
         {"name": "elsewhere", "source": "file:made.jsonl", "base": "base"},
     ]
-    bench.run(bench.study(checkpoints=checkpoints, probes={"prompt_sets": ["elsewhere"]}))
+    study = bench.study(checkpoints=checkpoints, probes={"prompt_sets": ["elsewhere"]})
+    bench.run(study, only=("probe_accuracy",))
     assert not bench.lake.files(PROBE_GUESSES, "elsewhere")
     found = bench.lake.read(PROBE_ACCURACY, "base").to_pylist()
     assert {(row["generator"], row["corpus"]) for row in found} == {("elsewhere", "elsewhere")}
@@ -280,7 +283,7 @@ def test_texts_that_are_all_alike_are_refused(bench: Bench) -> None:
     ]
     study = bench.study(checkpoints=checkpoints, probes={"prompt_sets": ["elsewhere"]})
     with pytest.raises(InputError, match=r"too short or too much alike"):
-        bench.run(study)
+        bench.run(study, only=("probe_accuracy",))
 
 
 @pytest.mark.parametrize(

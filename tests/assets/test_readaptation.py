@@ -19,7 +19,11 @@ from warehouse.tables import DOCUMENTS, READAPTED_TEXTS, TOKEN_DISTRIBUTIONS, TR
 if TYPE_CHECKING:
     from assets.study import Study
 
+pytestmark = pytest.mark.whole
+
 SETTINGS = {"documents": 20, "steps": 8, "evaluate_every": 4, "learning_rate": 3e-3}
+
+PREDICTIONS = ("readapted_texts", "shannon_guesses", "token_distributions")
 
 
 def pair(bench: Bench, gemma: Source, settings: dict[str, Any] = SETTINGS, **changes: Any) -> Study:
@@ -49,7 +53,7 @@ def asked(bench: Bench, query: str) -> list[dict[str, Any]]:
 
 
 def test_documents_that_are_scored_are_never_learned_from(bench: Bench, gemma: Source) -> None:
-    bench.run(pair(bench, gemma))
+    bench.run(pair(bench, gemma), only=("training_documents",))
     learned = bench.lake.read(TRAINING_DOCUMENTS).to_pylist()
     scored = {row["text"] for row in bench.lake.read(DOCUMENTS).to_pylist()}
     assert not scored & {row["text"] for row in learned}
@@ -61,7 +65,7 @@ def test_documents_that_are_scored_are_never_learned_from(bench: Bench, gemma: S
 
 
 def test_before_is_how_well_the_documents_are_predicted_anyway(bench: Bench, gemma: Source) -> None:
-    bench.run(pair(bench, gemma))
+    bench.run(pair(bench, gemma), only=("readaptation", "perplexity"))
     for checkpoint in ("base", "tuned"):
         rows = bench.lake.read(READAPTED_TEXTS, checkpoint).to_pylist()
         assert len(rows) == 7
@@ -92,7 +96,7 @@ def test_before_is_how_well_the_documents_are_predicted_anyway(bench: Bench, gem
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_kept_weights_predict_as_the_table_says(bench: Bench, gemma: Source, method: str) -> None:
     settings = SETTINGS | {"method": method, "keep_weights": True, "corpora": ["docs"]}
-    made = bench.run(pair(bench, gemma, settings))
+    made = bench.run(pair(bench, gemma, settings), only=("readapted_texts",))
     folder = bench.lake.root / "weights" / "tuned+docs"
     assert made["readapted_texts", "tuned"].notes["weights readapted to docs"] == str(folder)
     rows = bench.lake.read(READAPTED_TEXTS, "tuned").to_pylist()
@@ -110,7 +114,7 @@ def test_kept_weights_predict_as_the_table_says(bench: Bench, gemma: Source, met
 
 
 def test_weights_are_dropped_unless_they_are_asked_for(bench: Bench, gemma: Source) -> None:
-    bench.run(pair(bench, gemma))
+    bench.run(pair(bench, gemma), only=("readapted_texts",))
     assert not (bench.lake.root / "weights").exists()
     assert not list(bench.lake.staging.rglob("*.pt"))
 
@@ -118,13 +122,13 @@ def test_weights_are_dropped_unless_they_are_asked_for(bench: Bench, gemma: Sour
 def test_a_model_that_was_changed_is_used_by_nothing_else(bench: Bench, gemma: Source) -> None:
     pool = ModelPool()
     study = pair(bench, gemma, shannon_game={"source": "corpora", "passages": 3, "words": 4})
-    bench.run(study, pool)
+    bench.run(study, pool, only=PREDICTIONS)
     (bench.lake.root / "token_distributions" / "checkpoint=tuned" / "data.parquet").unlink()
     again = Bench(bench.folder, bench.llama)
     before = asked(bench, "from shannon_guesses where checkpoint = 'tuned' order by all")
-    again.run(study, pool)
+    again.run(study, pool, only=PREDICTIONS)
     bench.lake.path(bench_table("shannon_guesses"), "tuned").unlink()
-    again.run(study, pool)
+    again.run(study, pool, only=PREDICTIONS)
     assert asked(bench, "from shannon_guesses where checkpoint = 'tuned' order by all") == before
 
 
@@ -137,7 +141,7 @@ def test_what_was_stopped_goes_on_from_the_corpus_and_step_that_it_was_at(
 ) -> None:
     monkeypatch.setattr(finetuning, "_SAVE_SECONDS", 0.0)
     study = pair(bench, gemma)
-    bench.run(study)
+    bench.run(study, only=("readapted_texts",))
     whole = bench.lake.read(READAPTED_TEXTS, "tuned")
     bench.lake.path(READAPTED_TEXTS, "tuned").unlink()
     finetune, steps = readapted_texts.finetune, []
@@ -153,22 +157,23 @@ def test_what_was_stopped_goes_on_from_the_corpus_and_step_that_it_was_at(
 
     monkeypatch.setattr(readapted_texts, "finetune", watched)
     with pytest.raises(KeyboardInterrupt):
-        bench.run(study)
+        bench.run(study, only=("readapted_texts",))
     assert steps == [*range(9), *range(6)]
     steps.clear()
-    made = bench.run(study)["readapted_texts", "tuned"]
+    made = bench.run(study, only=("readapted_texts",))["readapted_texts", "tuned"]
     assert made.notes["corpora kept from before"] == 1
     assert steps == [5, 6, 7, 8]
     assert bench.lake.read(READAPTED_TEXTS, "tuned") == whole
 
 
 def test_other_settings_begin_anew(bench: Bench, gemma: Source) -> None:
-    bench.run(pair(bench, gemma))
-    made = bench.run(pair(bench, gemma, SETTINGS | {"steps": 4}))
+    only = ("readapted_texts", "token_distributions")
+    bench.run(pair(bench, gemma), only=only)
+    made = bench.run(pair(bench, gemma, SETTINGS | {"steps": 4}), only=only)
     assert made["readapted_texts", "base"].notes["corpora kept from before"] == 0
     assert ("training_documents", None) not in made
     assert ("token_distributions", "base") not in made
-    more = bench.run(pair(bench, gemma, SETTINGS | {"steps": 4, "corpora": ["docs"]}))
+    more = bench.run(pair(bench, gemma, SETTINGS | {"steps": 4, "corpora": ["docs"]}), only=only)
     assert more["readapted_texts", "base"].notes["corpora kept from before"] == 1
 
 
@@ -179,4 +184,4 @@ def test_a_corpus_that_is_too_small_to_split_is_refused(bench: Bench, gemma: Sou
     with pytest.raises(InputError, match=words):
         check_inputs(study)
     with pytest.raises(InputError, match=words):
-        bench.run(study)
+        bench.run(study, only=("readapted_texts",))

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from models import Source
 
+pytestmark = pytest.mark.whole
+
 FIGURE = next(figure for figure in FIGURES if figure.name == "trajectory")
 CORPORA = [{"name": "docs", "source": "pydoc:topics", "documents": 4, "max_words": 20}]
 RULES = [{"measure": "perplexity", "over_base": 1.5, "under_base": 1.0}]
@@ -54,7 +56,7 @@ def drawn(
     """A lake with these runs; not to be written to."""
     bench = Bench(tmp_path_factory.mktemp("runs"), llama_source)
     study = run_of(bench, gemma)
-    bench.run(study)
+    bench.run(study, only=("trajectory", "perplexity", "support_size"))
     work = Work(Inventory(study, bench.lake), bench.lake)
     return bench, work, gather(FIGURE, work)
 
@@ -164,7 +166,7 @@ def test_checkpoints_say_their_step_and_where_they_come_from(
 
 def test_rules_redraw_the_figure_and_stand_in_it(bench: Bench, gemma: Source) -> None:
     def draw(study: Any) -> Any:
-        bench.run(study)
+        bench.run(study, only=("trajectory",))
         inventory = Inventory(study, bench.lake)
         ingredients = inventory.ingredients_now("figures/trajectory", None)
         assert ingredients is not None
@@ -232,7 +234,7 @@ def test_what_is_beyond_all_numbers_is_not_drawn_and_drifts(bench: Bench) -> Non
         ],
         drift=[{"measure": "perplexity", "over_base": 2}],
     )
-    bench.run(study, figures=True)
+    bench.run(study, only=("figures/trajectory",))
     drawn = read_drawn(bench.lake, FIGURE)
     assert drawn
     (sentence,) = drawn.drift

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from assets.study import Study
     from tests.studies import Bench
 
+pytestmark = pytest.mark.whole
+
 WATCH = {"dir": "runs/dpo/checkpoint-*", "series": "dpo", "base": "llama"}
 
 
@@ -60,6 +62,7 @@ def take_all(study: Study, bench: Bench) -> list[str]:
     return [checkpoint.name for checkpoint in read_registered(study, bench.lake)]
 
 
+@pytest.mark.core
 def test_a_checkpoint_is_ready_once_two_looks_agree(bench: Bench) -> None:
     study = watching(bench)
     first = look(study, bench.lake, {})
@@ -160,7 +163,7 @@ def test_an_adapter_is_taken_in_as_a_model_is(bench: Bench) -> None:
     study = watching(bench)
     target = drop_adapter(bench, "runs/dpo/checkpoint-100")
     assert take_all(study, bench) == ["dpo-100"]
-    bench.run(as_it_stands(study, bench.lake))
+    bench.run(as_it_stands(study, bench.lake), only=("generations",))
     (adapted,) = bench.lake.read(tables.CHECKPOINTS, "dpo-100").to_pylist()
     (base,) = bench.lake.read(tables.CHECKPOINTS, "llama").to_pylist()
     assert adapted["n_parameters"] == base["n_parameters"]
@@ -347,14 +350,14 @@ def test_another_step_in_its_place_is_another_checkpoint(bench: Bench) -> None:
     target = drop(bench, "runs/last")
     (target / "trainer_state.json").write_text('{"global_step": 100}')
     assert take_all(study, bench) == ["x-100"]
-    bench.run(as_it_stands(study, bench.lake))
+    bench.run(as_it_stands(study, bench.lake), only=("generations",))
     rows = bench.lake.read(tables.GENERATIONS, "x-100").to_pylist()
     weights = load_file(target / "model.safetensors")
     save({name: value * 1.1 for name, value in weights.items()}, target)
     (target / "trainer_state.json").write_text('{"global_step": 200}')
     assert take_all(study, bench) == ["x-100", "x-200"]
     assert look_twice(study, bench) == Look()
-    bench.run(as_it_stands(study, bench.lake))
+    bench.run(as_it_stands(study, bench.lake), only=("generations",))
     assert bench.lake.read(tables.GENERATIONS, "x-100").to_pylist() == rows
     assert bench.lake.read(tables.GENERATIONS, "x-200").to_pylist() != rows
     assert [c.is_gone for c in read_registered(study, bench.lake)] == [True, False]
@@ -387,11 +390,11 @@ def test_what_is_written_over_as_it_is_measured_is_measured_anew(bench: Bench) -
         with suppress(InputError):
             make(name, "dpo-1")
     take_all(study, bench)
-    bench.run(as_it_stands(study, bench.lake), models)
+    bench.run(as_it_stands(study, bench.lake), models, only=("token_distributions",))
     found = bench.lake.read(tables.TOKEN_DISTRIBUTIONS, "dpo-1")["logprob"].to_pylist()
     for table in (tables.SCORED_TEXTS, tables.TOKEN_DISTRIBUTIONS):
         bench.lake.path(table, "dpo-1").unlink()
-    bench.run(as_it_stands(study, bench.lake))
+    bench.run(as_it_stands(study, bench.lake), only=("token_distributions",))
     assert found == bench.lake.read(tables.TOKEN_DISTRIBUTIONS, "dpo-1")["logprob"].to_pylist()
 
 
@@ -498,7 +501,7 @@ def test_what_was_measured_of_a_deleted_checkpoint_stays(bench: Bench) -> None:
     stale = inventory.out_of_date(inventory.select(()))
     assert ("generations", "llama") in stale
     assert not [node for node in stale if node[1] == "dpo-1"]
-    bench.run(more)
+    bench.run(more, only=("generations",))
     assert bench.lake.read(tables.GENERATIONS, "dpo-1").to_pylist() == rows
 
 
@@ -519,7 +522,10 @@ def test_a_base_is_not_measured_anew_for_what_comes_later(bench: Bench) -> None:
     inventory = Inventory(standing, bench.lake)
     stale = inventory.out_of_date(inventory.select(()))
     assert {node[1] for node in stale if inventory.recipes[node[0]].group != "figures"} == {"dpo-1"}
-    conditions = bench.run(standing) and bench.lake.read(tables.TOKEN_DISTRIBUTIONS, "dpo-1")
+    only = ("token_distributions",)
+    conditions = bench.run(standing, only=only) and bench.lake.read(
+        tables.TOKEN_DISTRIBUTIONS, "dpo-1"
+    )
     assert conditions["condition"].unique().to_pylist() == ["own", "llama"]
 
 
@@ -527,7 +533,7 @@ def test_a_first_step_that_writes_what_its_base_writes(bench: Bench) -> None:
     study = watching(bench, {**WATCH, "prompt_format": "plain", "decodings": ["top_p=0.9"]})
     drop(bench, "runs/dpo/checkpoint-0")
     take_all(study, bench)
-    bench.run(as_it_stands(study, bench.lake))
+    bench.run(as_it_stands(study, bench.lake), only=("token_distributions",))
     rows = bench.lake.read(tables.TOKEN_DISTRIBUTIONS, "dpo-0")
     own, base = (rows.filter(pc.equal(rows["condition"], name)) for name in ("own", "llama"))
     assert set(own["text_id"].to_pylist()) == set(base["text_id"].to_pylist())
@@ -538,7 +544,7 @@ def test_remove_keeps_the_rows_aside_and_restore_brings_them_back(bench: Bench) 
     target = drop(bench, "runs/dpo/checkpoint-1")
     take_all(study, bench)
     standing = as_it_stands(study, bench.lake)
-    bench.run(standing)
+    bench.run(standing, only=("generations", "ngram_spread"))
     declared = Inventory(standing, bench.lake).tables
     rows = bench.lake.read(tables.GENERATIONS, "dpo-1").to_pylist()
     (aside,) = remove(bench.lake, study, declared, ["dpo-1"])

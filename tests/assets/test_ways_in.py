@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from assets.inventory import Inventory
 from models import PromptFormat, Text, score
 from tests.studies import PROMPTS, Bench, imported, write_jsonl
 from warehouse.tables import CHECKPOINTS, GENERATIONS, TOKEN_DISTRIBUTIONS
+
+pytestmark = pytest.mark.whole
 
 
 def test_what_was_sent_is_kept(bench: Bench, tiny_llama: Any) -> None:
@@ -19,7 +23,7 @@ def test_what_was_sent_is_kept(bench: Bench, tiny_llama: Any) -> None:
         {"name": "chat", "source": source, "prompt_format": "chat", "system": "Be brief."},
         {"name": "shots", "source": source, "prompt_format": "file:shots.txt", "stop": ["\n"]},
     ]
-    bench.run(bench.study(checkpoints=checkpoints))
+    bench.run(bench.study(checkpoints=checkpoints), only=("generations",))
     sent = {
         name: {
             row["prompt_id"]: row["prompt_sent"]
@@ -43,7 +47,7 @@ def test_a_change_of_the_way_samples_anew(bench: Bench) -> None:
         inventory = Inventory(study, bench.lake)
         return [name for name, _ in inventory.out_of_date(inventory.select(("generations",)))]
 
-    bench.run(bench.study(checkpoints=[checkpoint]))
+    bench.run(bench.study(checkpoints=[checkpoint]), only=("generations",))
     assert changed() == []
     assert changed(batch_tokens=100) == []
     for way in (
@@ -58,7 +62,7 @@ def test_a_change_of_the_way_samples_anew(bench: Bench) -> None:
 def test_a_reasoning_trace_is_kept_apart_and_stands_before_what_is_scored(
     bench: Bench, tiny_llama: Any
 ) -> None:
-    bench.run(bench.study())
+    bench.run(bench.study(), only=("generations",))
     texts = [row["text"] for row in bench.lake.read(GENERATIONS, "llama").to_pylist()]
     letters = [letter for text in texts for letter in text if letter.isascii() and letter.isalnum()]
     mark = max(set(letters), key=letters.count)
@@ -68,7 +72,7 @@ def test_a_reasoning_trace_is_kept_apart_and_stands_before_what_is_scored(
         "decodings": [{"top_p": 0.9}],
         "reasoning": {"end": mark},
     }
-    bench.run(bench.study(checkpoints=[checkpoint]))
+    bench.run(bench.study(checkpoints=[checkpoint]), only=("token_distributions",))
     rows = bench.lake.read(GENERATIONS, "llama").to_pylist()
     assert any(row["reasoning"] for row in rows)
     for row, whole in zip(rows, texts, strict=True):
@@ -95,11 +99,12 @@ def test_imported_texts_may_have_a_tokenizer_and_people_may_have_written_them(
     write_jsonl(bench.folder / "people.jsonl", imported("p", "one two", "one two three", ""))
     people = {"name": "people", "source": "file:people.jsonl", "role": "human"}
     llama = {"name": "llama", "source": str(bench.llama), "base": None}
-    bench.run(bench.study(checkpoints=[llama, people]))
+    bench.run(bench.study(checkpoints=[llama, people]), only=("generations",))
     assert {row["token_ids"] for row in bench.lake.read(GENERATIONS, "people").to_pylist()} == {
         None
     }
-    bench.run(bench.study(checkpoints=[llama, people | {"tokenizer": str(bench.llama)}]))
+    named = people | {"tokenizer": str(bench.llama)}
+    bench.run(bench.study(checkpoints=[llama, named]), only=("ngram_sharing",))
     rows = bench.lake.read(GENERATIONS, "people").to_pylist()
     assert [row["token_ids"] for row in rows] == [tiny_llama.encode(row["text"]) for row in rows]
     assert [row["n_tokens"] for row in rows] == [

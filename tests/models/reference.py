@@ -102,7 +102,8 @@ def _as_normal(statistic: float, freedom: int) -> float:
 def distribution(logits: torch.Tensor, target: int) -> dict[str, Any]:
     """What is kept of one distribution, from a softmax over the whole vocabulary in float64."""
     logprobs = logits.double().log_softmax(0).tolist()
-    order = sorted(range(len(logprobs)), key=lambda token: (-logits[token].item(), token))
+    values = logits.tolist()
+    order = sorted(range(len(values)), key=lambda token: (-values[token], token))
     possible = [logprob for logprob in logprobs if logprob > -math.inf]
     return {
         "logprob": logprobs[target],

@@ -15,6 +15,8 @@ from models.errors import IncompleteError, RefusedError
 from models.folders import check_folder
 from models.loading import describe, load, plain_folder
 
+pytestmark = pytest.mark.whole
+
 IDS = torch.tensor([[0, 70, 90, 75, 200, 31, 8, 64]])
 NEW = ["<think>", "</think>"]
 ATTENTION = ["q_proj", "v_proj"]

@@ -15,6 +15,8 @@ from models.finetuning import Schedule, finetune, mean_loss
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.whole
+
 SENTENCES = ["the lake is deep", "the anchor holds", "deep is the lake", "the rope is long"]
 
 

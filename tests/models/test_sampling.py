@@ -8,6 +8,8 @@ import torch
 from models import Decoding, LanguageModel, Request, sample
 from tests.models import reference
 
+pytestmark = pytest.mark.whole
+
 SEED = 5
 DECODINGS = (
     Decoding(top_p=0.9),
@@ -78,6 +80,7 @@ def test_the_order_of_requests_does_not_matter(model, expected):
         assert generate(model, requests, batch_size=5 + seed) == expected
 
 
+@pytest.mark.core
 def test_each_generation_alone_is_what_it_is_among_others(model, expected):
     few = make_requests(samples=1, decodings=DECODINGS[:2])
     assert generate(model, few) == {request: expected[request] for request in few}

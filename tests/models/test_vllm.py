@@ -23,6 +23,8 @@ from models.randomness import request_seed
 from models.vllm import _environment, _last_words, running
 from tests.models import reference
 
+pytestmark = pytest.mark.whole
+
 SEED = 5
 DECODINGS = (Decoding(top_p=0.9), Decoding(top_p=0.6, temperature=1.5), Decoding.greedy())
 PROMPTS = {"two": (0, 70), "pair": (0, 90, 75, 200, 31), "long": tuple(range(4, 64, 3))}

@@ -24,6 +24,8 @@ from tests.studies import imported, write_jsonl
 if TYPE_CHECKING:
     from models import Source
 
+pytestmark = pytest.mark.whole
+
 TEXTS = ["a b c d e f", "a b c d e g", ""]
 QUERY = "select checkpoint, n, max_shared from ngram_sharing where n = 5 order by all"
 
@@ -67,6 +69,9 @@ def write_study(folder: Path, **changes: Any) -> None:
     (folder / "s.yaml").write_text(yaml.safe_dump(values))
 
 
+DRAW = ("run", "s.yaml", "--select", "trajectory")
+
+
 def run(*arguments: str, status: int = 0, stdin: str | None = None) -> Result:
     result = CliRunner().invoke(cli.app, list(arguments), input=stdin)
     assert result.exit_code == status, (result.output, result.stderr, result.exception)
@@ -83,6 +88,7 @@ def test_a_run_makes_everything_and_a_second_one_nothing(folder: Path) -> None:
     assert "20 of 20 assets made" in run("run", "s.yaml", "--force").output
 
 
+@pytest.mark.core
 def test_a_selection_brings_what_it_needs(folder: Path) -> None:
     # The name is that of a table and of the figure drawn from it.
     assert "5 of 5 assets made" in run("run", "s.yaml", "--select", "ngram_spread").output
@@ -122,6 +128,7 @@ def test_check_says_what_sampling_lacks(
     assert "extra may not hold max_tokens" in run("check", "s.yaml", status=2).stderr
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -174,7 +181,7 @@ def test_a_failed_checkpoint_keeps_nobody_else_and_shows_in_the_exit_status(
 def test_a_model_is_sampled_with_progress(folder: Path, llama_source: Source) -> None:
     model = {"name": "llama", "source": str(llama_source), "decodings": [{"top_p": 0.9}]}
     write_study(folder, checkpoints=[model], samples_per_prompt=3, max_new_tokens=5)
-    output = run("run", "s.yaml").output
+    output = run("run", "s.yaml", "--select", "generations").output
     assert "llama: sampling: 100%" in output
     assert "tokens/s" in output
     query = "select count(*) as n from generations where n_tokens <= 5"
@@ -205,6 +212,7 @@ def test_json_has_numbers_lists_and_nulls(measured: Path) -> None:
     assert json.loads(run("sql", "--format", "json", "select 1 where false").stdout) == []
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -295,12 +303,13 @@ def test_ctrl_c_stops_a_run_and_keeps_what_was_finished(
     model = {"name": "llama", "source": str(llama_source), "decodings": [{"top_p": 0.9}]}
     other = {"name": "m", "source": "file:made.jsonl"}
     write_study(folder, checkpoints=[other, model], samples_per_prompt=2, max_new_tokens=3)
+    command = ("run", "s.yaml", "--select", "ngram_sharing")
     with monkeypatch.context() as patch:
         patch.setattr(sampling, "_run_batch", interrupted)
-        result = run("run", "s.yaml", status=130)
+        result = run(*command, status=130)
     assert "the same command goes on from there" in result.stderr
-    assert not (folder / "lake" / "report.html").exists()
-    assert "28 of 42 assets are to be made" in run("run", "s.yaml").output
+    assert not (folder / "lake" / "figures").exists()
+    assert "3 of 8 assets are to be made" in run(*command).output
 
 
 @pytest.mark.parametrize(
@@ -359,8 +368,10 @@ def test_different_prompts_of_one_id_are_not_compared(folder: Path) -> None:
         {"name": "n", "source": "file:theirs.jsonl", "base": "m"},
     ]
     write_study(folder, checkpoints=checkpoints)
-    run("run", "s.yaml")
-    assert "most common 10-gram stands in" not in (folder / "lake" / "report.html").read_text()
+    run("run", "s.yaml", "--select", "figures/ngram_sharing")
+    page = (folder / "lake" / "figures" / "ngram_sharing" / "chart.html").read_text()
+    assert "vegaEmbed" in page
+    assert "most common 10-gram stands in" not in page
 
 
 @pytest.mark.parametrize(
@@ -400,7 +411,7 @@ def test_checkpoints_are_listed_taken_in_and_taken_out(folder: Path, llama_sourc
         max_new_tokens=4,
         drift=[{"measure": "support", "over": 1}],
     )
-    run("run", "s.yaml")
+    run(*DRAW)
     shutil.copytree(llama_source.location, folder / "final")
     new = ["checkpoints", "add", "s.yaml", "final", "dir:final", "--base", "base"]
     assert "is taken in" in run(*new, "--series", "dpo", "--step", "7").output
@@ -413,11 +424,11 @@ def test_checkpoints_are_listed_taken_in_and_taken_out(folder: Path, llama_sourc
     assert f"a run would take in dir:{folder}/runs/checkpoint-5" in check
     assert "figures/trajectory: not made yet" in check
 
-    drifted = run("run", "s.yaml", status=3)
+    drifted = run(*DRAW, status=3)
     assert "sft-5: taken in from" in drifted.stderr
     warned = [line for line in drifted.stderr.splitlines() if line.startswith("drift: ")]
     assert [line.split()[1] for line in warned] == ["final:", "sft-5:"]
-    again = run("run", "s.yaml", status=3)
+    again = run(*DRAW, status=3)
     assert "everything is up to date" in again.output
     assert "drift: " in again.stderr
     assert "sft-5" in run("checkpoints", "list", "s.yaml").output
@@ -427,7 +438,7 @@ def test_checkpoints_are_listed_taken_in_and_taken_out(folder: Path, llama_sourc
     left = json.loads(run("sql", "--format", "json", counted).stdout)
     assert [row["checkpoint"] for row in left] == ["base", "final"]
     assert "removed: sft-5" in run("checkpoints", "list", "s.yaml").output
-    assert "sft-5" not in run("run", "s.yaml", status=3).stderr
+    assert "sft-5" not in run(*DRAW, status=3).stderr
     shutil.rmtree(folder / "runs/checkpoint-5")  # as a trainer does; what was measured comes back
     run("checkpoints", "add", "s.yaml", "sft-5")
     assert "its weights are gone" in run("checkpoints", "list", "s.yaml").output

@@ -23,6 +23,8 @@ from warehouse.tables import GENERATIONS, TOKEN_DISTRIBUTIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.whole
+
 SNAPSHOT = Path(__file__).with_name("assets.json")
 
 
@@ -47,6 +49,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield ephemeral
 
 
+@pytest.mark.core
 def test_every_asset_is_as_it_was_agreed(bench: Bench) -> None:
     """A change here is one that users of the UI see: look at it, then write the file anew."""
     defs = build_defs(study(bench), bench.lake)
@@ -140,6 +143,7 @@ def test_what_is_up_to_date_is_skipped_unless_forced(
     assert instance.get_runs(limit=1)[0].tags[FORCE] == "true"
 
 
+@pytest.mark.core
 def test_rows_that_break_a_declaration_fail_their_check_and_stop_what_reads_them(
     bench: Bench, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +227,7 @@ def test_a_partner_that_failed_is_scored_once_it_is_there(
     assert conditions == ["own", "partner"]
 
 
+@pytest.mark.core
 def test_a_run_is_a_checkpoint(bench: Bench) -> None:
     inventory = Inventory(study(bench), bench.lake)
     found = [

@@ -15,6 +15,8 @@ from orchestration import cli
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.whole
+
 CSV = "question,answer,run\nWhy?,Because.,0\nHow?,,0\nWhy?,So.,1\n"
 COLUMNS = ["--column", "prompt=question", "--column", "text=answer", "--column", "sample=run"]
 

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import pytest
 import torch
 from transformers import (
     LlamaConfig,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from tests.studies import Bench
+
+pytestmark = pytest.mark.whole
 
 ANSWER = "Certainly! I am happy to help you with that, and here is what I would say about it."
 
@@ -65,6 +68,7 @@ def train(
     ).train()
 
 
+@pytest.mark.slow
 def test_a_run_that_narrows_is_seen_to(bench: Bench, tokenizer: PreTrainedTokenizerFast) -> None:
     topics = "\n".join(pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics))
     chance = random.Random(0)

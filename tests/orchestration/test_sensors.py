@@ -14,12 +14,16 @@ from assets.registered import as_it_stands
 from assets.watching import take_in_new
 from orchestration.build import build_defs
 from tests.orchestration.daemon import Daemon
-from warehouse import tables
+from tests.studies import Bench
+from warehouse import Lake, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.studies import Bench
+    from assets.study import Study
+    from models import Source
+
+pytestmark = pytest.mark.whole
 
 SMALL = {"samples_per_prompt": 1, "max_new_tokens": 3}
 
@@ -30,14 +34,32 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield ephemeral
 
 
+@pytest.fixture(scope="module")
+def measured_once(tmp_path_factory: pytest.TempPathFactory, llama_source: Source) -> Lake:
+    """A lake with the study's own checkpoint and the figures; not to be written to."""
+    bench = Bench(tmp_path_factory.mktemp("measured"), llama_source)
+    bench.run(watching(bench), figures=True)
+    return bench.lake
+
+
+@pytest.fixture
+def measured(bench: Bench, measured_once: Lake) -> Bench:
+    """A folder for a study whose own checkpoint is measured."""
+    shutil.copytree(measured_once.root, bench.lake.root)
+    return bench
+
+
+def watching(bench: Bench, **changes: Any) -> Study:
+    watch = {"dir": "runs/checkpoint-*", "series": "dpo", "base": "llama", "role": "aligned"}
+    return bench.study(**SMALL, watch=[watch], **changes)
+
+
 def drop(bench: Bench, step: int) -> None:
     shutil.copytree(bench.llama.location, bench.folder / f"runs/checkpoint-{step}")
 
 
 def daemon(bench: Bench, instance: dg.DagsterInstance, **changes: Any) -> Daemon:
-    watch = {"dir": "runs/checkpoint-*", "series": "dpo", "base": "llama", "role": "aligned"}
-    study = bench.study(**SMALL, watch=[watch], **changes)
-    return Daemon(build_defs(study, bench.lake), instance)
+    return Daemon(build_defs(watching(bench, **changes), bench.lake), instance)
 
 
 def stale(bench: Bench) -> list[tuple[str, str | None]]:
@@ -111,26 +133,25 @@ def test_a_tick_that_was_cut_short_is_made_good_by_the_next(
     assert "dpo-1" in beside.asked
 
 
-def test_one_that_fails_holds_nobody_up(bench: Bench, instance: dg.DagsterInstance) -> None:
-    beside = daemon(bench, instance, retries=0)
+def test_one_that_fails_holds_nobody_up(measured: Bench, instance: dg.DagsterInstance) -> None:
+    beside = daemon(measured, instance, retries=0)
+    drop(measured, 1)
+    drop(measured, 2)
     beside.tick()
-    drop(bench, 1)
-    drop(bench, 2)
-    beside.tick()
-    config = bench.folder / "runs/checkpoint-1/config.json"
+    config = measured.folder / "runs/checkpoint-1/config.json"
     kept = config.read_text()
     config.write_text(kept.replace('"llama"', '"no-such-model"'))
     results = [*beside.tick(), *beside.tick()]
-    assert beside.asked == ["refresh", "dpo-2", "dpo-1"]  # it was written to meanwhile
+    assert beside.asked == ["dpo-2", "dpo-1"]  # it was written to meanwhile
     assert [result.success for result in results] == [True, False]
-    assert "dpo-2" in bench.lake.partitions(tables.GENERATIONS)
-    left = {name for name, partition in stale(bench) if partition != "dpo-1"}
+    assert "dpo-2" in measured.lake.partitions(tables.GENERATIONS)
+    left = {name for name, partition in stale(measured) if partition != "dpo-1"}
     assert left == {"figures/trajectory", "report"}  # the other figures show the last step
     config.write_text(kept)
     beside.tick()
     (again,) = beside.tick()
     assert again.success
-    assert stale(bench) == []
+    assert stale(measured) == []
 
 
 def test_what_is_refused_or_broken_is_said_in_the_tick(
@@ -150,15 +171,14 @@ def test_what_is_refused_or_broken_is_said_in_the_tick(
 
 
 def test_one_that_is_gone_before_its_run_fails_and_says_so(
-    bench: Bench, instance: dg.DagsterInstance
+    measured: Bench, instance: dg.DagsterInstance
 ) -> None:
-    beside = daemon(bench, instance)
-    beside.tick()
-    drop(bench, 1)
+    beside = daemon(measured, instance)
+    drop(measured, 1)
     beside.tick()
     beside.tick(run=False)
-    assert beside.asked == ["refresh", "dpo-1"]
-    shutil.rmtree(bench.folder / "runs/checkpoint-1")
+    assert beside.asked == ["dpo-1"]
+    shutil.rmtree(measured.folder / "runs/checkpoint-1")
     job = beside.defs.resolve_job_def("measure_checkpoint")
     result = job.execute_in_process(instance=instance, partition_key="dpo-1", raise_on_error=False)
     reasons = {
@@ -167,7 +187,7 @@ def test_one_that_is_gone_before_its_run_fails_and_says_so(
         if event.is_step_failure and event.step_failure_data.user_failure_data
     }
     assert any("were gone before it was measured" in reason for reason in reasons)
-    assert not [node for node in stale(bench) if node[1] == "dpo-1"]
+    assert not [node for node in stale(measured) if node[1] == "dpo-1"]
 
 
 def test_what_a_command_measured_already_is_not_run_again(
@@ -200,17 +220,17 @@ def test_one_that_is_gone_before_it_is_asked_for_is_said_to_be(
     assert beside.asked == ["refresh"]
 
 
-def test_the_schedule_does_what_a_run_does(bench: Bench, instance: dg.DagsterInstance) -> None:
-    beside = daemon(bench, instance, schedule="0 3 * * *")
+def test_the_schedule_does_what_a_run_does(measured: Bench, instance: dg.DagsterInstance) -> None:
+    beside = daemon(measured, instance, schedule="0 3 * * *")
     schedule = beside.defs.resolve_schedule_def("refresh")
     assert schedule.cron_schedule == "0 3 * * *"
-    drop(bench, 1)
+    drop(measured, 1)
     for _ in range(3):
         beside.tick(run=False)
-    assert stale(bench) != []
+    assert stale(measured) != []
     assert beside.launch(dg.RunRequest(job_name=schedule.job_name)).success
-    assert stale(bench) == []
-    assert bench.lake.partitions(tables.GENERATIONS) == ["dpo-1", "llama"]
+    assert stale(measured) == []
+    assert measured.lake.partitions(tables.GENERATIONS) == ["dpo-1", "llama"]
 
 
 def test_a_schedule_that_is_no_cron_expression(bench: Bench) -> None:

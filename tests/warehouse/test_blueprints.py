@@ -23,6 +23,8 @@ from warehouse.tables import ALIGNMENTS, BASE_TABLES, GENERATIONS
 if TYPE_CHECKING:
     from fractions import Fraction
 
+pytestmark = pytest.mark.whole
+
 SQL = Path(__file__).parent.parent.parent / "sql"
 TABLES = (
     "alignment_overlap",
@@ -307,6 +309,7 @@ KEYS: list[Key] = [
 ]
 
 
+@pytest.mark.core
 @settings(max_examples=10, deadline=None)
 @given(chance=st.randoms(use_true_random=False), n=st.integers(1, len(KEYS)))
 def test_the_tables_equal_plain_functions(

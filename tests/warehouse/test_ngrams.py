@@ -16,6 +16,8 @@ from warehouse import Lake, Measurement, read_measurements
 from warehouse.measure import measure
 from warehouse.tables import BASE_TABLES, GENERATIONS
 
+pytestmark = pytest.mark.whole
+
 SQL = Path(__file__).parent.parent.parent / "sql"
 LENGTHS = (5, 10, 25, 50)
 
@@ -103,6 +105,8 @@ def test_the_tables_equal_plain_counts(
     lake: Lake, measurements: dict[str, Measurement], prompts: dict[str, list[list[str]]]
 ) -> None:
     put(lake, prompts)
+    tables = ("ngram_sharing", "ngram_spread", "ngram_diversity")
+    rows = {name: run(measurements[name], lake) for name in tables}
     for unit in ("word", "token"):
         code: dict[str, int] = {}
         units = {
@@ -113,26 +117,27 @@ def test_the_tables_equal_plain_counts(
             for prompt, texts in prompts.items()
         }
         found: dict[str, dict[int, Any]] = {prompt: {} for prompt in prompts}
-        for row in run(measurements["ngram_sharing"], lake):
+        for row in rows["ngram_sharing"]:
             if row["unit"] == unit:
                 assert row["n_samples"] == len(prompts[row["prompt_id"]])
                 found[row["prompt_id"]][row["n"]] = (row["max_shared"], row["ngram"])
         assert found == {prompt: expected_sharing(texts) for prompt, texts in units.items()}
 
         found = {prompt: {} for prompt in prompts}
-        for row in run(measurements["ngram_spread"], lake):
+        for row in rows["ngram_spread"]:
             if row["unit"] == unit:
                 assert row["n"] == 10
                 found[row["prompt_id"]][row["shared_by"]] = row["n_ngrams"]
         assert found == {prompt: expected_spread(texts) for prompt, texts in units.items()}
 
         found = {prompt: {} for prompt in prompts}
-        for row in run(measurements["ngram_diversity"], lake):
+        for row in rows["ngram_diversity"]:
             if row["unit"] == unit:
                 found[row["prompt_id"]][row["n"]] = (int(row["n_total"]), row["n_distinct"])
         assert found == {prompt: expected_diversity(texts) for prompt, texts in units.items()}
 
 
+@pytest.mark.core
 def test_a_known_answer(lake: Lake, measurements: dict[str, Measurement]) -> None:
     ten = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
     put(lake, {"p": [[*ten, "x"], ["y", *ten], ten[:9], []]})

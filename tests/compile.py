@@ -1,0 +1,34 @@
+"""Compiles the kernels, which numba then finds in its cache: `python -m tests.compile`."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+
+def _aligner() -> None:
+    from assets.blueprints.anchorlake import WordsFirst
+
+    WordsFirst().columns(["ab cd", "ab  d"])
+
+
+def _scorer() -> None:
+    import torch
+
+    from models.distributions import reduce
+
+    for dtype in (torch.float32, torch.bfloat16):
+        logits = torch.randn(3, 260).to(dtype)
+        reduce(logits, torch.arange(3), torch.arange(3))
+
+
+def main() -> None:
+    """Calls every kernel with the types that it is called with, those of each module at once."""
+    processes = [multiprocessing.Process(target=target) for target in (_aligner, _scorer)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -88,7 +88,6 @@ def test_a_run_makes_everything_and_a_second_one_nothing(folder: Path) -> None:
     assert "20 of 20 assets made" in run("run", "s.yaml", "--force").output
 
 
-@pytest.mark.core
 def test_a_selection_brings_what_it_needs(folder: Path) -> None:
     # The name is that of a table and of the figure drawn from it.
     assert "5 of 5 assets made" in run("run", "s.yaml", "--select", "ngram_spread").output

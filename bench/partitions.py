@@ -30,12 +30,12 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from assets.inventory import Inventory
-from assets.recipe import TableRecipe, Work, bring_up_to_date
-from assets.registered import as_it_stands, register
-from assets.study import Study, load_study
+from assets.lineage.asset import TableRecipe, Work, bring_up_to_date
+from assets.lineage.graph import Inventory
+from assets.study.registered import as_it_stands, register
+from assets.study.study import Study, load_study
 from models import ModelPool
-from models.folders import snapshot
+from models.sources.folders import snapshot
 from orchestration.build import build_defs
 from orchestration.instance import open_instance
 from orchestration.partitions import register as register_partitions

@@ -17,15 +17,15 @@ from torch import Tensor
 
 from models.adapters import merge
 from models.errors import ModelError, sentence
-from models.folders import check_folder, has_tokenizer, list_files, weight_files
-from models.hub import cache_folder, hub_commit
+from models.sources.folders import check_folder, has_tokenizer, list_files, weight_files
+from models.sources.hub import cache_folder, hub_commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from models.sources import LocalWeights, Source
+    from models.sources.source import LocalWeights, Source
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _MEMORY_SHARE = 0.4

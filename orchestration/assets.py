@@ -7,13 +7,13 @@ from typing import Any
 
 import dagster as dg
 
-from assets.errors import InputError
-from assets.figures.recipe import FigureRecipe, read_drawn, read_preview
-from assets.inventory import Inventory
-from assets.progress import Progress
-from assets.recipe import Made, Recipe, TableRecipe, Work, bring_up_to_date
-from assets.registered import as_it_stands
-from assets.study import Study
+from assets.drawing.figure_asset import FigureRecipe, read_drawn, read_preview
+from assets.lineage.asset import Made, Recipe, TableRecipe, Work, bring_up_to_date
+from assets.lineage.graph import Inventory
+from assets.lineage.progress import Progress
+from assets.study.errors import InputError
+from assets.study.registered import as_it_stands
+from assets.study.study import Study
 from models import ModelError, ModelPool
 from orchestration.partitions import CHECKPOINTS
 from orchestration.progress import LogProgress

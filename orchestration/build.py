@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.inventory import Inventory
-from assets.registered import as_it_stands
+from assets.lineage.graph import Inventory
+from assets.study.registered import as_it_stands
 from models import ModelPool
 from orchestration.assets import build_asset
 from orchestration.jobs import MEASURE_CHECKPOINT, refresh_job
 from orchestration.sensors import checkpoint_sensor, refresh_schedule
 
 if TYPE_CHECKING:
-    from assets.progress import Progress
-    from assets.study import Study
+    from assets.lineage.progress import Progress
+    from assets.study.study import Study
     from warehouse import Lake
 
 

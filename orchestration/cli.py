@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Table as Grid
 
-from assets.errors import InputError
-from assets.jsonl import is_text
-from orchestration import checkpoints, imports
-from orchestration.console import (
+from assets.study.errors import InputError
+from assets.study.files import is_text
+from orchestration.commands import checkpoints, imports
+from orchestration.commands.console import (
     DRIFTED,
     FAILED,
     STOPPED,
@@ -30,7 +30,7 @@ from orchestration.console import (
 )
 
 if TYPE_CHECKING:
-    from assets.study import Study
+    from assets.study.study import Study
     from warehouse import Lake
 
 app = typer.Typer(
@@ -77,11 +77,11 @@ def run_command(
     ] = False,
 ) -> None:
     """Bring the lake up to date with a study, with what is new where it watches."""
-    from assets.inventory import Inventory
-    from assets.registered import as_it_stands
-    from assets.study import load_study
-    from assets.watching import take_in_new
-    from orchestration.preflight import check_inputs
+    from assets.lineage.graph import Inventory
+    from assets.preflight import check_inputs
+    from assets.study.registered import as_it_stands
+    from assets.study.study import load_study
+    from assets.study.watching import take_in_new
     from warehouse.catalog import write_catalog
 
     with input_errors():
@@ -126,11 +126,11 @@ def run_command(
 @app.command()
 def check(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
     """Validate a study and all it names; print what a run would do, why, and what it needs."""
-    from assets.inventory import Inventory, some
-    from assets.registered import as_it_stands
-    from assets.study import load_study
-    from assets.watching import look
-    from orchestration.preflight import check_inputs, lacking
+    from assets.lineage.graph import Inventory, some
+    from assets.preflight import check_inputs, lacking
+    from assets.study.registered import as_it_stands
+    from assets.study.study import load_study
+    from assets.study.watching import look
 
     with input_errors():
         read = load_study(study)
@@ -180,9 +180,9 @@ def sql(
     ] = None,
 ) -> None:
     """Ask a query of the lake; every table is a view of its name. It can only read."""
-    from assets.declared import declared_tables
-    from orchestration.results import write_result
+    from assets.measures.declared import declared_tables
     from warehouse.query import ask
+    from warehouse.results import write_result
 
     with input_errors():
         if (query is None) == (file is None):
@@ -199,7 +199,7 @@ def tables(
     lake: LakeFolder = Path("lake"),
 ) -> None:
     """The data dictionary: what tables hold, their grain, columns and units."""
-    from assets.declared import declared_tables
+    from assets.measures.declared import declared_tables
 
     with input_errors():
         place = lake_at(lake)
@@ -245,8 +245,8 @@ def ui(
     port: Annotated[int, typer.Option(help="On 127.0.0.1.")] = 3000,
 ) -> None:
     """Dagster's UI and daemon for a study."""
-    from assets.registered import as_it_stands
-    from assets.study import load_study
+    from assets.study.registered import as_it_stands
+    from assets.study.study import load_study
     from orchestration.build import build_defs
     from orchestration.instance import open_instance
     from orchestration.partitions import register
@@ -282,7 +282,7 @@ def _query_text(query: str | None, file: Path | None) -> str:
 
 def _conclude(study: Study, lake: Lake, *, failed: bool = False) -> None:
     """Says where the report is and what has drifted, and ends with the status of it all."""
-    from assets.figures.recipe import read_drawn
+    from assets.drawing.figure_asset import read_drawn
     from assets.figures.trajectory import FIGURE as TRAJECTORY
 
     if lake.report.exists():

@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection
 
 import dagster as dg
 
-from assets.inventory import Inventory
-from assets.registered import as_it_stands
-from assets.study import Study
+from assets.lineage.graph import Inventory
+from assets.study.registered import as_it_stands
+from assets.study.study import Study
 from orchestration.assets import MODEL_POOL, asset_key
 from orchestration.runner import run
 from warehouse import Lake

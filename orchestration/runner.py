@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import dagster as dg
 
-    from assets.inventory import Inventory, Node
+    from assets.lineage.graph import Inventory, Node
 
 
 @dataclass

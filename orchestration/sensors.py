@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, field
 
 import dagster as dg
 
-from assets.errors import InputError
-from assets.inventory import Inventory
-from assets.registered import as_it_stands
-from assets.study import Study
-from assets.study_checkpoints import Registered
-from assets.watching import look, take_in_ready
+from assets.lineage.graph import Inventory
+from assets.study.checkpoints import Registered
+from assets.study.errors import InputError
+from assets.study.registered import as_it_stands
+from assets.study.study import Study
+from assets.study.watching import look, take_in_ready
 from orchestration.assets import GONE
 from orchestration.instance import fail_abandoned
 from orchestration.jobs import MEASURE_CHECKPOINT, first_load_request, measure_request

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from assets.inventory import Inventory
-from assets.recipe import Made, Work, bring_up_to_date
-from assets.study import Study, load_study
+from assets.lineage.asset import Made, Work, bring_up_to_date
+from assets.lineage.graph import Inventory
+from assets.study.study import Study, load_study
 from models import ModelPool
 from warehouse import Lake
 

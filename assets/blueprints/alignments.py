@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assets.blueprints.aligner import open_aligner
-from assets.blueprints.anchorlake import WordsFirst
-from assets.digests import digest
-from assets.kept import kept_parts, note_made_from, put_aside
-from assets.recipe import TableRecipe, Work
+from aligners import AlignerError, NotInstalledError, WordsFirst, open_aligner
+from assets.lineage.asset import TableRecipe, Work
+from assets.lineage.staging import kept_parts, note_made_from, put_aside
 from assets.sources.prompts import prompt_set
+from assets.study.digests import digest
+from assets.study.errors import InputError
 from warehouse import tables
 
 if TYPE_CHECKING:
@@ -24,18 +24,36 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from assets.blueprints.aligner import Aligner
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from aligners import Aligner
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
 
 _SCHEMA = tables.ALIGNMENTS.arrow_schema
+
+
+@contextmanager
+def opened(name: str) -> Iterator[Aligner]:
+    """Opens the aligner that a study names.
+
+    Raises:
+        InputError: It is not installed, or it could not align.
+    """
+    try:
+        with open_aligner(name) as aligner:
+            yield aligner
+    except NotInstalledError as error:
+        raise InputError(
+            f"aligner: {error}, or use `aligner: anchorlake`, which is built in"
+        ) from error
+    except AlignerError as error:
+        raise InputError(f"{error}; what was there before is unchanged") from error
 
 
 @contextmanager
 def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
     """Aligns the prompts whose alignments are not there yet, and keeps each that is finished."""
     prompts = _generations(work)
-    with open_aligner(work.study.aligner) as aligner:
+    with opened(work.study.aligner) as aligner:
         made_from = {
             prompt_id: digest(
                 [aligner.signature, ALIGNMENTS.version, rows.drop_columns("prompt_id").to_pylist()]
@@ -129,7 +147,7 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
 
 
 def _signature(work: Work) -> str:
-    with open_aligner(work.study.aligner) as aligner:
+    with opened(work.study.aligner) as aligner:
         generations = work.inventory.source_signature("generations", work.partition)
         return f"{generations}|aligner:{aligner.signature}"
 

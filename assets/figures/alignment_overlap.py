@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assets.figures import along
-from assets.figures.figure import Evidence, Figure
+from assets.drawing import along
+from assets.drawing.figure import Evidence, Figure
 
 _OTHERS = 5
 

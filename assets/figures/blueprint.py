@@ -11,10 +11,10 @@ import altair as alt
 from rich.console import Console
 from rich.text import Text
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Grid
-from assets.figures.sankey import END, START, layout
-from assets.intervals import bootstrap
+from assets.drawing import style
+from assets.drawing.figure import Evidence, Figure, Grid
+from assets.drawing.sankey import END, START, layout
+from assets.measures.intervals import bootstrap
 
 _LINE = 14
 """Pixels from a line of text to the next."""

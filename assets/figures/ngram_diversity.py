@@ -9,9 +9,9 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Shown
-from assets.intervals import bootstrap, summarise
+from assets.drawing import style
+from assets.drawing.figure import Evidence, Figure, Shown
+from assets.measures.intervals import bootstrap, summarise
 
 _MATCHED_AT = 3
 """Length of the n-grams whose diversity is quoted and matched in words."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import altair as alt
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure
-from assets.intervals import bootstrap, summarise
+from assets.drawing import style
+from assets.drawing.figure import Evidence, Figure
+from assets.measures.intervals import bootstrap, summarise
 
 _HALF = 10
 """Twentieths from which an n-gram is held by more than half of the generations."""

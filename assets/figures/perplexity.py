@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assets.figures.by_corpus import changes, draw_changes, measure, point, values_by_corpus
-from assets.figures.figure import Evidence, Figure, Grid
+from assets.drawing.by_corpus import changes, draw_changes, measure, point, values_by_corpus
+from assets.drawing.figure import Evidence, Figure, Grid
 
 
 def _draw(evidence: Evidence, width: int) -> Any:

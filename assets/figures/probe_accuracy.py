@@ -9,9 +9,9 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Grid, Shown
-from assets.intervals import Interval, bootstrap_sums
+from assets.drawing import style
+from assets.drawing.figure import Evidence, Figure, Grid, Shown
+from assets.measures.intervals import Interval, bootstrap_sums
 
 _BASELINES = {
     "n_bigram": "what mostly follows the next token",

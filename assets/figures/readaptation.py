@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from assets.figures.by_corpus import changes, draw_changes, measure, point, values_by_corpus
-from assets.figures.figure import Evidence, Figure, Grid
+from assets.drawing.by_corpus import changes, draw_changes, measure, point, values_by_corpus
+from assets.drawing.figure import Evidence, Figure, Grid
 
 _BEFORE, _AFTER = "as they come", "after fine-tuning"
 _COLUMNS = {_BEFORE: "nll_before", _AFTER: "nll_after"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assets.figures.by_corpus import changes, draw_by_corpus, measure, point, values_by_corpus
-from assets.figures.figure import Evidence, Figure
+from assets.drawing.by_corpus import changes, draw_by_corpus, measure, point, values_by_corpus
+from assets.drawing.figure import Evidence, Figure
 
 
 def _draw(evidence: Evidence, width: int) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Shown
-from assets.intervals import bootstrap, bootstrap_difference, summarise
+from assets.drawing import style
+from assets.drawing.figure import Evidence, Figure, Shown
+from assets.measures.intervals import bootstrap, bootstrap_difference, summarise
 
 _WRITTEN = ("human text", "its own", "its own, greedy")
 

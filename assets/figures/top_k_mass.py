@@ -10,9 +10,9 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Shown
-from assets.intervals import bootstrap, bootstrap_curve, bootstrap_difference
+from assets.drawing import style
+from assets.drawing.figure import Evidence, Figure, Shown
+from assets.measures.intervals import bootstrap, bootstrap_curve, bootstrap_difference
 from models.distributions import K_GRID
 
 _WRITTEN = {"human text": [1, 0], "its own": [6, 3], "its own, greedy": [2, 2]}

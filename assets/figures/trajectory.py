@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import numpy as np
 
-from assets.drift import drifted, written
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Grid, Shown
-from assets.intervals import Interval, bootstrap, bootstrap_each, bootstrap_sums
+from assets.drawing import style
+from assets.drawing.figure import Evidence, Figure, Grid, Shown
+from assets.measures.drift import drifted, written
+from assets.measures.intervals import Interval, bootstrap, bootstrap_each, bootstrap_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from assets.study import Study
+    from assets.study.study import Study
 
 _TABLES = ("text_statistics", "ngram_sharing", "alignment_overlap", "anchor_coverage")
 _NAMED = {

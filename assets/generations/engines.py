@@ -14,8 +14,8 @@ from models.vllm import running
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from assets.recipe import Work
-    from assets.study_checkpoints import Checkpoint
+    from assets.lineage.asset import Work
+    from assets.study.checkpoints import Checkpoint
     from models.engines import Engine, Prompted
 
 

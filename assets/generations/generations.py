@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.digests import digest
 from assets.generations.engines import opened
-from assets.generations.imported import read_generations
-from assets.kept import already_made, note_made_from, put_aside
-from assets.recipe import TableRecipe, Work
+from assets.lineage.asset import TableRecipe, Work
+from assets.lineage.staging import already_made, note_made_from, put_aside
 from assets.sources.checkpoints import tokenizer_parameters
+from assets.sources.generation_files import read_generations
 from assets.sources.prompts import (
     Prompt,
     prefixes_digest,
@@ -24,6 +23,7 @@ from assets.sources.prompts import (
     prompts_in_lake,
     prompts_of,
 )
+from assets.study.digests import digest
 from models import Decoding
 from models.engines import Prompted
 from models.loading import load_tokenizer
@@ -32,8 +32,8 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models.engines import Generation
 
 Key = tuple[str, str, int]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from assets.intervals import bootstrap_sums
-from assets.recipe import TableRecipe, Work
+from assets.lineage.asset import TableRecipe, Work
+from assets.measures.intervals import bootstrap_sums
 from warehouse import tables
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from assets.digests import digest
-from assets.errors import InputError
-from assets.kept import kept_parts, note_made_from, put_aside, staging
+from assets.lineage.asset import TableRecipe, Work
+from assets.lineage.staging import kept_parts, note_made_from, put_aside, staging
 from assets.predictions.probed_texts import FOLDS, LEAST_PROMPTS, ProbedTexts, Split
 from assets.predictions.scored_texts import OWN, generated_texts, has_states
-from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import load_model, model_parameters, model_signature
+from assets.study.digests import digest
+from assets.study.errors import InputError
 from models import Text
 from models.probes import Baseline, Examples, train
 from models.states import StateFile, hidden_states
@@ -27,8 +27,8 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models import LanguageModel
     from models.probes import Kind
 

@@ -11,12 +11,12 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.digests import digest
-from assets.kept import kept_parts, note_made_from, put_aside, staging
+from assets.lineage.asset import TableRecipe, Work
+from assets.lineage.staging import kept_parts, note_made_from, put_aside, staging
 from assets.predictions.scored_texts import can_score
-from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import model_parameters, take_model
 from assets.sources.training_documents import corpora_to_learn
+from assets.study.digests import digest
 from models import Text, score
 from models.finetuning import DEFAULT_RANK, LEARNING_RATES, Schedule, finetune
 from warehouse import tables
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models import LanguageModel
 
 _TABLE = tables.READAPTED_TEXTS

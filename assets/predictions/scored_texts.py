@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assets.digests import digest
-from assets.recipe import TableRecipe, Work
+from assets.lineage.asset import TableRecipe, Work
 from assets.sources.prompts import Prompt, prompt_format
+from assets.study.digests import digest
 from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models import LanguageModel
 
 GOLD, OWN = "gold", "own"

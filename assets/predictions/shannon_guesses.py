@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.errors import InputError
+from assets.lineage.asset import TableRecipe, Work
 from assets.predictions.scored_texts import can_score
-from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import load_model, model_parameters, model_signature
 from assets.sources.passages import joined
+from assets.study.errors import InputError
 from models import Decoding, Request, Text, sample, score
 from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models import LanguageModel, Scored
 
 _SCHEMA = tables.SHANNON_GUESSES.arrow_schema

@@ -14,18 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assets.digests import digest
-from assets.errors import InputError
-from assets.kept import note_made_from, put_aside, read_made_from, staging
+from assets.lineage.asset import TableRecipe, Work
+from assets.lineage.staging import note_made_from, put_aside, read_made_from, staging
 from assets.predictions.scored_texts import Part, can_score, tells_logprobs, texts_to_score
-from assets.predictions.told_distributions import told_rows
-from assets.recipe import TableRecipe, Work
+from assets.predictions.server_distributions import told_rows
 from assets.sources.checkpoints import (
     load_model,
     model_parameters,
     model_signature,
     sampler_name,
 )
+from assets.study.digests import digest
+from assets.study.errors import InputError
 from models import ModelError, Text, score
 from warehouse import tables
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models import LanguageModel, Scored
 
 _SCHEMA = tables.TOKEN_DISTRIBUTIONS.arrow_schema

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.recipe import TableRecipe, Work
+from assets.lineage.asset import TableRecipe, Work
 from models.loading import describe, load_tokenizer, tokenizer_digest
 from models.vllm import vllm_version
 from warehouse import tables
@@ -16,8 +16,8 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models import LanguageModel
 
 

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.errors import InputError
-from assets.jsonl import is_text
-from assets.recipe import TableRecipe, Work
-from assets.sources.datasets import text_of
+from assets.lineage.asset import TableRecipe, Work
+from assets.study.datasets import text_of
+from assets.study.errors import InputError
+from assets.study.files import is_text
 from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
-    from assets.study_parts import Corpus
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.parts import Corpus
+    from assets.study.study import Study
 
 _BATCH = 1000
 _SCHEMA = tables.DOCUMENTS.arrow_schema

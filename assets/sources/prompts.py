@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assets.digests import digest
-from assets.errors import InputError
-from assets.generations.imported import read_generations
-from assets.jsonl import read_jsonl, read_once
-from assets.recipe import TableRecipe, Work
+from assets.lineage.asset import TableRecipe, Work
 from assets.sources.documents import first_words
+from assets.sources.generation_files import read_generations
+from assets.study.digests import digest
+from assets.study.errors import InputError
+from assets.study.files import read_jsonl, read_once
 from models import PromptFormat
 from models.prompting import PLACEHOLDER
 from warehouse import tables
@@ -22,8 +22,8 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
 
 Prompt = dict[str, str | None]
 AS_IT_IS = PromptFormat(PLACEHOLDER)

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.errors import InputError
-from assets.recipe import TableRecipe, Work
+from assets.lineage.asset import TableRecipe, Work
 from assets.sources.documents import read_documents
-from assets.study_parts import LEAST_DOCUMENTS
+from assets.study.errors import InputError
+from assets.study.parts import LEAST_DOCUMENTS
 from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
-    from assets.study_parts import Corpus
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.parts import Corpus
+    from assets.study.study import Study
 
 _TABLE = tables.TRAINING_DOCUMENTS
 _VALIDATION_EVERY = 5

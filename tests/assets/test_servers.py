@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from assets.inventory import Inventory
+from assets.lineage.graph import Inventory
 from models import ModelError, servers
 from tests.servers import Fake, answer, chat_answer, refuse, say, serving
 from tests.studies import PROMPTS, Bench, write_jsonl
@@ -19,7 +19,7 @@ from warehouse.tables import CHECKPOINTS, GENERATIONS, SCORED_TEXTS, TOKEN_DISTR
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assets.study import Study
+    from assets.study.study import Study
 
 TOP = [-0.1, -2.5, -5.0]
 """Log-probabilities of the likeliest tokens, at every place."""

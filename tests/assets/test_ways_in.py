@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assets.inventory import Inventory
+from assets.lineage.graph import Inventory
 from models import PromptFormat, Text, score
 from tests.studies import PROMPTS, Bench, imported, write_jsonl
 from warehouse.tables import CHECKPOINTS, GENERATIONS, TOKEN_DISTRIBUTIONS

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from assets import declared
+from assets.measures import declared
 from orchestration import cli
 from tests.studies import imported, write_jsonl
 

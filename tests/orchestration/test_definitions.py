@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from assets.inventory import Inventory
+from assets.lineage.graph import Inventory
 from orchestration.assets import FORCE
 from orchestration.build import build_defs
 from orchestration.instance import PROCESS, open_instance

@@ -17,10 +17,10 @@ from transformers import (
     default_data_collator,
 )
 
-from assets.figures.recipe import read_drawn
+from assets.drawing.figure_asset import read_drawn
 from assets.figures.trajectory import FIGURE
-from assets.inventory import Inventory
-from assets.registered import as_it_stands
+from assets.lineage.graph import Inventory
+from assets.study.registered import as_it_stands
 from orchestration.build import build_defs
 from tests.conftest import SHAPE
 from tests.orchestration.daemon import Daemon

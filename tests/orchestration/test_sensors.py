@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from assets.errors import InputError
-from assets.inventory import Inventory
-from assets.registered import as_it_stands
-from assets.watching import take_in_new
+from assets.lineage.graph import Inventory
+from assets.study.errors import InputError
+from assets.study.registered import as_it_stands
+from assets.study.watching import take_in_new
 from orchestration.build import build_defs
 from tests.orchestration.daemon import Daemon
 from warehouse import tables

@@ -77,8 +77,8 @@ def run_command(
     ] = False,
 ) -> None:
     """Bring the lake up to date with a study, with what is new where it watches."""
-    from assets.lineage.graph import Inventory
     from assets.preflight import check_inputs
+    from assets.registry import build_graph
     from assets.study.registered import as_it_stands
     from assets.study.study import load_study
     from assets.study.watching import take_in_new
@@ -89,13 +89,13 @@ def run_command(
         place = lake_at(lake)
         check_inputs(as_it_stands(read, place))
         take_in_new(read, place, say=err.print)
-        inventory = Inventory(as_it_stands(read, place), place)
-        nodes = inventory.select(select or (), checkpoint or ())
-        stale = list(inventory.out_of_date(nodes))
+        graph = build_graph(as_it_stands(read, place), place)
+        nodes = graph.select(select or (), checkpoint or ())
+        stale = list(graph.stale(nodes))
         if place.root.exists():  # it may have been moved, or its catalog removed
-            write_catalog(place, inventory.tables)
+            write_catalog(place, list(graph.tables.values()))
         if force:
-            named = inventory.named(select or ())
+            named = graph.named(select or ())
             stale = [node for node in nodes if node in stale or node[0] in named]
     if not stale:
         out.print(f"{read.name}: everything is up to date ({len(nodes)} of {len(nodes)} assets)")
@@ -112,7 +112,7 @@ def run_command(
     try:
         with open_instance(place) as instance:
             outcome = run(
-                defs, inventory, stale, instance, force=force, debug=Debugging.on, say=out.print
+                defs, graph, stale, instance, force=force, debug=Debugging.on, say=out.print
             )
     except KeyboardInterrupt:
         err.print("stopped; finished batches are kept, and the same command goes on from there")
@@ -126,8 +126,9 @@ def run_command(
 @app.command()
 def check(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
     """Validate a study and all it names; print what a run would do, why, and what it needs."""
-    from assets.lineage.graph import Inventory, some
+    from assets.lineage.reasons import some
     from assets.preflight import check_inputs, lacking
+    from assets.registry import build_graph
     from assets.study.registered import as_it_stands
     from assets.study.study import load_study
     from assets.study.watching import look
@@ -138,9 +139,9 @@ def check(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
         standing = as_it_stands(read, place)
         needs = check_inputs(standing)
         looked = look(read, place, {})
-        inventory = Inventory(standing, place)
-        nodes = inventory.select(())
-        stale = inventory.out_of_date(nodes)
+        graph = build_graph(standing, place)
+        nodes = graph.select(())
+        stale = graph.stale(nodes)
     to_be_made = {partition for _, partition in stale}
     own = {checkpoint.name for checkpoint in read.checkpoints}
     grid = Grid("checkpoint", "source", "generations", "tokens at most", box=None, pad_edge=False)

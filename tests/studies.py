@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from assets.lineage.asset import Made, Work, bring_up_to_date
-from assets.lineage.graph import Inventory
+from assets.lineage.materialize import materialize
+from assets.registry import build_graph
 from assets.study.study import Study, load_study
-from models import ModelPool
 from warehouse import Lake
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from models import Source
+    from assets.lineage.asset import Materialization
+    from models import ModelPool, Source
 
 PROMPTS = [
     {"prompt_id": "short", "category": "generic", "text": "Hi?"},
@@ -58,23 +58,17 @@ class Bench:
 
     def run(
         self, study: Study, models: ModelPool | None = None, *, figures: bool = False
-    ) -> dict[tuple, Made]:
-        """Makes what is out of date, without Dagster; gives what was made.
+    ) -> dict[tuple, Materialization]:
+        """Makes what is stale, without Dagster; gives what was made.
 
         Figures take longer than all else, and only where they are wanted.
         """
-        inventory = Inventory(study, self.lake)
+        graph = build_graph(study, self.lake)
         made = {}
-        for name, partition in inventory.out_of_date(inventory.select(())):
-            if inventory.recipes[name].group == "figures" and not figures:
+        for name, partition in graph.stale(graph.select(())):
+            if graph.assets[name].group == "figures" and not figures:
                 continue
-            work = Work(
-                inventory,
-                self.lake,
-                inventory.checkpoint(partition),
-                models=models or ModelPool(),
-            )
-            result = bring_up_to_date(inventory.recipes[name], work)
+            result = materialize(graph, name, partition, models=models)
             assert result is not None
             made[name, partition] = result
         return made

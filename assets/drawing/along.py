@@ -14,7 +14,7 @@ from assets.measures.intervals import bootstrap, bootstrap_curve
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from assets.drawing.figure import Evidence, Shown
+    from assets.drawing.figure import FigureCheckpoint, FigureData
 
 _BINS = 100
 _SIGMA = 2.0
@@ -40,20 +40,20 @@ def smooth(curves: np.ndarray, sigma: float = _SIGMA) -> np.ndarray:
     return smoothed
 
 
-def curves_of(evidence: Evidence, shown: Shown, value: str) -> dict[str, np.ndarray]:
+def curves_of(data: FigureData, shown: FigureCheckpoint, value: str) -> dict[str, np.ndarray]:
     """For each prompt's text a checkpoint's curve, float [100]."""
     found: dict[str, np.ndarray] = {}
-    for row in evidence.rows:
+    for row in data.rows:
         if row["checkpoint"] == shown.checkpoint:
             found.setdefault(row["prompt"], np.zeros(_BINS))[row["bin"]] = row[value]
     return found
 
 
-def draw(evidence: Evidence, width: int, panels: Mapping[str, str]) -> Any:
+def draw(data: FigureData, width: int, panels: Mapping[str, str]) -> Any:
     """Draws curves with their intervals, a panel beside or below another.
 
     Args:
-        evidence: A row for each prompt and bin.
+        data: A row for each prompt and bin.
         width: In pixels.
         panels: Titles of columns of shares.
     """
@@ -63,9 +63,9 @@ def draw(evidence: Evidence, width: int, panels: Mapping[str, str]) -> Any:
     for value, title in panels.items():
         points = [
             {"label": shown.label, "along": (place + 0.5) / _BINS} | asdict(interval)
-            for shown in evidence.with_rows
+            for shown in data.with_rows
             for place, interval in enumerate(
-                bootstrap_curve(smooth(np.array([*curves_of(evidence, shown, value).values()])))
+                bootstrap_curve(smooth(np.array([*curves_of(data, shown, value).values()])))
             )
         ]
         chart = alt.Chart(style.data(points))
@@ -76,7 +76,7 @@ def draw(evidence: Evidence, width: int, panels: Mapping[str, str]) -> Any:
             axis=alt.Axis(format="%", tickCount=5, grid=False),
         )
         y = alt.Y("mean:Q", title=None, axis=alt.Axis(format="%", tickCount=5))
-        colour = style.colours(evidence, width, only=evidence.with_rows)
+        colour = style.colours(data, width, only=data.with_rows)
         band = chart.mark_area(opacity=0.2).encode(
             x=x, y=alt.Y("low:Q", title=None), y2=alt.Y2("high:Q"), color=colour
         )
@@ -100,17 +100,17 @@ def draw(evidence: Evidence, width: int, panels: Mapping[str, str]) -> Any:
     return style.finish(alt.hconcat(*charts, bounds="flush", spacing=56))
 
 
-def compare(evidence: Evidence, value: str, what: str) -> list[str]:
+def compare(data: FigureData, value: str, what: str) -> list[str]:
     """Says how the curves of aligned checkpoints lie to those of their bases.
 
     Args:
-        evidence: A row for each prompt and bin.
+        data: A row for each prompt and bin.
         value: A column of shares.
         what: What they are shares of, after "of the generations of NAME".
     """
     sentences = []
-    for aligned, base in evidence.pairs:
-        mine, theirs = (curves_of(evidence, s, value) for s in (aligned, base))
+    for aligned, base in data.pairs:
+        mine, theirs = (curves_of(data, s, value) for s in (aligned, base))
         common = [prompt for prompt in mine if prompt in theirs]
         if not common:
             sentences.append(f"{aligned.label} and {base.label} were given no prompt in common.")

@@ -15,7 +15,7 @@ from assets.measures.intervals import Interval, bootstrap_sums
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from assets.drawing.figure import Evidence, Shown
+    from assets.drawing.figure import FigureCheckpoint, FigureData
 
 _ROW, _GAP, _HEADING = 20, 8, 24
 """Pixels of a checkpoint's dot, after a corpus, and of a category's heading."""
@@ -40,9 +40,9 @@ class Measure:
     statistic: Callable[[np.ndarray], np.ndarray]
 
 
-def measure(evidence: Evidence) -> Measure:
+def measure(data: FigureData) -> Measure:
     """Perplexity of tokens where all checkpoints share a tokenizer, and bits per byte else."""
-    if evidence.unit == "token":
+    if data.unit == "token":
         return Measure(
             "perplexity per token",
             "n_tokens",
@@ -58,23 +58,23 @@ def measure(evidence: Evidence) -> Measure:
 
 
 def sums_by_item(
-    evidence: Evidence, per: str
+    data: FigureData, per: str
 ) -> dict[tuple[str, str, str], dict[str, tuple[float, float]]]:
     """For each checkpoint, category and corpus, nll and `per` of each document or prompt."""
     found: dict[tuple[str, str, str], dict[str, tuple[float, float]]] = {}
-    for row in evidence.rows:
+    for row in data.rows:
         key = row["checkpoint"], row["category"], row["corpus"]
         if row[per]:  # an empty text has no bytes to divide by
             found.setdefault(key, {})[row["item"]] = row["nll"], row[per]
     return found
 
 
-def values_by_corpus(evidence: Evidence) -> dict[tuple[str, str, str], Interval]:
+def values_by_corpus(data: FigureData) -> dict[tuple[str, str, str], Interval]:
     """For each checkpoint, category and corpus the measure over all its documents or prompts."""
-    chosen = measure(evidence)
+    chosen = measure(data)
     return {
         key: bootstrap_sums(np.array(list(items.values())), chosen.statistic)
-        for key, items in sums_by_item(evidence, chosen.per).items()
+        for key, items in sums_by_item(data, chosen.per).items()
     }
 
 
@@ -92,8 +92,8 @@ class Change:
         change: ours / theirs - 1, over the documents or prompts that both have.
     """
 
-    aligned: Shown
-    base: Shown
+    aligned: FigureCheckpoint
+    base: FigureCheckpoint
     category: str
     corpus: str
     ours: Interval
@@ -101,10 +101,10 @@ class Change:
     change: Interval
 
 
-def changes(evidence: Evidence) -> Iterator[Change]:
+def changes(data: FigureData) -> Iterator[Change]:
     """Each pair's change on each corpus."""
-    chosen = measure(evidence)
-    sums = sums_by_item(evidence, chosen.per)
+    chosen = measure(data)
+    sums = sums_by_item(data, chosen.per)
 
     def relative(values: np.ndarray) -> np.ndarray:
         changed: np.ndarray = (
@@ -112,7 +112,7 @@ def changes(evidence: Evidence) -> Iterator[Change]:
         )
         return changed
 
-    for aligned, base in evidence.pairs:
+    for aligned, base in data.pairs:
         for (checkpoint, category, corpus), ours in sums.items():
             theirs = sums.get((base.checkpoint, category, corpus), {})
             common = sorted(set(ours) & set(theirs))
@@ -130,23 +130,23 @@ def changes(evidence: Evidence) -> Iterator[Change]:
             )
 
 
-def point(category: str, corpus: str, shown: Shown, value: Interval) -> dict[str, Any]:
+def point(category: str, corpus: str, shown: FigureCheckpoint, value: Interval) -> dict[str, Any]:
     """A row of what `draw_by_corpus` draws."""
     names = {"checkpoint": shown.checkpoint, "label": shown.label}
     return {"category": category, "corpus": corpus} | names | asdict(value)
 
 
-def draw_changes(points: list[dict[str, Any]], evidence: Evidence, width: int) -> Any:
+def draw_changes(points: list[dict[str, Any]], data: FigureData, width: int) -> Any:
     """Draws changes from the base, each a row of `point`, as `draw_by_corpus` does."""
     if not points:
         return style.note("No checkpoint of the study and its base predict the same text.", width)
     return draw_by_corpus(
         points,
-        evidence,
-        title=f"{measure(evidence).title}, change from the base",
+        data,
+        title=f"{measure(data).title}, change from the base",
         axis_format="+.0%",
         number_format="+.1%",
-        shown=[aligned for aligned, _ in evidence.pairs],
+        shown=[aligned for aligned, _ in data.pairs],
         field="checkpoint",
         width=width,
         zero_is_marked=True,
@@ -155,12 +155,12 @@ def draw_changes(points: list[dict[str, Any]], evidence: Evidence, width: int) -
 
 def draw_by_corpus(
     points: list[dict[str, Any]],
-    evidence: Evidence,
+    data: FigureData,
     *,
     title: str,
     axis_format: str,
     number_format: str,
-    shown: list[Shown],
+    shown: list[FigureCheckpoint],
     field: str,
     width: int,
     zero_is_marked: bool = False,
@@ -170,7 +170,7 @@ def draw_by_corpus(
     Args:
         points: What is drawn. Those with a `panel` are drawn in panels of that title, beside or
             below one another.
-        evidence: What it comes from.
+        data: What it comes from.
         title: The axis's title.
         axis_format: How its numbers are written.
         number_format: How a point's number is written beside it.
@@ -183,7 +183,7 @@ def draw_by_corpus(
     points = [one for one in points if math.isfinite(one["mean"] + one["low"] + one["high"])]
     if not points:
         return style.note("What there is to show here is beyond all numbers.", width)
-    colour = style.colours(evidence, width, field=field, only=shown)
+    colour = style.colours(data, width, field=field, only=shown)
     wide = width > style.NARROW
     left = 130 if wide else 92
     by_panel: dict[str, list[dict[str, Any]]] = {}

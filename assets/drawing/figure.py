@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A checkpoint as figures show it.
+class FigureCheckpoint:
+    """A checkpoint in a figure.
 
     Attributes:
         checkpoint: Its name.
@@ -56,33 +56,35 @@ class Grid:
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class FigureData:
     """What a figure is drawn from; equal to itself alone.
 
     Attributes:
         rows: The rows of its query, one for each prompt or document and whatever else it tells
             apart. Where they have a `prompt_id`, `prompt` is the prompt's text, which tells whether
             two checkpoints were given the same; its id where the study does not have it.
-        shown: The checkpoints, those of the lake's that the study has, in the study's order.
+        checkpoints: Those of the lake's that the study has, in the study's order.
         unit: What n-grams are made of: token where all checkpoints share a tokenizer, word else.
     """
 
     rows: list[dict[str, Any]]
-    shown: list[Shown]
+    checkpoints: list[FigureCheckpoint]
     unit: str
 
     @property
-    def with_rows(self) -> list[Shown]:
+    def with_rows(self) -> list[FigureCheckpoint]:
         """The checkpoints that there is anything of."""
         there = {row["checkpoint"] for row in self.rows}
-        return [shown for shown in self.shown if shown.checkpoint in there]
+        return [shown for shown in self.checkpoints if shown.checkpoint in there]
 
     @property
-    def pairs(self) -> list[tuple[Shown, Shown]]:
+    def pairs(self) -> list[tuple[FigureCheckpoint, FigureCheckpoint]]:
         """Aligned checkpoints, each with its base."""
-        by_name = {shown.checkpoint: shown for shown in self.shown}
+        by_name = {shown.checkpoint: shown for shown in self.checkpoints}
         return [
-            (s, by_name[s.base]) for s in self.shown if s.base is not None and s.base in by_name
+            (s, by_name[s.base])
+            for s in self.checkpoints
+            if s.base is not None and s.base in by_name
         ]
 
 
@@ -102,7 +104,7 @@ class Figure:
         draw: Draws it, given a width in pixels.
         findings: Sentences that say what came out.
         table: Its numbers, where they are to stand below it.
-        pages: Parts of the evidence that are drawn by themselves, by heading, the one to show first
+        pages: Parts of the data that are drawn by themselves, by heading, the one to show first
             before the others; by default all of it is drawn at once.
         every_step: Whether it shows every step of a series, and not only the last.
         applies: Whether a study has anything for it.
@@ -118,11 +120,11 @@ class Figure:
     reads: tuple[str, ...]
     optional: tuple[str, ...] = ()
     query: Path
-    draw: Callable[[Evidence, int], alt.TopLevelMixin]
-    findings: Callable[[Evidence], list[str]]
-    table: Callable[[Evidence], Grid] | None = None
-    pages: Callable[[Evidence], dict[str, Evidence]] | None = None
+    draw: Callable[[FigureData, int], alt.TopLevelMixin]
+    findings: Callable[[FigureData], list[str]]
+    table: Callable[[FigureData], Grid] | None = None
+    pages: Callable[[FigureData], dict[str, FigureData]] | None = None
     every_step: bool = False
     applies: Callable[[Study], bool] = lambda study: True
-    warnings: Callable[[Evidence, Study], list[str]] | None = None
+    warnings: Callable[[FigureData, Study], list[str]] | None = None
     version: str = "1"

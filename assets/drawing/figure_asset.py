@@ -14,9 +14,10 @@ import vl_convert
 from altair.utils.schemapi import debug_mode
 
 from assets.drawing import style
-from assets.drawing.figure import Evidence, Figure, Grid, Shown
+from assets.drawing.figure import Figure, FigureCheckpoint, FigureData, Grid
 from assets.drawing.page import Drawing, Section, write_page
-from assets.lineage.asset import Ingredients, Made, Recipe, Work, provenance
+from assets.lineage.asset import Asset, Materialization, provenance_of
+from assets.lineage.signature import Signature
 from assets.sources.prompts import prompt_set, prompts_of
 from warehouse import Lake, Provenance, session
 from warehouse.declarations import used_parameters
@@ -24,6 +25,8 @@ from warehouse.sessions import bind
 from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
+    from assets.lineage.context import AssetContext
+    from assets.lineage.data_version import DataVersion
     from assets.study.checkpoints import Checkpoint
     from assets.study.study import Study
 
@@ -36,7 +39,7 @@ _FILES = ("chart.html", "chart.svg", "chart.png", "chart.json")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FigureRecipe(Recipe):
+class FigureAsset(Asset):
     """How a figure's files come to be.
 
     Attributes:
@@ -50,32 +53,31 @@ class FigureRecipe(Recipe):
         drawn = read_drawn(lake, self.figure)
         return drawn.provenance if drawn else None
 
-    def make(self, work: Work, ingredients: Ingredients) -> Made:
+    def make(self, context: AssetContext, data_version: DataVersion) -> Materialization:
         """Draws it for phones and for larger screens, and writes chart.html, .svg, .png, .json."""
-        evidence = gather(self.figure, work)
-        made = provenance(
-            work, ingredients, f"figure:{self.figure.name}|unit:{evidence.unit}|ci:95"
-        )
+        data = gather(self.figure, context)
+        signature = Signature.of(figure=self.figure.name, unit=data.unit, interval=95)
+        provenance = provenance_of(context, data_version, signature)
         drawn = Drawn(
             figure=self.figure,
-            provenance=made,
-            findings=self.figure.findings(evidence),
-            drift=self.figure.warnings(evidence, work.study) if self.figure.warnings else [],
-            table=self.figure.table(evidence) if self.figure.table and evidence.rows else None,
+            provenance=provenance,
+            findings=self.figure.findings(data),
+            drift=self.figure.warnings(data, context.study) if self.figure.warnings else [],
+            table=self.figure.table(data) if self.figure.table and data.rows else None,
             drawings=[
                 Drawing(
                     heading,
                     _draw(self.figure, part, style.WIDE),
                     _draw(self.figure, part, style.NARROW),
                 )
-                for heading, part in _pages(self.figure, evidence).items()
+                for heading, part in _pages(self.figure, data).items()
             ],
         )
-        _write(work, drawn)
-        work.notes["rows drawn from"] = len(evidence.rows)
+        _write(context, drawn)
+        context.notes["rows drawn from"] = len(data.rows)
         if drawn.drift:
-            work.notes["drift"] = "\n".join(drawn.drift)
-        return Made(made, notes=work.notes)
+            context.notes["drift"] = "\n".join(drawn.drift)
+        return Materialization(provenance, notes=context.notes)
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,8 @@ class Drawn:
         )
 
 
-def figure_recipe(figure: Figure) -> FigureRecipe:
-    """The recipe of a figure."""
+def figure_asset(figure: Figure) -> FigureAsset:
+    """The asset of a figure."""
     query = figure.query.read_text(encoding="utf-8")
     origin = f"the paper's {figure.paper}" if figure.paper else "beyond the paper"
 
@@ -123,7 +125,7 @@ def figure_recipe(figure: Figure) -> FigureRecipe:
         rules = [rule.model_dump() for rule in study.drift]
         return shown | {"drift": rules} if figure.warnings else shown
 
-    return FigureRecipe(
+    return FigureAsset(
         name=f"figures/{figure.name}",
         group="figures",
         description=f"{figure.title} ({origin}).",
@@ -139,9 +141,9 @@ def figure_recipe(figure: Figure) -> FigureRecipe:
     )
 
 
-def _shown(study: Study) -> list[Shown]:
+def _shown(study: Study) -> list[FigureCheckpoint]:
     return [
-        Shown(
+        FigureCheckpoint(
             checkpoint=checkpoint.name,
             decoding=study.first_decoding(checkpoint),
             prompt_set=prompt_set(study, checkpoint),
@@ -154,12 +156,11 @@ def _shown(study: Study) -> list[Shown]:
     ]
 
 
-def gather(figure: Figure, work: Work) -> Evidence:
+def gather(figure: Figure, context: AssetContext) -> FigureData:
     """Asks a figure's query of the lake."""
-    declarations = [work.inventory.table(name) for name in figure.reads]
-    study = work.inventory.study_now(f"figures/{figure.name}")
-    facts = _facts(work, study)
-    shown = _shown(study.limited_to(facts))
+    declarations = [context.tables[name] for name in figure.reads]
+    facts = _facts(context)
+    shown = _shown(context.scope.limited_to(facts))
     tokenizers = {facts[s.checkpoint]["tokenizer"] for s in shown}
     unit = "token" if len(tokenizers) == 1 and None not in tokenizers else "word"
     listed = pa.Table.from_pylist(
@@ -170,22 +171,22 @@ def gather(figure: Figure, work: Work) -> Evidence:
         ),
     )
     query = figure.query.read_text(encoding="utf-8")
-    with session(work.lake, work.limits) as connection:
-        bind(connection, work.lake, declarations, facts)
+    with session(context.lake, context.limits) as connection:
+        bind(connection, context.lake, declarations, facts)
         connection.register("shown", listed)
         parameters = used_parameters(query, {"unit": unit})
         rows = connection.sql(query, params=parameters).to_arrow_table().to_pylist()
-    texts = {s.checkpoint: _prompt_texts(work, s.checkpoint) for s in shown}
+    texts = {s.checkpoint: _prompt_texts(context, s.checkpoint) for s in shown}
     for row in rows:
         if "prompt_id" in row:
             prompt_id = row["prompt_id"]
             row["prompt"] = texts[row["checkpoint"]].get(prompt_id, prompt_id)
-    return Evidence(rows, shown, unit)
+    return FigureData(rows, shown, unit)
 
 
-def _prompt_texts(work: Work, checkpoint: str) -> dict[str, str]:
+def _prompt_texts(context: AssetContext, checkpoint: str) -> dict[str, str]:
     """The texts of a checkpoint's prompts, by id; one that recurs is told apart by its id."""
-    prompts = prompts_of(work.study, work.study.checkpoint(checkpoint))
+    prompts = prompts_of(context.study, context.study.checkpoint(checkpoint))
     times = Counter(prompt["text"] for prompt in prompts)
     return {
         str(prompt["prompt_id"]): (
@@ -197,23 +198,23 @@ def _prompt_texts(work: Work, checkpoint: str) -> dict[str, str]:
     }
 
 
-def _facts(work: Work, study: Study) -> dict[str, dict[str, Any]]:
-    """The rows of `checkpoints`, by name, of those that the study has."""
-    table = work.inventory.table("checkpoints")
+def _facts(context: AssetContext) -> dict[str, dict[str, Any]]:
+    """The rows of `checkpoints`, by name, of those that the figure is about."""
+    table = context.tables["checkpoints"]
     return {
-        checkpoint.name: work.lake.read(table, checkpoint.name).to_pylist()[0]
-        for checkpoint in study.checkpoints
-        if work.lake.files(table, checkpoint.name)
+        checkpoint.name: context.lake.read(table, checkpoint.name).to_pylist()[0]
+        for checkpoint in context.scope.checkpoints
+        if context.lake.files(table, checkpoint.name)
     }
 
 
-def _pages(figure: Figure, evidence: Evidence) -> dict[str, Evidence]:
-    if figure.pages is None or not evidence.rows:
-        return {"": evidence}
-    return figure.pages(evidence)
+def _pages(figure: Figure, data: FigureData) -> dict[str, FigureData]:
+    if figure.pages is None or not data.rows:
+        return {"": data}
+    return figure.pages(data)
 
 
-def _draw(figure: Figure, evidence: Evidence, width: int) -> dict[str, Any]:
+def _draw(figure: Figure, data: FigureData, width: int) -> dict[str, Any]:
     """The specification of a drawing.
 
     The tests hold every figure against Altair's schema. Here that would take as long as all else
@@ -221,8 +222,8 @@ def _draw(figure: Figure, evidence: Evidence, width: int) -> dict[str, Any]:
     another.
     """
     with debug_mode(False):
-        if evidence.rows:
-            chart = figure.draw(evidence, width)
+        if data.rows:
+            chart = figure.draw(data, width)
         else:
             chart = style.note("No checkpoint has what this figure shows.", width)
         specification: dict[str, Any] = chart.to_dict(validate=False)
@@ -237,14 +238,14 @@ def read_drawn(lake: Lake, figure: Figure) -> Drawn | None:
     try:
         wide = json.loads((folder / "chart.json").read_text(encoding="utf-8"))
         meta = wide["usermeta"][_USERMETA]
-        made = Provenance(**meta["provenance"])
+        provenance = Provenance.from_dict(meta["provenance"])
         table = Grid(**meta["table"]) if meta["table"] else None
         drawings = [
             Drawing(meta["heading"], wide, meta["narrow"]),
             *(Drawing(**drawing) for drawing in meta["further"]),
         ]
         drift = meta.get("drift", [])
-        return Drawn(figure, made, meta["findings"], drift, table, drawings)
+        return Drawn(figure, provenance, meta["findings"], drift, table, drawings)
     except (ValueError, KeyError, TypeError):  # damaged: to be drawn anew
         return None
 
@@ -260,13 +261,13 @@ def read_preview(lake: Lake, figure: Figure) -> bytes:
     return preview
 
 
-def _write(work: Work, drawn: Drawn) -> None:
+def _write(context: AssetContext, drawn: Drawn) -> None:
     """Writes the figure's files, each in one step, the specification last."""
-    folder = work.lake.figures / drawn.figure.name
+    folder = context.lake.figures / drawn.figure.name
     folder.mkdir(parents=True, exist_ok=True)
     first, *further = drawn.drawings
     meta = {
-        "provenance": asdict(drawn.provenance),
+        "provenance": drawn.provenance.to_dict(),
         "findings": drawn.findings,
         "drift": drawn.drift,
         "table": asdict(drawn.table) if drawn.table else None,

@@ -11,7 +11,7 @@ import altair as alt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from assets.drawing.figure import Evidence, Shown
+    from assets.drawing.figure import FigureCheckpoint, FigureData
 
 NARROW = 340
 """Width in pixels of a figure on a phone."""
@@ -34,18 +34,22 @@ _FURTHER = (
 
 
 def colours(
-    evidence: Evidence, width: int, *, field: str = "label", only: list[Shown] | None = None
+    data: FigureData,
+    width: int,
+    *,
+    field: str = "label",
+    only: list[FigureCheckpoint] | None = None,
 ) -> alt.Color:
     """Each checkpoint's colour, with a legend above the figure.
 
     Args:
-        evidence: What is shown.
+        data: What is shown.
         width: The figure's width in pixels.
         field: What the legend calls a checkpoint: `label`, or `checkpoint` for its name alone.
         only: Those that the figure shows; by default all.
     """
-    shades = _shades(evidence)
-    listed = evidence.shown if only is None else only
+    shades = _shades(data)
+    listed = data.checkpoints if only is None else only
     return alt.Color(
         f"{field}:N",
         title=None,
@@ -62,14 +66,14 @@ def colours(
     )
 
 
-def colour_of(evidence: Evidence, checkpoint: str) -> str:
+def colour_of(data: FigureData, checkpoint: str) -> str:
     """A checkpoint's colour, where it is the only one in a chart."""
-    return _shades(evidence)[checkpoint]
+    return _shades(data)[checkpoint]
 
 
-def _shades(evidence: Evidence) -> dict[str, str]:
+def _shades(data: FigureData) -> dict[str, str]:
     left = {role: cycle(kind) for role, kind in _SHADES.items()}
-    return {shown.checkpoint: next(left[shown.role]) for shown in evidence.shown}
+    return {shown.checkpoint: next(left[shown.role]) for shown in data.checkpoints}
 
 
 def shades_of(roles: Mapping[str, str]) -> list[str]:
@@ -79,9 +83,9 @@ def shades_of(roles: Mapping[str, str]) -> list[str]:
     return [next(blues if role == "base" else further) for role in roles.values()]
 
 
-def labels(evidence: Evidence) -> list[str]:
+def labels(data: FigureData) -> list[str]:
     """The checkpoints' names in legends, in order."""
-    return [shown.label for shown in evidence.shown]
+    return [shown.label for shown in data.checkpoints]
 
 
 class _Rows:

@@ -12,7 +12,7 @@ import altair as alt
 import numpy as np
 
 from assets.drawing import style
-from assets.drawing.figure import Evidence, Figure, Grid, Shown
+from assets.drawing.figure import Figure, FigureCheckpoint, FigureData, Grid
 from assets.measures.drift import drifted, written
 from assets.measures.intervals import Interval, bootstrap, bootstrap_each, bootstrap_sums
 
@@ -79,10 +79,10 @@ MEASURES = {
 
 
 @lru_cache(maxsize=1)
-def measures(evidence: Evidence) -> dict[tuple[str, str], Interval]:
+def measures(data: FigureData) -> dict[tuple[str, str], Interval]:
     """For each checkpoint and measure its value over all documents or prompts, where it has one."""
     items: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for row in evidence.rows:
+    for row in data.rows:
         key = row["checkpoint"], row["measure"]
         items.setdefault(key, []).append((row["numerator"], row["denominator"]))
     alike: dict[tuple[str, int], list[tuple[str, str]]] = {}
@@ -97,29 +97,29 @@ def measures(evidence: Evidence) -> dict[tuple[str, str], Interval]:
     return {key: found[key] for key in items if not math.isnan(found[key].mean)}
 
 
-def _series(evidence: Evidence) -> dict[str, list[Shown]]:
+def _series(data: FigureData) -> dict[str, list[FigureCheckpoint]]:
     """The checkpoints of each series that have a step, by step."""
-    found: dict[str, list[Shown]] = {}
-    for shown in evidence.with_rows:
+    found: dict[str, list[FigureCheckpoint]] = {}
+    for shown in data.with_rows:
         if shown.series is not None and shown.step is not None:
             found.setdefault(shown.series, []).append(shown)
     return {name: sorted(line, key=lambda s: s.step or 0) for name, line in found.items()}
 
 
-def _bases(evidence: Evidence) -> list[Shown]:
+def _bases(data: FigureData) -> list[FigureCheckpoint]:
     """The bases of series, those that have no step of their own."""
-    needed = {s.base for line in _series(evidence).values() for s in line}
-    return [s for s in evidence.with_rows if s.checkpoint in needed and s.step is None]
+    needed = {s.base for line in _series(data).values() for s in line}
+    return [s for s in data.with_rows if s.checkpoint in needed and s.step is None]
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
-    series = _series(evidence)
+def _draw(data: FigureData, width: int) -> Any:
+    series = _series(data)
     if not series:
         return style.note("No checkpoint that was measured has a step.", width)
     panels = [
-        _panel(evidence, width, measure, points)
+        _panel(data, width, measure, points)
         for measure in MEASURES
-        if (points := _points(evidence, measure))
+        if (points := _points(data, measure))
     ]
     chart: Any = alt.concat(
         *panels,
@@ -136,9 +136,9 @@ def _draw(evidence: Evidence, width: int) -> Any:
     return style.finish(chart)
 
 
-def _points(evidence: Evidence, measure: str) -> list[dict[str, Any]]:
+def _points(data: FigureData, measure: str) -> list[dict[str, Any]]:
     """A row for each checkpoint of a series that has the measure."""
-    values = measures(evidence)
+    values = measures(data)
     return [
         asdict(value)
         | {
@@ -149,23 +149,23 @@ def _points(evidence: Evidence, measure: str) -> list[dict[str, Any]]:
             "bar": int(len(line) == 1),
             "base": written(measure, base) if base else "–",
         }
-        for name, line in _series(evidence).items()
+        for name, line in _series(data).items()
         for shown in line
         if (value := values.get((shown.checkpoint, measure))) and value.is_finite
         for base in [values.get((shown.base or "", measure))]
     ]
 
 
-def _panel(evidence: Evidence, width: int, measure: str, points: list[dict[str, Any]]) -> Any:
+def _panel(data: FigureData, width: int, measure: str, points: list[dict[str, Any]]) -> Any:
     """One measure over the steps: a line for each series, and a rule for each base."""
-    chosen, values, bases = MEASURES[measure], measures(evidence), _bases(evidence)
+    chosen, values, bases = MEASURES[measure], measures(data), _bases(data)
     rules = [
         {"series": _as_base(base), "mean": values[base.checkpoint, measure].mean}
         for base in bases
         if (base.checkpoint, measure) in values and values[base.checkpoint, measure].is_finite
     ]
-    colour, dash = _lines(evidence, width)
-    steps = [s.step for line in _series(evidence).values() for s in line if s.step is not None]
+    colour, dash = _lines(data, width)
+    steps = [s.step for line in _series(data).values() for s in line if s.step is not None]
     first, last = min(steps), max(steps)
     x = alt.X(
         "step:Q",
@@ -231,17 +231,17 @@ def _panel(evidence: Evidence, width: int, measure: str, points: list[dict[str, 
         layers.insert(0, base.encode(y=y, color=colour, strokeDash=dash))
     inner = (width - 2 * _LEFT - 20) // 2 if width > style.NARROW else width - _LEFT - 12
     return alt.layer(*layers, data=style.data(points)).properties(
-        width=inner, height=150, title=style.heading(chosen.title.format(unit=evidence.unit))
+        width=inner, height=150, title=style.heading(chosen.title.format(unit=data.unit))
     )
 
 
-def _as_base(shown: Shown) -> str:
+def _as_base(shown: FigureCheckpoint) -> str:
     return f"{shown.checkpoint} (base)"
 
 
-def _lines(evidence: Evidence, width: int) -> tuple[alt.Color, alt.StrokeDash]:
+def _lines(data: FigureData, width: int) -> tuple[alt.Color, alt.StrokeDash]:
     """The colour and the dashes of each base and series, with one legend above the figure."""
-    series, bases = _series(evidence), [_as_base(base) for base in _bases(evidence)]
+    series, bases = _series(data), [_as_base(base) for base in _bases(data)]
     roles = dict.fromkeys(bases, "base") | {name: line[-1].role for name, line in series.items()}
     names = list(roles)
     dashes = [[5, 4]] * len(bases) + [[1, 0]] * len(series)
@@ -264,15 +264,15 @@ def _lines(evidence: Evidence, width: int) -> tuple[alt.Color, alt.StrokeDash]:
     )
 
 
-def _findings(evidence: Evidence) -> list[str]:
-    values = measures(evidence)
-    by_name = {shown.checkpoint: shown for shown in evidence.with_rows}
+def _findings(data: FigureData) -> list[str]:
+    values = measures(data)
+    by_name = {shown.checkpoint: shown for shown in data.with_rows}
     sentences: list[str] = []
-    for name, line in _series(evidence).items():
+    for name, line in _series(data).items():
         last = line[-1]
         other = by_name.get(last.base or "", line[0])
         if other is not last:
-            sentences += _compared(evidence, last, other)
+            sentences += _compared(data, last, other)
         highest = [
             f"{what} at {best.step:,} ({written(measure, values[best.checkpoint, measure])})"
             for measure, what in _NAMED.items()
@@ -289,11 +289,11 @@ def _findings(evidence: Evidence) -> list[str]:
     return sentences
 
 
-def _compared(evidence: Evidence, last: Shown, other: Shown) -> Iterator[str]:
+def _compared(data: FigureData, last: FigureCheckpoint, other: FigureCheckpoint) -> Iterator[str]:
     """How the last checkpoint of a series differs from another, on what both were measured on."""
     at = "" if other.step is None else f" (step {other.step:,})"
     names = f"{last.checkpoint}, the last of {last.series},", f"{other.checkpoint}{at}"
-    predicted = _common(evidence, last, other, "perplexity")
+    predicted = _common(data, last, other, "perplexity")
     if len(predicted):
         perplexity = MEASURES["perplexity"].statistic
         ours, theirs = (bootstrap_sums(predicted[:, part], perplexity) for part in _BOTH)
@@ -301,11 +301,11 @@ def _compared(evidence: Evidence, last: Shown, other: Shown) -> Iterator[str]:
             predicted, lambda sums: perplexity(sums[..., :2]) / perplexity(sums[..., 2:]) - 1
         )
         yield (
-            f"{names[0]} has a perplexity per {evidence.unit} of {ours.number()} on human text, "
+            f"{names[0]} has a perplexity per {data.unit} of {ours.number()} on human text, "
             f"and {names[1]} of {theirs.number()}: {change.verdict('worse', 'better')} "
             f"({change.change()}, over {change.n} documents)."
         )
-    sampled = _common(evidence, last, other, "ngram_sharing")
+    sampled = _common(data, last, other, "ngram_sharing")
     if len(sampled):
         ours, theirs = (bootstrap(sampled[:, part][:, 0]) for part in _BOTH)
         gap = bootstrap(sampled[:, 0] - sampled[:, 2])
@@ -320,12 +320,14 @@ _BOTH = slice(2), slice(2, 4)
 """The columns of either side of what `_common` gives."""
 
 
-def _common(evidence: Evidence, one: Shown, other: Shown, measure: str) -> np.ndarray:
+def _common(
+    data: FigureData, one: FigureCheckpoint, other: FigureCheckpoint, measure: str
+) -> np.ndarray:
     """Numerators and denominators of both, [n, 4], of the items that both have."""
     ours, theirs = (
         {
             row["item"]: (row["numerator"], row["denominator"])
-            for row in evidence.rows
+            for row in data.rows
             if row["checkpoint"] == shown.checkpoint and row["measure"] == measure
         }
         for shown in (one, other)
@@ -333,11 +335,11 @@ def _common(evidence: Evidence, one: Shown, other: Shown, measure: str) -> np.nd
     return np.array([(*ours[item], *theirs[item]) for item in ours if item in theirs])
 
 
-def _table(evidence: Evidence) -> Grid:
+def _table(data: FigureData) -> Grid:
     """The values of the last steps of each series, after those of checkpoints without a step."""
-    values = measures(evidence)
-    listed = [s for s in evidence.with_rows if s.step is None]
-    for line in _series(evidence).values():
+    values = measures(data)
+    listed = [s for s in data.with_rows if s.step is None]
+    for line in _series(data).values():
         listed += line[-_LISTED:]
     there = [m for m in MEASURES if any((s.checkpoint, m) in values for s in listed)]
     rows = [
@@ -361,8 +363,8 @@ def _applies(study: Study) -> bool:
     return any(c.step is not None for c in study.checkpoints) or (compared and bool(study.drift))
 
 
-def _warnings(evidence: Evidence, study: Study) -> list[str]:
-    return drifted(study.drift, measures(evidence), evidence.shown)
+def _warnings(data: FigureData, study: Study) -> list[str]:
+    return drifted(study.drift, measures(data), data.checkpoints)
 
 
 FIGURE = Figure(

@@ -1,4 +1,4 @@
-"""What long work keeps of itself, so that nothing is made twice."""
+"""Unfinished rows, which a stopped run goes on from, so that nothing is made twice."""
 
 from __future__ import annotations
 
@@ -16,73 +16,76 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from assets.lineage.asset import Work
+    from assets.lineage.context import AssetContext
     from warehouse import Table
 
-_MADE_FROM = "anchorlake.made_from"
+_PART_VERSIONS = "anchorlake.made_from"
 """Footer key of a JSON object: for each part of the rows a digest of all that they depend on."""
 
 
-def staging(work: Work, table: Table) -> Path:
-    """The folder of a partition's unfinished work; removed once its rows are in their place."""
-    return work.lake.staging / table.name / str(work.partition)
+def staging(context: AssetContext, table: Table) -> Path:
+    """The folder of a partition's unfinished rows; removed once they are in their place."""
+    return context.lake.staging / table.name / str(context.partition)
 
 
-def put_aside(work: Work, table: Table, rows: pa.Table, part: str = "") -> None:
-    """Keeps rows that are finished, should the work be stopped.
+def stage(context: AssetContext, table: Table, rows: pa.Table, part: str = "") -> None:
+    """Puts finished rows into staging, should the run be stopped.
 
     Args:
-        work: What they are made for.
+        context: What they are made for.
         table: Their table.
-        rows: The rows; sorted by name, files are in the order in which they were put aside.
+        rows: The rows; sorted by name, files are in the order in which they were staged.
         part: A folder of their own within the partition's.
     """
-    folder = staging(work, table) / part
+    folder = staging(context, table) / part
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
-    write_parquet(unfinished, table.arrow_schema, rows.to_batches(), work.footer)
+    write_parquet(unfinished, table.arrow_schema, rows.to_batches(), context.footer)
     number = len(list(folder.glob("*.parquet")))
     unfinished.rename(folder / f"{number:06}.{unfinished.stem}.parquet")
 
 
-def already_made(work: Work, table: Table) -> Iterator[tuple[pa.Table, dict[str, str]]]:
-    """Rows of a partition that are there, published or put aside, and what they were made from."""
-    published = [] if work.force else work.lake.files(table, work.partition)
-    for path in [*published, *sorted(staging(work, table).glob("*.parquet"))]:
-        if found := read_made_from(path):  # what is damaged is made anew
-            yield found[0].read(), found[1]
+def finished_rows(context: AssetContext, table: Table) -> Iterator[tuple[pa.Table, dict[str, str]]]:
+    """Rows of a partition that are published or staged, and the versions of their parts."""
+    published = [] if context.force else context.lake.files(table, context.partition)
+    for path in [*published, *sorted(staging(context, table).glob("*.parquet"))]:
+        if opened := open_rows(path):  # what is damaged is made anew
+            file, part_versions = opened
+            yield file.read(), part_versions
 
 
-def kept_parts(
-    work: Work, table: Table, columns: Sequence[str], made_from: Mapping[str, str]
+def finished_parts(
+    context: AssetContext, table: Table, columns: Sequence[str], part_versions: Mapping[str, str]
 ) -> dict[str, pa.Table]:
-    """Rows there already that would come out the same again, by part.
+    """Finished rows that would come out the same again, by part.
 
     Args:
-        work: What they are made for.
+        context: What they are made for.
         table: Their table.
         columns: What tells parts apart; a part is named by their values with a space between.
-        made_from: For each part a digest of all that its rows depend on.
+        part_versions: For each part a digest of all that its rows depend on.
     """
-    found = {}
-    for rows, known in already_made(work, table):
+    finished = {}
+    for rows, versions in finished_rows(context, table):
         values = (rows[column].to_pylist() for column in columns)
-        parts = pa.array([" ".join(value) for value in zip(*values, strict=True)], pa.string())
-        for part in parts.unique().to_pylist():
-            if part in made_from and known.get(part) == made_from[part]:
-                found[part] = rows.filter(pc.equal(parts, part))
-    return found
+        part_of_row = pa.array(
+            [" ".join(value) for value in zip(*values, strict=True)], pa.string()
+        )
+        for part in part_of_row.unique().to_pylist():
+            if part in part_versions and versions.get(part) == part_versions[part]:
+                finished[part] = rows.filter(pc.equal(part_of_row, part))
+    return finished
 
 
-def note_made_from(work: Work, digests: Mapping[str, str]) -> None:
-    """Has the footer say of each part what it was made from."""
-    work.footer[_MADE_FROM] = json.dumps(digests)
+def note_part_versions(context: AssetContext, part_versions: Mapping[str, str]) -> None:
+    """Has the footer say of each part a digest of all that its rows depend on."""
+    context.footer[_PART_VERSIONS] = json.dumps(part_versions)
 
 
-def read_made_from(path: Path) -> tuple[pq.ParquetFile, dict[str, str]] | None:
-    """A file of rows, and what its parts were made from; None where it is damaged."""
+def open_rows(path: Path) -> tuple[pq.ParquetFile, dict[str, str]] | None:
+    """Opens a file of rows, and reads the versions of its parts; None where it is damaged."""
     try:
         file = pq.ParquetFile(path)
     except pa.ArrowInvalid:
         return None
-    return file, json.loads((file.metadata.metadata or {}).get(_MADE_FROM.encode(), b"{}"))
+    return file, json.loads((file.metadata.metadata or {}).get(_PART_VERSIONS.encode(), b"{}"))

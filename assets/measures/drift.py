@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from assets.drawing.figure import Shown
     from assets.measures.intervals import Interval
     from assets.study.parts import DriftRule
 
@@ -24,24 +23,40 @@ SHARES = frozenset({"top_1_mass", "ngram_sharing", "overlap", "anchor_coverage"}
 """The measures that are shares."""
 
 
+class Followed(Protocol):
+    """A checkpoint that rules may be about."""
+
+    @property
+    def checkpoint(self) -> str:
+        """Its name."""
+
+    @property
+    def base(self) -> str | None:
+        """The checkpoint that it is compared with."""
+
+    @property
+    def step(self) -> int | None:
+        """Its training step."""
+
+
 def drifted(
     rules: Iterable[DriftRule],
     values: Mapping[tuple[str, str], Interval],
-    shown: Iterable[Shown],
+    checkpoints: Iterable[Followed],
 ) -> list[str]:
     """Says which checkpoints cross which rules.
 
     Args:
         rules: The rules. What equals a limit does not cross it.
         values: What was measured, by checkpoint and measure; what is missing crosses nothing.
-        shown: The checkpoints; those with neither a base nor a step are held to no rule.
+        checkpoints: The checkpoints; those with neither a base nor a step are held to no rule.
 
     Returns:
         A sentence for each checkpoint and rule, in their order.
     """
     rules = list(rules)
     sentences = []
-    for checkpoint in shown:
+    for checkpoint in checkpoints:
         if checkpoint.base is None and checkpoint.step is None:
             continue
         for rule in rules:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from assets.lineage.asset import TableRecipe, Work
+from assets.lineage.asset import TableAsset
+from assets.lineage.signature import Signature, short
 from assets.measures.declared import SQL_FOLDER, STUDY_PARAMETERS
 from assets.study.digests import digest
 from warehouse import sessions
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from assets.lineage.context import AssetContext
     from assets.study.study import Study
     from warehouse import Measurement
 
@@ -26,32 +28,33 @@ def study_parameters(study: Study) -> dict[str, object]:
     return {name: getattr(study, name) for name in STUDY_PARAMETERS}
 
 
-def measurement_recipe(measurement: Measurement) -> TableRecipe:
-    """How the table of a measurement comes to be."""
+def measurement_asset(measurement: Measurement) -> TableAsset:
+    """The asset of a measurement's table."""
 
     @contextmanager
-    def rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
+    def rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
         with measure(
             measurement,
-            work.lake,
-            [work.inventory.table(name) for name in measurement.reads],
-            checkpoint=work.partition,
-            parameters=study_parameters(work.study),
-            limits=work.limits,
+            context.lake,
+            [context.tables[name] for name in measurement.reads],
+            checkpoint=context.partition,
+            parameters=study_parameters(context.study),
+            limits=context.limits,
         ) as batches:
             yield batches
 
     version = digest(measurement.query)
 
-    def signature(work: Work) -> str:
-        sources = {
-            work.inventory.source_signature(name, partition)
-            for name, partitions in work.inventory.inputs(measurement.table.name, work.partition)
-            for partition in partitions
+    def signature(context: AssetContext) -> Signature:
+        read = {
+            upstream.signature(partition)
+            for upstream in context.upstream.values()
+            for partition in upstream.partitions
         }
-        return "|".join([*sorted(sources), f"{measurement.table.name}:{version[:8]}"])
+        own = Signature.named(measurement.table.name, short(version))
+        return sum((*sorted(read, key=str), own), Signature())
 
-    return TableRecipe(
+    return TableAsset(
         name=measurement.table.name,
         group="measurements",
         description=measurement.table.description,

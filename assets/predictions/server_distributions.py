@@ -15,22 +15,22 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from assets.lineage.asset import Work
+    from assets.lineage.context import AssetContext
     from assets.predictions.scored_texts import ScoredText
 
 _SCHEMA = tables.TOKEN_DISTRIBUTIONS.arrow_schema
 
 
-def told_rows(work: Work) -> Iterator[pa.RecordBatch]:
+def server_rows(context: AssetContext) -> Iterator[pa.RecordBatch]:
     """The rows of all generations that log-probabilities came with, a generation after the other.
 
     What a server does not tell is null: which token of its vocabulary it was, the entropy and the
     support, which take the whole distribution. Masses go as far as they were told everywhere, as
     means over some of the tokens would not rise with k.
     """
-    tops = [len(top) for text in texts_to_score(work) for top in text.top_logprobs]
+    tops = [len(top) for text in texts_to_score(context) for top in text.top_logprobs]
     furthest = min(tops, default=0)
-    for text in texts_to_score(work):
+    for text in texts_to_score(context):
         yield from pa.Table.from_pylist(list(_rows(text, furthest)), _SCHEMA).to_batches()
 
 

@@ -12,31 +12,31 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from assets.lineage.asset import Work
+    from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
     from warehouse import Lake, Table
 
 _NOT_MADE, _NOT_ASKED, _CANNOT = "not made", "", "–"
 
 
-def what_was_measured(work: Work, facts: Mapping[str, Mapping[str, Any]]) -> Grid:
+def what_was_measured(context: AssetContext, facts: Mapping[str, Mapping[str, Any]]) -> Grid:
     """A row for each checkpoint, with a column for each kind of measurement.
 
     Args:
-        work: What the report is made for.
+        context: What the report is made for.
         facts: Rows of `checkpoints`, by name.
     """
-    rows = [_row(work, work.study.checkpoint(name), row) for name, row in facts.items()]
+    rows = [_row(context, context.study.checkpoint(name), row) for name, row in facts.items()]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     return Grid(columns, [[row[column] for column in columns] for row in rows])
 
 
-def what_cannot_be(work: Work, names: Iterable[str]) -> list[str]:
+def what_cannot_be(context: AssetContext, names: Iterable[str]) -> list[str]:
     """A sentence for each source that gives less than a model's weights do."""
     sentences = []
-    for checkpoint in map(work.study.checkpoint, names):
-        if checkpoint.source.is_server and work.lake.files(tables.GENERATIONS, checkpoint.name):
-            sentences += _of_server(work, checkpoint)
+    for checkpoint in map(context.study.checkpoint, names):
+        if checkpoint.source.is_server and context.lake.files(tables.GENERATIONS, checkpoint.name):
+            sentences += _of_server(context, checkpoint)
         elif checkpoint.source.is_generations:
             wrote = "written by people" if checkpoint.role == "human" else "generated elsewhere"
             sentences.append(
@@ -46,12 +46,12 @@ def what_cannot_be(work: Work, names: Iterable[str]) -> list[str]:
     return sentences
 
 
-def _of_server(work: Work, checkpoint: Checkpoint) -> list[str]:
+def _of_server(context: AssetContext, checkpoint: Checkpoint) -> list[str]:
     name = checkpoint.name
-    compared = work.study.compared_decodings(checkpoint)
-    rows = work.lake.read(tables.GENERATIONS, name, ["decoding", "finish_reason"])
+    compared = context.study.compared_decodings(checkpoint)
+    rows = context.lake.read(tables.GENERATIONS, name, ["decoding", "finish_reason"])
     n_texts = sum(decoding in compared for decoding in rows["decoding"].to_pylist())
-    n_told = _n_rows(work.lake, tables.SCORED_TEXTS, name)
+    n_told = _n_rows(context.lake, tables.SCORED_TEXTS, name)
     told = "log-probabilities of the likeliest tokens"
     if n_told < n_texts:
         told += f" that can be used for {n_told:,} of the {n_texts:,} texts to be scored"
@@ -68,8 +68,8 @@ def _of_server(work: Work, checkpoint: Checkpoint) -> list[str]:
     return sentences
 
 
-def _row(work: Work, checkpoint: Checkpoint, facts: Mapping[str, Any]) -> dict[str, str]:
-    study, lake, name = work.study, work.lake, checkpoint.name
+def _row(context: AssetContext, checkpoint: Checkpoint, facts: Mapping[str, Any]) -> dict[str, str]:
+    study, lake, name = context.study, context.lake, checkpoint.name
     scores, states = (ability in checkpoint.abilities for ability in ("score", "hidden_states"))
 
     def said(word: str, table: str, asked: object = True, can: bool = True) -> str:
@@ -77,7 +77,7 @@ def _row(work: Work, checkpoint: Checkpoint, facts: Mapping[str, Any]) -> dict[s
             return _CANNOT
         if not asked:
             return _NOT_ASKED
-        there = lake.provenance(work.inventory.table(table), name) is not None
+        there = lake.provenance(context.tables[table], name) is not None
         return word if there else _NOT_MADE
 
     own = said("predicted", "token_distributions", can=scores)

@@ -13,12 +13,15 @@ from assets.drawing.figure import Grid
 from assets.drawing.figure_asset import read_drawn
 from assets.drawing.page import Front, write_page
 from assets.figures import FIGURES
-from assets.lineage.asset import Ingredients, Made, Recipe, Work, provenance
+from assets.lineage.asset import Asset, Materialization, provenance_of
+from assets.lineage.signature import Signature
 from assets.report.measured import what_cannot_be, what_was_measured
 from warehouse import Provenance
 from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
+    from assets.lineage.context import AssetContext
+    from assets.lineage.data_version import DataVersion
     from warehouse import Lake
 
 _META = re.compile(r'<meta name="anchorlake\.(\w+)" content="([^"]*)">')
@@ -35,7 +38,7 @@ _FACTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportRecipe(Recipe):
+class ReportAsset(Asset):
     """How the report comes to be."""
 
     def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
@@ -45,46 +48,42 @@ class ReportRecipe(Recipe):
                 head = page.read(1 << 14)
         except FileNotFoundError:
             return None
-        found = {f"anchorlake.{k}".encode(): unescape(v).encode() for k, v in _META.findall(head)}
-        return Provenance.from_footer(found)
+        footer = {f"anchorlake.{k}".encode(): unescape(v).encode() for k, v in _META.findall(head)}
+        return Provenance.from_footer(footer)
 
-    def make(self, work: Work, ingredients: Ingredients) -> Made:
+    def make(self, context: AssetContext, data_version: DataVersion) -> Materialization:
         """Writes report.html from the figures as they are."""
-        drawn = [
-            found
-            for figure in FIGURES
-            if work.inventory.has(f"figures/{figure.name}", None)
-            and (found := read_drawn(work.lake, figure)) is not None
-        ]
-        made = provenance(work, ingredients, f"report:{len(drawn)}")
-        with in_one_step(work.lake.report) as page:
+        figures = [figure for figure in FIGURES if f"figures/{figure.name}" in context.upstream]
+        drawn = [d for figure in figures if (d := read_drawn(context.lake, figure)) is not None]
+        provenance = provenance_of(context, data_version, Signature.of(report=len(drawn)))
+        with in_one_step(context.lake.report) as page:
             write_page(
                 page,
-                f"What alignment does: {work.study.name}",
+                f"What alignment does: {context.study.name}",
                 [d.section() for d in drawn],
-                front=_front(work),
-                meta=made.to_footer(),
+                front=_front(context),
+                meta=provenance.to_footer(),
             )
-        work.notes["path"] = str(work.lake.report)
-        return Made(made, notes=work.notes)
+        context.notes["path"] = str(context.lake.report)
+        return Materialization(provenance, notes=context.notes)
 
 
-def _front(work: Work) -> Front:
-    table = work.inventory.table("checkpoints")
+def _front(context: AssetContext) -> Front:
+    table = context.tables["checkpoints"]
     facts = {
-        checkpoint.name: work.lake.read(table, checkpoint.name).to_pylist()[0]
-        for checkpoint in work.inventory.study_now("report").checkpoints
-        if work.lake.files(table, checkpoint.name)
+        checkpoint.name: context.lake.read(table, checkpoint.name).to_pylist()[0]
+        for checkpoint in context.scope.checkpoints
+        if context.lake.files(table, checkpoint.name)
     }
-    study = work.study
+    study = context.study
     return Front(
         lines=[
             f"{len(facts)} checkpoint{'s' * (len(facts) > 1)}, each sampled "
             f"{study.samples_per_prompt} times on every prompt, up to {study.max_new_tokens} "
             "tokens; generations made elsewhere are as they came. After Li et al. (2024), "
             "Predicting vs. Acting: A Trade-off Between World Modeling & Agent Modeling.",
-            *_predicted(work),
-            *what_cannot_be(work, facts),
+            *_predicted(context),
+            *what_cannot_be(context, facts),
         ],
         warnings=uncontrolled(facts),
         reminder=_reminder(facts),
@@ -92,24 +91,24 @@ def _front(work: Work) -> Front:
             ["checkpoint", *_FACTS.values()],
             [[name, *(_text(row[key]) for key in _FACTS)] for name, row in facts.items()],
         ),
-        measured=what_was_measured(work, facts),
+        measured=what_was_measured(context, facts),
         signatures=[
-            (f"{name}, {table}", work.inventory.source_signature(table, name))
+            (f"{name}, {table}", str(context.upstream[table].signature(name)))
             for name in facts
             for table in ("generations", "token_distributions")
-            if work.inventory.has(table, name)
+            if table in context.upstream and name in context.upstream[table].partitions
         ],
     )
 
 
-def _predicted(work: Work) -> list[str]:
+def _predicted(context: AssetContext) -> list[str]:
     """What checkpoints predict."""
-    table = work.inventory.table("documents")
-    with_weights = any("score" in checkpoint.abilities for checkpoint in work.study.checkpoints)
-    if not work.study.corpora or not with_weights or not work.lake.files(table):
+    table = context.tables["documents"]
+    with_weights = any("score" in checkpoint.abilities for checkpoint in context.study.checkpoints)
+    if not context.study.corpora or not with_weights or not context.lake.files(table):
         return []
-    n_documents = pq.read_metadata(work.lake.path(table)).num_rows
-    corpora = ", ".join(corpus.name for corpus in work.study.corpora)
+    n_documents = pq.read_metadata(context.lake.path(table)).num_rows
+    corpora = ", ".join(corpus.name for corpus in context.study.corpora)
     return [
         f"Each model whose weights are here predicts {n_documents:,} documents ({corpora}), its "
         "own text, and its partner's."
@@ -172,7 +171,7 @@ def uncontrolled(facts: dict[str, dict[str, Any]]) -> list[str]:
 
 _FIGURES = tuple(f"figures/{figure.name}" for figure in FIGURES)
 
-REPORT = ReportRecipe(
+REPORT = ReportAsset(
     name="report",
     group="figures",
     description="Every figure beside the paper's statement that it tests, in one offline file.",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.lineage.asset import TableRecipe, Work
+from assets.lineage.asset import TableAsset
+from assets.lineage.signature import Signature, short
 from assets.study.datasets import text_of
 from assets.study.errors import InputError
 from assets.study.files import is_text
@@ -18,6 +19,7 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
     from assets.study.parts import Corpus
     from assets.study.study import Study
@@ -74,32 +76,35 @@ def first_words(text: str, n: int) -> str | None:
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
-    yield _batches(work)
+def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
+    yield _batches(context)
 
 
-def _batches(work: Work) -> Iterator[pa.RecordBatch]:
-    for corpus in work.study.corpora:
+def _batches(context: AssetContext) -> Iterator[pa.RecordBatch]:
+    for corpus in context.study.corpora:
         n_documents = 0
         documents = read_documents(corpus)
         while rows := list(itertools.islice(documents, _BATCH)):
             n_documents += len(rows)
             yield from pa.Table.from_pylist(rows, _SCHEMA).to_batches()
-        work.notes[f"documents of {corpus.name}"] = n_documents
+        context.notes[f"documents of {corpus.name}"] = n_documents
 
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     return {"corpora": [corpus.digest() for corpus in study.corpora]}
 
 
-def _signature(work: Work) -> str:
-    return "|".join(
-        f"{corpus.name}:{corpus.source.scheme}@{corpus.digest()[:8]}"
-        for corpus in work.study.corpora
+def _signature(context: AssetContext) -> Signature:
+    return sum(
+        (
+            Signature.named(corpus.name, f"{corpus.source.scheme}@{short(corpus.digest())}")
+            for corpus in context.study.corpora
+        ),
+        Signature(),
     )
 
 
-DOCUMENTS = TableRecipe(
+DOCUMENTS = TableAsset(
     name="documents",
     group="sources",
     description=tables.DOCUMENTS.description,

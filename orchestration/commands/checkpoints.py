@@ -30,7 +30,7 @@ Name = Annotated[str, typer.Argument(help="The checkpoint's name.", show_default
 @app.command("list")
 def list_checkpoints(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
     """List a study's checkpoints, what of them is to be measured, and what is new."""
-    from assets.lineage.graph import Inventory
+    from assets.registry import build_graph
     from assets.study.registered import as_it_stands
     from assets.study.study import load_study
     from assets.study.watching import look
@@ -39,9 +39,9 @@ def list_checkpoints(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
         place = lake_at(lake)
         read = load_study(study)
         standing = as_it_stands(read, place)
-        inventory = Inventory(standing, place)
-        nodes = inventory.select(())
-        stale = inventory.out_of_date(nodes)
+        graph = build_graph(standing, place)
+        nodes = graph.select(())
+        stale = graph.stale(nodes)
         looked = look(read, place, {})
     grid = Grid("checkpoint", "series", "step", "role", "base", "state", box=None, pad_edge=False)
     grid.add_column("source", overflow="fold")
@@ -55,7 +55,7 @@ def list_checkpoints(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
             "" if checkpoint.step is None else f"{checkpoint.step:,}",
             checkpoint.role,
             checkpoint.base or "",
-            _state(inventory.is_gone(name), to_make[name], tables[name]),
+            _state(graph.is_gone(name), to_make[name], tables[name]),
             str(checkpoint.source),
         )
     show(grid)

@@ -22,8 +22,8 @@ from aligners.mafft import SYMBOLS, Mafft, symbols_for
 from aligners.profile import put_in, take_out
 from aligners.skeleton import _columns_before, _heaviest, common_order
 from aligners.units import units
-from assets.lineage.asset import Made, Work, bring_up_to_date
-from assets.lineage.graph import Inventory
+from assets.lineage.materialize import materialize
+from assets.registry import build_graph
 from assets.study.errors import InputError
 from tests.blueprints import overlap
 from tests.studies import Bench, imported, write_jsonl
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from assets.lineage.asset import Materialization
     from assets.study.study import Study
 
 HAS_MAFFT = shutil.which("mafft") is not None
@@ -57,7 +58,7 @@ def _compiled() -> None:
 @pytest.fixture(autouse=True)
 def _no_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     """No derived table is made here, and declaring them all takes longer than all else."""
-    monkeypatch.setattr("assets.lineage.graph.declared_measurements", lambda *_: [])
+    monkeypatch.setattr("assets.registry.declared_measurements", lambda *_: [])
 
 
 def align(name: str, texts: Sequence[str]) -> list[np.ndarray]:
@@ -778,14 +779,12 @@ def made_elsewhere(bench: Bench, prompts: dict[str, list[str]], **changes: Any) 
     return bench.study(checkpoints=[checkpoint], **changes)
 
 
-def make(bench: Bench, study: Study) -> Made | None:
+def make(bench: Bench, study: Study) -> Materialization | None:
     """Brings the alignments and what they are made from up to date."""
-    inventory = Inventory(study, bench.lake)
+    graph = build_graph(study, bench.lake)
     made = None
-    for name, partition in inventory.out_of_date(inventory.select(["alignments"])):
-        checkpoint = inventory.checkpoint(partition)
-        work = Work(inventory, bench.lake, checkpoint)
-        made = bring_up_to_date(inventory.recipes[name], work)
+    for name, partition in graph.stale(graph.select(["alignments"])):
+        made = materialize(graph, name, partition)
         made = made if name == "alignments" else None
     return made
 
@@ -795,8 +794,8 @@ def rows_of(bench: Bench, checkpoint: str = "made") -> list[dict[str, Any]]:
 
 
 def is_stale(bench: Bench, study: Study) -> bool:
-    inventory = Inventory(study, bench.lake)
-    return ("alignments", "made") in inventory.out_of_date(inventory.select(["alignments"]))
+    graph = build_graph(study, bench.lake)
+    return ("alignments", "made") in graph.stale(graph.select(["alignments"]))
 
 
 @pytest.fixture
@@ -918,9 +917,8 @@ def test_what_is_forced_is_aligned_again(bench: Bench, asked: list[list[str]]) -
     make(bench, study)
     before = rows_of(bench)
     asked.clear()
-    inventory = Inventory(study, bench.lake)
-    work = Work(inventory, bench.lake, inventory.checkpoint("made"), force=True)
-    bring_up_to_date(inventory.recipes["alignments"], work)
+    graph = build_graph(study, bench.lake)
+    materialize(graph, "alignments", "made", force=True)
     assert sorted(asked) == sorted(TEXTS.values())
     assert rows_of(bench) == before
 

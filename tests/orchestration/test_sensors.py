@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from assets.lineage.graph import Inventory
+from assets.registry import build_graph
 from assets.study.errors import InputError
 from assets.study.registered import as_it_stands
 from assets.study.watching import take_in_new
@@ -41,8 +41,8 @@ def daemon(bench: Bench, instance: dg.DagsterInstance, **changes: Any) -> Daemon
 
 
 def stale(bench: Bench) -> list[tuple[str, str | None]]:
-    inventory = Inventory(as_it_stands(bench.study_there(), bench.lake), bench.lake)
-    return list(inventory.out_of_date(inventory.select(())))
+    graph = build_graph(as_it_stands(bench.study_there(), bench.lake), bench.lake)
+    return list(graph.stale(graph.select(())))
 
 
 def test_checkpoints_are_measured_as_they_come_each_once(

@@ -61,16 +61,16 @@ def test_the_footer_tells_where_rows_come_from(lake: Lake) -> None:
     write_table(lake, TABLE, batches(1), PROVENANCE, "m", footer={"anchorlake.more": "x"})
     assert lake.provenance(TABLE, "m") == PROVENANCE
     footer = pq.read_metadata(lake.path(TABLE, "m")).metadata
-    assert footer[b"anchorlake.fingerprint"] == b"f00d"
+    assert footer[b"anchorlake.data version"] == b"f00d"
     assert footer[b"anchorlake.signature"] == b"p:0.9|v:0"
     assert footer[b"anchorlake.study"] == b"test"
     assert footer[b"anchorlake.more"] == b"x"
     assert lake.provenance(TABLE, "other") is None
 
 
-def put(lake: Lake, fingerprint: str, when: int) -> Path:
+def put(lake: Lake, data_version: str, when: int) -> Path:
     """Replaces a partition by a file that differs in its footer alone."""
-    provenance = replace(PROVENANCE, fingerprint=fingerprint)
+    provenance = replace(PROVENANCE, data_version=data_version)
     write_table(lake, TABLE, batches(1), provenance, "m")
     path = lake.path(TABLE, "m")
     os.utime(path, ns=(when, when))
@@ -79,7 +79,7 @@ def put(lake: Lake, fingerprint: str, when: int) -> Path:
 
 def stored(lake: Lake) -> str | None:
     found = lake.provenance(TABLE, "m")
-    return found and found.fingerprint
+    return found and found.data_version
 
 
 def test_a_footer_is_read_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,9 +91,9 @@ def test_a_footer_is_read_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_file_that_was_replaced_is_read_again(lake: Lake) -> None:
     sizes = set()
-    for fingerprint in ("cafe", "f00d"):
-        sizes.add(put(lake, fingerprint, 1).stat().st_size)
-        assert stored(lake) == fingerprint
+    for data_version in ("cafe", "f00d"):
+        sizes.add(put(lake, data_version, 1).stat().st_size)
+        assert stored(lake) == data_version
     assert len(sizes) == 1
     path = lake.path(TABLE, "m")
     path.write_bytes(path.read_bytes().replace(b"f00d", b"beef"))

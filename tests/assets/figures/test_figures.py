@@ -13,13 +13,11 @@ import pytest
 
 from assets.drawing import style
 from assets.drawing.along import smooth
-from assets.drawing.figure import Evidence, Shown
+from assets.drawing.figure import FigureCheckpoint, FigureData
 from assets.drawing.figure_asset import gather
 from assets.figures import FIGURES
 from assets.figures.blueprint import _spelled, _wrap
 from assets.figures.ngram_diversity import matched_top_p
-from assets.lineage.asset import Work
-from assets.lineage.graph import Inventory
 from assets.measures.intervals import (
     Interval,
     bootstrap,
@@ -28,6 +26,7 @@ from assets.measures.intervals import (
     bootstrap_sums,
     summarise,
 )
+from assets.registry import build_graph
 from assets.report.report import uncontrolled
 from assets.study.parts import MeasureName
 from tests.studies import Bench, imported, write_jsonl
@@ -152,13 +151,15 @@ def test_the_matched_top_p_is_interpolated(
 
 def test_the_share_of_generations_is_what_the_figure_shows(drawn: Bench) -> None:
     figure = next(f for f in FIGURES if f.name == "ngram_sharing")
-    evidence = gather(figure, Work(Inventory(drawn.study_there(), drawn.lake), drawn.lake))
-    assert evidence.unit == "word"  # no tokens are known
-    shares = {(r["checkpoint"], r["prompt_id"], r["n"]): r["share"] for r in evidence.rows}
+    data = gather(
+        figure, build_graph(drawn.study_there(), drawn.lake).context(f"figures/{figure.name}")
+    )
+    assert data.unit == "word"  # no tokens are known
+    shares = {(r["checkpoint"], r["prompt_id"], r["n"]): r["share"] for r in data.rows}
     assert shares["aligned", "p", 10] == 1.0
     assert shares["base", "p", 10] == 0.25
     assert shares["aligned", "p", 25] == 0.0
-    (sentence,) = figure.findings(evidence)
+    (sentence,) = figure.findings(data)
     assert "in 100% [100, 100] of the generations of aligned" in sentence
     assert "more for the aligned checkpoint (+75 points [+75, +75], over 2 prompts)" in sentence
 
@@ -228,7 +229,7 @@ def test_figures_fit_their_width_whatever_the_number_of_checkpoints(
     import vl_convert
 
     for n_checkpoints in (1, 2, 6):
-        shown = evidence(figure.name, n_checkpoints)
+        shown = data(figure.name, n_checkpoints)
         if figure.pages:
             shown = next(iter(figure.pages(shown).values()))
         svg = vl_convert.vegalite_to_svg(figure.draw(shown, width).to_dict())
@@ -236,12 +237,16 @@ def test_figures_fit_their_width_whatever_the_number_of_checkpoints(
         assert width - 60 <= drawn_width <= width + 12, (figure.name, n_checkpoints)
 
 
-def evidence(figure: str, n_checkpoints: int) -> Evidence:
+def data(figure: str, n_checkpoints: int) -> FigureData:
     names = [f"a-checkpoint-with-a-long-name-{i}" for i in range(n_checkpoints)]
     shown = [
-        Shown(name, "top_p=0.9", "prompts", "aligned" if i else "base", names[0] if i else None)
+        FigureCheckpoint(
+            name, "top_p=0.9", "prompts", "aligned" if i else "base", names[0] if i else None
+        )
         if figure != "trajectory" or not i
-        else Shown(name, "top_p=0.9", "prompts", "aligned", names[0], f"series-{i % 3}", 500 * i)
+        else FigureCheckpoint(
+            name, "top_p=0.9", "prompts", "aligned", names[0], f"series-{i % 3}", 500 * i
+        )
         for i, name in enumerate(names)
     ]
     statistics = {"category": "c", "n_tokens": 10, "n_bytes": 40, "n_words": 8}
@@ -304,7 +309,7 @@ def evidence(figure: str, n_checkpoints: int) -> Evidence:
         for prompt in ("p", "q", "r")
         for values in columns[figure]
     ]
-    return Evidence(rows, shown, "word")
+    return FigureData(rows, shown, "word")
 
 
 def test_curves_are_smoothed_with_a_gaussian_and_mirrored_at_their_ends() -> None:
@@ -354,13 +359,13 @@ def test_long_anchors_are_shortened_and_lines_are_seen_to_end() -> None:
 def test_any_character_can_stand_in_an_anchor_and_in_a_prompt(character: str) -> None:
     import vl_convert
 
-    shown = evidence("blueprint", 1)
+    shown = data("blueprint", 1)
     text = f"an anchor with {character} in it, and much more besides"
     rows = [row | {"prompt": text} for row in shown.rows[:1]]
     rows[0]["spans"] = [{"span": "1", "text": text, "n_samples": 8}]
     figure = next(f for f in FIGURES if f.name == "blueprint")
     svg = vl_convert.vegalite_to_svg(
-        figure.draw(Evidence(rows, shown.shown, "word"), 720).to_dict()
+        figure.draw(FigureData(rows, shown.checkpoints, "word"), 720).to_dict()
     )
     assert "an anchor with" in svg
 
@@ -371,7 +376,7 @@ def test_prompts_of_one_text_are_told_apart(bench: Bench) -> None:
     study = bench.study(checkpoints=[{"name": "m", "source": "file:made.jsonl"}])
     bench.run(study)
     figure = next(f for f in FIGURES if f.name == "blueprint")
-    found = gather(figure, Work(Inventory(study, bench.lake), bench.lake))
+    found = gather(figure, build_graph(study, bench.lake).context(f"figures/{figure.name}"))
     assert [row["prompt"] for row in found.rows] == ["Say it. (p)", "Say it. (q)"]
 
 

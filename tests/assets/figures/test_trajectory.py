@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from assets.drawing.figure import Evidence, Shown
+from assets.drawing.figure import FigureCheckpoint, FigureData
 from assets.drawing.figure_asset import gather, read_drawn
 from assets.figures import FIGURES
 from assets.figures.trajectory import MEASURES, measures
-from assets.lineage.asset import Work
-from assets.lineage.graph import Inventory
 from assets.measures.drift import _SAID, drifted
 from assets.measures.intervals import Interval, bootstrap_each, bootstrap_sums
+from assets.registry import build_graph
 from assets.study.errors import InputError
 from assets.study.parts import DriftRule, MeasureName
 from tests.studies import Bench
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from assets.lineage.context import AssetContext
     from models import Source
 
 FIGURE = next(figure for figure in FIGURES if figure.name == "trajectory")
@@ -50,27 +50,27 @@ def run_of(bench: Bench, gemma: Source, **changes: Any) -> Any:
 @pytest.fixture(scope="module")
 def drawn(
     tmp_path_factory: pytest.TempPathFactory, llama_source: Source, gemma: Source
-) -> tuple[Bench, Work, Evidence]:
+) -> tuple[Bench, AssetContext, FigureData]:
     """A lake with these runs; not to be written to."""
     bench = Bench(tmp_path_factory.mktemp("runs"), llama_source)
     study = run_of(bench, gemma)
     bench.run(study)
-    work = Work(Inventory(study, bench.lake), bench.lake)
-    return bench, work, gather(FIGURE, work)
+    context = build_graph(study, bench.lake).context("figures/trajectory")
+    return bench, context, gather(FIGURE, context)
 
 
-def rows_of(drawn: tuple[Bench, Work, Evidence], name: str) -> list[dict[str, Any]]:
-    bench, work, _ = drawn
-    table = work.inventory.table(name)
+def rows_of(drawn: tuple[Bench, AssetContext, FigureData], name: str) -> list[dict[str, Any]]:
+    bench, context, _ = drawn
+    table = context.tables[name]
     found = []
-    for shown in work.study.checkpoints:
-        decodings = ("-", work.study.first_decoding(shown))
+    for shown in context.study.checkpoints:
+        decodings = ("-", context.study.first_decoding(shown))
         rows = bench.lake.read(table, shown.name).to_pylist()
         found += [{**row, "checkpoint": shown.name} for row in rows if row["decoding"] in decodings]
     return found
 
 
-def test_values_are_what_the_tables_say(drawn: tuple[Bench, Work, Evidence]) -> None:
+def test_values_are_what_the_tables_say(drawn: tuple[Bench, AssetContext, FigureData]) -> None:
     found = {key: value.mean for key, value in measures(drawn[2]).items()}
     expected = {}
     for row in rows_of(drawn, "perplexity"):
@@ -101,16 +101,18 @@ def test_values_are_what_the_tables_say(drawn: tuple[Bench, Work, Evidence]) -> 
     assert found == pytest.approx(expected)
 
 
-def test_values_are_those_that_other_figures_publish(drawn: tuple[Bench, Work, Evidence]) -> None:
-    _, work, evidence = drawn
-    values = measures(evidence)
+def test_values_are_those_that_other_figures_publish(
+    drawn: tuple[Bench, AssetContext, FigureData],
+) -> None:
+    _, context, data = drawn
+    values = measures(data)
     support = next(figure for figure in FIGURES if figure.name == "support_size")
     sharing = next(figure for figure in FIGURES if figure.name == "ngram_sharing")
-    compared = gather(support, work)
-    assert [shown.checkpoint for shown in compared.shown] == ["base", "sft-20", "dpo-300"]
-    for shown, sentence in zip(compared.shown, support.findings(compared), strict=True):
+    compared = gather(support, context)
+    assert [shown.checkpoint for shown in compared.checkpoints] == ["base", "sft-20", "dpo-300"]
+    for shown, sentence in zip(compared.checkpoints, support.findings(compared), strict=True):
         assert f"leaves {values[shown.checkpoint, 'support'].number()} tokens" in sentence
-    (sentence, _) = sharing.findings(gather(sharing, work))
+    (sentence, _) = sharing.findings(gather(sharing, context))
     assert f"stands in {values['sft-20', 'ngram_sharing'].percent()} of" in sentence
 
 
@@ -127,7 +129,7 @@ def test_a_group_has_the_interval_that_it_has_alone() -> None:
 
 
 def test_the_same_weights_at_another_step_differ_in_nothing_but_their_step(
-    drawn: tuple[Bench, Work, Evidence],
+    drawn: tuple[Bench, AssetContext, FigureData],
 ) -> None:
     values = measures(drawn[2])
     for measure in ("perplexity", "bits_per_byte"):
@@ -147,11 +149,12 @@ def test_the_same_weights_at_another_step_differ_in_nothing_but_their_step(
 
 
 def test_checkpoints_say_their_step_and_where_they_come_from(
-    drawn: tuple[Bench, Work, Evidence],
+    drawn: tuple[Bench, AssetContext, FigureData],
 ) -> None:
-    bench, work, _ = drawn
+    bench, context, _ = drawn
     rows = [
-        bench.lake.read(tables.CHECKPOINTS, c.name).to_pylist()[0] for c in work.study.checkpoints
+        bench.lake.read(tables.CHECKPOINTS, c.name).to_pylist()[0]
+        for c in context.study.checkpoints
     ]
     assert [(row["series"], row["step"]) for row in rows] == [
         (None, None),
@@ -165,13 +168,12 @@ def test_checkpoints_say_their_step_and_where_they_come_from(
 def test_rules_redraw_the_figure_and_stand_in_it(bench: Bench, gemma: Source) -> None:
     def draw(study: Any) -> Any:
         bench.run(study)
-        inventory = Inventory(study, bench.lake)
-        ingredients = inventory.ingredients_now("figures/trajectory", None)
-        assert ingredients is not None
-        made = inventory.recipes["figures/trajectory"].make(
-            Work(inventory, bench.lake), ingredients
-        )
-        return ingredients.fingerprint, made.notes, read_drawn(bench.lake, FIGURE)
+        graph = build_graph(study, bench.lake)
+        data_version = graph.data_version_now("figures/trajectory", None)
+        assert data_version is not None
+        context = graph.context("figures/trajectory")
+        made = graph.assets["figures/trajectory"].make(context, data_version)
+        return data_version.digest, made.notes, read_drawn(bench.lake, FIGURE)
 
     no_rules, notes, found = draw(run_of(bench, gemma, drift=[], corpora=[]))
     assert found.drift == []
@@ -201,7 +203,7 @@ def test_rules_redraw_the_figure_and_stand_in_it(bench: Bench, gemma: Source) ->
         {"name": "sft-10", "source": str(bench.llama), "base": "base"},
     ]
     plain = bench.study(checkpoints=checkpoints)
-    assert "figures/trajectory" not in [r.name for r in Inventory(plain, bench.lake).present]
+    assert "figures/trajectory" not in [r.name for r in build_graph(plain, bench.lake).present]
     _, _, found = draw(bench.study(checkpoints=checkpoints, drift=rules))
     assert len(found.drift) == 1
     svg = (bench.lake.figures / "trajectory" / "chart.svg").read_text()
@@ -242,14 +244,17 @@ def test_what_is_beyond_all_numbers_is_not_drawn_and_drifts(bench: Bench) -> Non
 
 def test_many_steps_are_one_line_and_one_step_is_a_point() -> None:
     def drawing(n_steps: int) -> dict[str, Any]:
-        shown = [Shown(f"m{i}", "-", "p", "aligned", None, "run", 10 * i) for i in range(n_steps)]
+        shown = [
+            FigureCheckpoint(f"m{i}", "-", "p", "aligned", None, "run", 10 * i)
+            for i in range(n_steps)
+        ]
         rows = [
             {"checkpoint": s.checkpoint, "measure": "support", "item": item}
             | {"numerator": float(i + len(item)), "denominator": 1.0}
             for i, s in enumerate(shown)
             for item in ("a", "bb")
         ]
-        found: dict[str, Any] = FIGURE.draw(Evidence(rows, shown, "token"), 720).to_dict()
+        found: dict[str, Any] = FIGURE.draw(FigureData(rows, shown, "token"), 720).to_dict()
         return found
 
     for n_steps, dot, bar in ((1, 36, 1), (12, 36, 0), (60, 12, 0), (200, 0, 0)):
@@ -264,12 +269,12 @@ def test_many_steps_are_one_line_and_one_step_is_a_point() -> None:
 def test_panels_share_the_step_that_is_pointed_at(n_panels: int) -> None:
     import vl_convert
 
-    shown = [Shown("m", "-", "p", "aligned", None, "run", 5)]
+    shown = [FigureCheckpoint("m", "-", "p", "aligned", None, "run", 5)]
     rows = [
         {"checkpoint": "m", "measure": m, "item": "a", "numerator": 1.0, "denominator": 2.0}
         for m in [*MEASURES][:n_panels]
     ]
-    chart = FIGURE.draw(Evidence(rows, shown, "token"), 720).to_dict()
+    chart = FIGURE.draw(FigureData(rows, shown, "token"), 720).to_dict()
     (parameter,) = chart["params"]
     names = [layer.get("name") for panel in chart["concat"] for layer in panel["layer"]]
     assert parameter["views"] == [name for name in names if name]
@@ -283,9 +288,9 @@ def interval(mean: float) -> Interval:
 
 
 SHOWN = (
-    Shown("base", "-", "p", "base", None),
-    Shown("dpo-300", "-", "p", "aligned", "base", "dpo", 300),
-    Shown("alone-7", "-", "p", "base", None, "alone", 7),
+    FigureCheckpoint("base", "-", "p", "base", None),
+    FigureCheckpoint("dpo-300", "-", "p", "aligned", "base", "dpo", 300),
+    FigureCheckpoint("alone-7", "-", "p", "base", None, "alone", 7),
 )
 VALUES = {
     ("base", "ngram_sharing"): interval(0.2),
@@ -345,7 +350,7 @@ def test_a_perplexity_beyond_a_double_is_infinite() -> None:
         | {"numerator": nll, "denominator": 1.0}
         for i, nll in enumerate((1000.0, 900.0))
     ]
-    (value,) = measures(Evidence(rows, [], "word")).values()
+    (value,) = measures(FigureData(rows, [], "word")).values()
     assert (value.mean, value.is_finite, value.number()) == (math.inf, False, "inf")
 
 

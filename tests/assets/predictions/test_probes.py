@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from assets.lineage.asset import Work
-from assets.lineage.graph import Inventory
 from assets.predictions import probe_guesses
 from assets.predictions.probe_accuracy import accuracy
 from assets.predictions.probed_texts import ProbedTexts, Split
+from assets.registry import build_graph
 from assets.study.errors import InputError
 from models import LanguageModel, Text
 from tests.studies import Bench, imported, write_jsonl
@@ -125,13 +124,13 @@ def test_only_the_horizon_that_states_tell_of_is_read(
 ) -> None:
     monkeypatch.setattr(probe_guesses, "hidden_states", told(ahead))
     study = bench.study(probes={"probe": probe})
-    work = Work(Inventory(study, bench.lake), bench.lake, study.checkpoints[0])
+    context = build_graph(study, bench.lake).context("probe_guesses", "llama")
     random = np.random.default_rng(1)
     probed = ProbedTexts("llama", "top_p=0.9", "prompts")
     for i in range(200):
         probed.texts.append(Text(f"p{i % 10}/{i}", [0], random.integers(4, 20, 30).tolist()))
         probed.items.append(f"p{i % 10}")
-    rows = probe_guesses._probed(work, tiny_llama, probed, probe, layer=2).to_pylist()
+    rows = probe_guesses._probed(context, tiny_llama, probed, probe, layer=2).to_pylist()
     for horizon in (1, 2, 3):
         found = accuracy(row for row in rows if row["horizon"] == horizon)
         assert found["n_test"] == 200 * (30 - horizon)
@@ -149,13 +148,13 @@ def test_a_text_that_repeats_is_told_by_pairs_of_tokens(
 ) -> None:
     """Both from hidden states and without them; nothing is off by one."""
     study = bench.study(probes={})
-    work = Work(Inventory(study, bench.lake), bench.lake, study.checkpoints[0])
+    context = build_graph(study, bench.lake).context("probe_guesses", "llama")
     probed = ProbedTexts("llama", "top_p=0.9", "prompts")
     for i in range(120):
         text = ("abcdefghij" * 5)[i % 10 :][: 20 + i // 10]  # no two are the same
         probed.texts.append(Text(f"p{i % 8}/{i}", [0], tiny_llama.encode(text)))
         probed.items.append(f"p{i % 8}")
-    rows = probe_guesses._probed(work, tiny_llama, probed, "vocabulary", layer=1).to_pylist()
+    rows = probe_guesses._probed(context, tiny_llama, probed, "vocabulary", layer=1).to_pylist()
     for horizon in (1, 2, 3):
         found = accuracy(row for row in rows if row["horizon"] == horizon)
         assert found["bigram"] == 1.0

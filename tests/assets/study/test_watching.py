@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import pytest
 from safetensors.torch import load_file, save_file
 
-from assets.lineage.asset import TableRecipe, Work, bring_up_to_date
-from assets.lineage.graph import Inventory
+from assets.lineage.asset import TableAsset
+from assets.lineage.materialize import materialize
+from assets.registry import build_graph
 from assets.study.errors import InputError
 from assets.study.registered import (
     as_it_stands,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from assets.lineage.context import AssetContext
     from assets.study.study import Study
     from tests.studies import Bench
 
@@ -369,15 +371,12 @@ def test_what_is_written_over_as_it_is_measured_is_measured_anew(bench: Bench) -
     target = drop(bench, "runs/dpo/checkpoint-1")
     take_all(study, bench)
     standing, models = as_it_stands(study, bench.lake), ModelPool()
-    inventory = Inventory(standing, bench.lake)
+    graph = build_graph(standing, bench.lake)
 
     def make(name: str, partition: str | None) -> None:
-        bring_up_to_date(
-            inventory.recipes[name],
-            Work(inventory, bench.lake, inventory.checkpoint(partition), models=models),
-        )
+        materialize(graph, name, partition, models=models)
 
-    stale = list(inventory.out_of_date(inventory.select(["token_distributions"])))
+    stale = list(graph.stale(graph.select(["token_distributions"])))
     for node in [n for n in stale if n[1] != "dpo-1"]:
         make(*node)
     for name in ("checkpoints", "generations"):
@@ -400,33 +399,34 @@ def test_weights_that_change_before_the_rows_are_in_place(bench: Bench) -> None:
     study = watching(bench)
     target = drop(bench, "runs/dpo/checkpoint-1")
     take_all(study, bench)
-    inventory = Inventory(as_it_stands(study, bench.lake), bench.lake)
-    work = Work(inventory, bench.lake, inventory.checkpoint("dpo-1"))
-    recipe = inventory.recipes["checkpoints"]
-    assert isinstance(recipe, TableRecipe)
-    ingredients = inventory.ingredients_now("checkpoints", "dpo-1")
-    assert ingredients
-    meddled = replace(recipe, rows=meddling(recipe.rows, target))
+    graph = build_graph(as_it_stands(study, bench.lake), bench.lake)
+    context = graph.context("checkpoints", "dpo-1")
+    asset = graph.assets["checkpoints"]
+    assert isinstance(asset, TableAsset)
+    data_version = graph.data_version_now("checkpoints", "dpo-1")
+    assert data_version
+    meddled = replace(asset, rows=meddling(asset.rows, target))
     with pytest.raises(InputError, match="written over while it was measured"):
-        meddled.make(work, ingredients)
+        meddled.make(context, data_version)
     assert not bench.lake.files(tables.CHECKPOINTS, "dpo-1")
-    work = Work(inventory, bench.lake, as_it_stands(study, bench.lake).checkpoint("dpo-1"))
+    graph = build_graph(as_it_stands(study, bench.lake), bench.lake)
+    context = graph.context("checkpoints", "dpo-1")
     (bench.lake.registered / "dpo-1.json").unlink()
     with pytest.raises(InputError, match="removed while it was measured"):
-        recipe.make(work, ingredients)
+        asset.make(context, data_version)
 
 
 def meddling(rows: Any, target: Path) -> Any:
-    """Rows of a recipe, the weights written over after the last of them."""
+    """Rows of an asset, the weights written over after the last of them."""
 
     @contextmanager
-    def meddled(work: Work) -> Iterator[Any]:
+    def meddled(context: AssetContext) -> Iterator[Any]:
         def passed_on() -> Iterator[Any]:
             yield from made
             weights = load_file(target / "model.safetensors")
             save({name: value * 1.1 for name, value in weights.items()}, target)
 
-        with rows(work) as made:
+        with rows(context) as made:
             yield passed_on()
 
     return meddled
@@ -491,12 +491,12 @@ def test_what_was_measured_of_a_deleted_checkpoint_stays(bench: Bench) -> None:
     rows = bench.lake.read(tables.GENERATIONS, "dpo-1").to_pylist()
     shutil.rmtree(target)
     standing = as_it_stands(study, bench.lake)
-    inventory = Inventory(standing, bench.lake)
-    assert not [n for n in inventory.out_of_date(inventory.select(())) if n[1] == "dpo-1"]
+    graph = build_graph(standing, bench.lake)
+    assert not [n for n in graph.stale(graph.select(())) if n[1] == "dpo-1"]
     # More is asked, which it cannot be; SQL over what there is still runs.
     more = as_it_stands(watching(bench, samples_per_prompt=5), bench.lake)
-    inventory = Inventory(more, bench.lake)
-    stale = inventory.out_of_date(inventory.select(()))
+    graph = build_graph(more, bench.lake)
+    stale = graph.stale(graph.select(()))
     assert ("generations", "llama") in stale
     assert not [node for node in stale if node[1] == "dpo-1"]
     bench.run(more)
@@ -506,9 +506,9 @@ def test_what_was_measured_of_a_deleted_checkpoint_stays(bench: Bench) -> None:
 def test_one_that_was_never_measured_and_is_gone_holds_nobody_up(bench: Bench) -> None:
     study = watching(bench)
     shutil.rmtree((drop(bench, "runs/dpo/checkpoint-1"), take_all(study, bench))[0])
-    inventory = Inventory(as_it_stands(study, bench.lake), bench.lake)
-    assert inventory.is_gone("dpo-1")
-    assert not [node for node in inventory.select(()) if node[1] == "dpo-1"]
+    graph = build_graph(as_it_stands(study, bench.lake), bench.lake)
+    assert graph.is_gone("dpo-1")
+    assert not [node for node in graph.select(()) if node[1] == "dpo-1"]
 
 
 def test_a_base_is_not_measured_anew_for_what_comes_later(bench: Bench) -> None:
@@ -517,9 +517,9 @@ def test_a_base_is_not_measured_anew_for_what_comes_later(bench: Bench) -> None:
     drop(bench, "runs/dpo/checkpoint-1")
     take_all(study, bench)
     standing = as_it_stands(study, bench.lake)
-    inventory = Inventory(standing, bench.lake)
-    stale = inventory.out_of_date(inventory.select(()))
-    assert {node[1] for node in stale if inventory.recipes[node[0]].group != "figures"} == {"dpo-1"}
+    graph = build_graph(standing, bench.lake)
+    stale = graph.stale(graph.select(()))
+    assert {node[1] for node in stale if graph.assets[node[0]].group != "figures"} == {"dpo-1"}
     conditions = bench.run(standing) and bench.lake.read(tables.TOKEN_DISTRIBUTIONS, "dpo-1")
     assert conditions["condition"].unique().to_pylist() == ["own", "llama"]
 
@@ -540,7 +540,7 @@ def test_remove_keeps_the_rows_aside_and_restore_brings_them_back(bench: Bench) 
     take_all(study, bench)
     standing = as_it_stands(study, bench.lake)
     bench.run(standing)
-    declared = Inventory(standing, bench.lake).tables
+    declared = list(build_graph(standing, bench.lake).tables.values())
     rows = bench.lake.read(tables.GENERATIONS, "dpo-1").to_pylist()
     (aside,) = remove(bench.lake, study, declared, ["dpo-1"])
     assert (aside / "generations.parquet").exists()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assets.study.errors import InputError
-from assets.study.files import read_jsonl, read_once
+from assets.study.files import read_jsonl
+from models.files import read_once
 
 if TYPE_CHECKING:
     from pathlib import Path

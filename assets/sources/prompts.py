@@ -15,8 +15,9 @@ from assets.sources.documents import first_words
 from assets.sources.generation_files import read_generations
 from assets.study.digests import digest
 from assets.study.errors import InputError
-from assets.study.files import read_jsonl, read_once
+from assets.study.files import read_jsonl
 from models import PromptFormat
+from models.files import read_once
 from models.prompting import PLACEHOLDER
 from warehouse import tables
 

@@ -23,10 +23,10 @@ from pydantic import (
 )
 
 from assets.study.errors import InputError
-from assets.study.files import read_once
 from assets.study.parts import JsonObject, Part, ServerAccess
 from models import Decoding, Ending, ModelError, PromptFormat, Reasoning, Source
 from models.engines import ABILITIES, Ability, EngineName
+from models.files import read_once
 from models.loading import DTYPES
 from models.prompting import CHAT, PLACEHOLDER, PLAIN
 from warehouse.lake import check_checkpoint_name

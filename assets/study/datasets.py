@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from assets.study.digests import digest
 from assets.study.errors import InputError
-from assets.study.files import read_jsonl, read_once
+from assets.study.files import read_jsonl
 from models import ModelError
 from models.errors import sentence
+from models.files import read_once
 from models.sources.hub import hub_commit
 
 if TYPE_CHECKING:

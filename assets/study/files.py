@@ -1,19 +1,16 @@
-"""Reading JSON Lines with errors that name the line."""
+"""Reading files of text and of JSON Lines, with errors that name the line."""
 
 from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from assets.study.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-T = TypeVar("T")
 
 _KINDS = {str: "a text", int: "a whole number"}
 
@@ -85,20 +82,3 @@ def is_text(value: str) -> bool:
 def _short(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 40 else f"{text[:40]}…"
-
-
-def read_once(read: Callable[[Path], T]) -> Callable[[Path], T]:
-    """Makes a reader of files keep what it read, until the file changes."""
-
-    @lru_cache(maxsize=8)
-    def kept(path: Path, size: int, changed: int) -> T:
-        return read(path)
-
-    @wraps(read)
-    def reread_if_changed(path: Path) -> T:
-        if not path.is_file():
-            return read(path)  # which says what is wrong
-        facts = path.stat()
-        return kept(path, facts.st_size, facts.st_mtime_ns)
-
-    return reread_if_changed

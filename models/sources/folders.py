@@ -9,20 +9,21 @@ import hashlib
 import json
 import os
 import re
-import time
 import zipfile
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any
 
 from models.errors import IncompleteError, ModelError, RefusedError
+from models.files import list_files, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
+
+    from models.files import File
 
 ADAPTER = "adapter_config.json"
 """What tells an adapter from a whole model."""
@@ -60,41 +61,8 @@ _NO_WEIGHTS = (
 """What training leaves beside the weights under a name like theirs."""
 _LONGEST_HEADER = 100_000_000
 """Bytes; safetensors itself reads no longer one."""
-_DATES_DIFFER = 2 * 10**9
-"""Nanoseconds between two changes of a file that every file system gives different dates."""
-_REMEMBERED = 1 << 16
-"""Folders; of more than that, read in turn, none would be remembered."""
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 _SAVE_IT = "wait until it is written, or save the model again with `save_pretrained`"
-
-T = TypeVar("T")
-Options = TypeVarTuple("Options")
-
-
-class File(NamedTuple):
-    """A file as it was when it was looked at.
-
-    Attributes:
-        path: Where it is.
-        size: Bytes.
-        modified: When it was last written to, in nanoseconds.
-        inode: Which file it is; another one may be moved to its place.
-    """
-
-    path: Path
-    size: int
-    modified: int
-    inode: int
-
-    @classmethod
-    def at(cls, path: Path) -> File:
-        """Looks at a file; raises `OSError` where there is none."""
-        return cls.of(path, path.stat())
-
-    @classmethod
-    def of(cls, path: Path, status: os.stat_result) -> File:
-        """A file that was looked at already."""
-        return cls(path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 @dataclass(frozen=True)
@@ -123,32 +91,6 @@ class ModelFiles:
             if isinstance(value, dict):
                 return value
         raise IncompleteError(f"{self.place}/{name} is not a whole JSON object; {_SAVE_IT}")
-
-
-def remembered(
-    read: Callable[[tuple[File, ...], *Options], T],
-) -> Callable[[tuple[File, ...], *Options], T]:
-    """Remembers what was read of files for as long as none of them changes."""
-    kept = lru_cache(maxsize=_REMEMBERED)(read)
-
-    def reading(files: tuple[File, ...], /, *options: *Options) -> T:
-        # Who writes to a file twice in a moment may leave it with the same size and date.
-        now = time.time_ns()
-        settled = all(now - file.modified > _DATES_DIFFER for file in files)
-        return (kept if settled else read)(files, *options)
-
-    return reading
-
-
-def list_files(folder: Path) -> tuple[File, ...]:
-    """The files directly in a folder, by name; none where there is no such folder."""
-    files = []
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            with suppress(OSError):  # it may be gone already
-                if entry.is_file():
-                    files.append(File.of(folder / entry.name, entry.stat()))
-    return tuple(files)
 
 
 def check_folder(

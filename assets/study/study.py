@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from assets.study.checkpoints import Checkpoint, Registered, Watch
+from assets.study.checkpoints import Checkpoint, Registered
 from assets.study.errors import InputError
 from assets.study.parts import (
     Corpus,
@@ -30,6 +30,7 @@ from assets.study.parts import (
     ServerAccess,
     ShannonGame,
 )
+from assets.study.watches import Watch
 from models import Decoding, Source
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from assets.study.checkpoints import Registered, words
+from assets.study.checkpoints import Registered
 from assets.study.errors import InputError
 from assets.study.registered import (
     alone,
@@ -22,6 +22,7 @@ from assets.study.registered import (
     removed_origins,
     taken,
 )
+from assets.study.watches import words
 from models import ModelError
 from models.sources import hub
 from models.sources.folders import snapshot, training_step
@@ -29,8 +30,8 @@ from models.sources.folders import snapshot, training_step
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from assets.study.checkpoints import Watch
     from assets.study.study import Study
+    from assets.study.watches import Watch
     from warehouse import Lake
 
 _WILD = re.compile(r"(\*|\{step\})")

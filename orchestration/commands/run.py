@@ -88,7 +88,7 @@ def run_command(
 
 def _conclude(study: Study, lake: Lake, *, failed: bool = False) -> None:
     """Says where the report is and what has drifted, and ends with the status of it all."""
-    from assets.drawing.figure_asset import read_drawn
+    from assets.drawing.figure_files import read_drawn
     from assets.figures.trajectory import FIGURE as TRAJECTORY
 
     if lake.report.exists():

@@ -17,7 +17,7 @@ from transformers import (
     default_data_collator,
 )
 
-from assets.drawing.figure_asset import read_drawn
+from assets.drawing.figure_files import read_drawn
 from assets.figures.trajectory import FIGURE
 from assets.registry import build_graph
 from assets.study.registered import as_it_stands

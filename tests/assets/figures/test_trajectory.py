@@ -11,7 +11,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from assets.drawing.figure import FigureCheckpoint, FigureData
-from assets.drawing.figure_asset import gather, read_drawn
+from assets.drawing.figure_asset import gather
+from assets.drawing.figure_files import read_drawn
 from assets.figures import FIGURES
 from assets.figures.trajectory import MEASURES, measures
 from assets.measures.drift import _SAID, drifted

@@ -14,7 +14,7 @@ _COLUMNS = {_BEFORE: "nll_before", _AFTER: "nll_after"}
 
 
 def _at(data: FigureData, when: str) -> FigureData:
-    """The evidence with `nll` as it was then."""
+    """The data with `nll` as it was then."""
     return replace(data, rows=[r | {"nll": r[_COLUMNS[when]]} for r in data.rows])
 
 

@@ -61,7 +61,7 @@ def test_the_footer_tells_where_rows_come_from(lake: Lake) -> None:
     write_table(lake, TABLE, batches(1), PROVENANCE, "m", footer={"anchorlake.more": "x"})
     assert lake.provenance(TABLE, "m") == PROVENANCE
     footer = pq.read_metadata(lake.path(TABLE, "m")).metadata
-    assert footer[b"anchorlake.data version"] == b"f00d"
+    assert footer[b"anchorlake.fingerprint"] == b"f00d"
     assert footer[b"anchorlake.signature"] == b"p:0.9|v:0"
     assert footer[b"anchorlake.study"] == b"test"
     assert footer[b"anchorlake.more"] == b"x"

@@ -105,15 +105,16 @@ def test_values_are_what_the_tables_say(drawn: tuple[Bench, AssetContext, Figure
 def test_values_are_those_that_other_figures_publish(
     drawn: tuple[Bench, AssetContext, FigureData],
 ) -> None:
-    _, context, data = drawn
+    bench, context, data = drawn
     values = measures(data)
+    graph = build_graph(context.study, bench.lake)
     support = next(figure for figure in FIGURES if figure.name == "support_size")
     sharing = next(figure for figure in FIGURES if figure.name == "ngram_sharing")
-    compared = gather(support, context)
+    compared = gather(support, graph.context("figures/support_size"))
     assert [shown.checkpoint for shown in compared.checkpoints] == ["base", "sft-20", "dpo-300"]
     for shown, sentence in zip(compared.checkpoints, support.findings(compared), strict=True):
         assert f"leaves {values[shown.checkpoint, 'support'].number()} tokens" in sentence
-    (sentence, _) = sharing.findings(gather(sharing, context))
+    (sentence, _) = sharing.findings(gather(sharing, graph.context("figures/ngram_sharing")))
     assert f"stands in {values['sft-20', 'ngram_sharing'].percent()} of" in sentence
 
 

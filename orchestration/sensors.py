@@ -60,7 +60,7 @@ def checkpoint_sensor(
         study: The study.
         lake: Where tables are.
         refresh: The job that measures the study's own checkpoints.
-        assets: Names of the assets that Dagster has assets of.
+        assets: Names of the assets that Dagster knows.
     """
 
     @dg.sensor(

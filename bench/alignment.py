@@ -33,16 +33,16 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
-from assets.blueprints.aligner import open_aligner
-from assets.errors import InputError
-from assets.generations.imported import read_generations
+from aligners.aligner import open_aligner
+from assets.sources.generation_files import read_generations
+from assets.study.errors import InputError
 from warehouse import Lake
 from warehouse.tables import GENERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from assets.blueprints.aligner import Aligner
+    from aligners.aligner import Aligner
 
     Prompts = dict[str, list[str]]
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from assets.declared import declared_measurements
+from assets.measures.declared import declared_measurements
 from warehouse import Lake, Limits, Measurement, Provenance, write_table
 from warehouse.measure import measure
 from warehouse.tables import GENERATIONS

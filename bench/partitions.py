@@ -30,12 +30,13 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from assets.inventory import Inventory
-from assets.recipe import TableRecipe, Work, bring_up_to_date
-from assets.registered import as_it_stands, register
-from assets.study import Study, load_study
+from assets.lineage.asset import TableAsset
+from assets.lineage.materialize import materialize
+from assets.registry import build_graph
+from assets.study.registered import as_it_stands, register
+from assets.study.study import Study, load_study
 from models import ModelPool
-from models.folders import snapshot
+from models.sources.folders import snapshot
 from orchestration.build import build_defs
 from orchestration.instance import open_instance
 from orchestration.partitions import register as register_partitions
@@ -44,6 +45,8 @@ from warehouse.storage import write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from assets.lineage.graph import AssetGraph
 
 BUDGETS = {"run": 10, "a tick that takes one in": 5, "all figures and the report": 30}
 """Seconds, with 200 checkpoints."""
@@ -85,9 +88,9 @@ class Place:
         return Lake(self.folder / "lake")
 
     @property
-    def inventory(self) -> Inventory:
+    def graph(self) -> AssetGraph:
         """Made anew each time, as every asset makes its own."""
-        return Inventory(as_it_stands(self.study, self.lake), self.lake)
+        return build_graph(as_it_stands(self.study, self.lake), self.lake)
 
     def checkpoint(self, step: int) -> Path:
         """The folder of a step."""
@@ -130,11 +133,10 @@ def measure_two(folder: Path) -> Place:
     save_model(folder / "base")
     shutil.copytree(folder / "base", place.checkpoint(1))
     take_in(place, 1)
-    models, inventory = ModelPool(), place.inventory
-    for name, partition in inventory.out_of_date(inventory.select(())):
-        if inventory.recipes[name].group != "figures":
-            work = Work(inventory, place.lake, inventory.checkpoint(partition), models=models)
-            bring_up_to_date(inventory.recipes[name], work)
+    models, graph = ModelPool(), place.graph
+    for name, partition in graph.stale(graph.select(())):
+        if graph.assets[name].group != "figures":
+            materialize(graph, name, partition, models=models)
     return place
 
 
@@ -155,7 +157,7 @@ def grow(place: Place, steps: range) -> None:
         names.append(take_in(place, step))
     copy_tables(place, names)
     with open_instance(place.lake) as instance:
-        register_partitions(instance, place.inventory.study)
+        register_partitions(instance, place.graph.study)
 
 
 def drop(place: Place, step: int) -> None:
@@ -167,31 +169,29 @@ def drop(place: Place, step: int) -> None:
 
 def copy_tables(place: Place, names: list[str]) -> None:
     """Gives checkpoints the rows of the first, in files that say what would be said of each."""
-    inventory, lake = place.inventory, place.lake
-    for recipe in inventory.recipes.values():
-        if not isinstance(recipe, TableRecipe) or not recipe.partitioned:
+    graph, lake = place.graph, place.lake
+    for asset in graph.assets.values():
+        if not isinstance(asset, TableAsset) or not asset.partitioned:
             continue
-        first = recipe.stored(lake, f"{_SERIES}-1")
-        rows = lake.read(recipe.table, f"{_SERIES}-1").to_batches()
+        first = asset.stored(lake, f"{_SERIES}-1")
+        rows = lake.read(asset.table, f"{_SERIES}-1").to_batches()
         for name in names:
-            ingredients = inventory.ingredients_now(recipe.name, name)
+            data_version = graph.data_version_now(asset.name, name)
             assert first is not None
-            assert ingredients is not None
-            made = replace(
-                first, fingerprint=ingredients.fingerprint, made_of=ingredients.to_json()
-            )
-            path = lake.path(recipe.table, name)
+            assert data_version is not None
+            made = replace(first, data_version=data_version.digest, parts=data_version.to_json())
+            path = lake.path(asset.table, name)
             path.parent.mkdir(parents=True)
-            write_parquet(path, recipe.table.arrow_schema, rows, made.to_footer())
+            write_parquet(path, asset.table.arrow_schema, rows, made.to_footer())
 
 
 def draw_all(place: Place) -> None:
-    """Draws what is out of date, each figure as an asset of its own does."""
-    for name in [n for n, r in place.inventory.recipes.items() if r.group == "figures"]:
+    """Draws what is stale, each figure as an asset of its own does."""
+    for name in [n for n, r in place.graph.assets.items() if r.group == "figures"]:
         with timed(f"  {name}"):
-            inventory = place.inventory
-            if inventory.has(name, None):
-                bring_up_to_date(inventory.recipes[name], Work(inventory, place.lake))
+            graph = place.graph
+            if graph.has(name, None):
+                materialize(graph, name)
 
 
 @contextmanager

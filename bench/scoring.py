@@ -147,8 +147,8 @@ def against_forward(model: LanguageModel, count: int, repeat: int) -> None:
     runs = {"forward pass alone": (forward_alone, calls), "models.score": (ours, some)}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for run in range(1, repeat + 1):
-        for name, (function, work) in runs.items():
-            taken = timed(function, model, work)[1]
+        for name, (function, context) in runs.items():
+            taken = timed(function, model, context)[1]
             seconds[name].append(taken)
             report(run, name, tokens, taken)
     for name, measured in seconds.items():

@@ -11,7 +11,7 @@ from models.prompting import PromptFormat
 from models.reading import Text
 from models.sampling import Completion, Request, sample
 from models.scoring import Scored, score
-from models.sources import Source
+from models.sources.source import Source
 
 __all__ = [
     "Completion",

@@ -17,15 +17,17 @@ from torch import Tensor
 
 from models.adapters import merge
 from models.errors import ModelError, sentence
-from models.folders import check_folder, has_tokenizer, list_files, weight_files
-from models.hub import cache_folder, hub_commit
+from models.files import list_files
+from models.sources.folders import check_folder, has_tokenizer, weight_files
+from models.sources.hub import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from models.sources import LocalWeights, Source
+    from models.sources.place import LocalWeights
+    from models.sources.source import Source
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _MEMORY_SHARE = 0.4
@@ -223,16 +225,13 @@ def load_tokenizer(source: Source) -> Any:
     """
     from transformers import AutoTokenizer
 
-    if source.scheme == "hf":
-        name, _, _ = source.location.partition("@")
-        where: dict[str, Any] = {
-            "pretrained_model_name_or_path": name,
-            "revision": hub_commit(source.location),
-        }
-    else:
-        where = {"pretrained_model_name_or_path": plain_folder(source)}
+    arguments = source.tokenizer_arguments()
+    if arguments is None:
+        arguments = {"pretrained_model_name_or_path": plain_folder(source)}
     with _errors_said(source):
-        return AutoTokenizer.from_pretrained(**where, trust_remote_code=source.allow_remote_code)
+        return AutoTokenizer.from_pretrained(
+            **arguments, trust_remote_code=source.allow_remote_code
+        )
 
 
 def load(source: Source, *, device: str | None = None, dtype: str = "auto") -> LanguageModel:

@@ -1,4 +1,4 @@
-"""From recipes to Dagster's assets and checks."""
+"""Our assets as Dagster's assets and checks."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -7,13 +7,16 @@ from typing import Any
 
 import dagster as dg
 
-from assets.errors import InputError
-from assets.figures.recipe import FigureRecipe, read_drawn, read_preview
-from assets.inventory import Inventory
-from assets.progress import Progress
-from assets.recipe import Made, Recipe, TableRecipe, Work, bring_up_to_date
-from assets.registered import as_it_stands
-from assets.study import Study
+from assets.drawing.figure_asset import FigureAsset
+from assets.drawing.figure_files import read_drawn, read_preview
+from assets.lineage.asset import Asset, Materialization, TableAsset
+from assets.lineage.graph import AssetGraph
+from assets.lineage.materialize import materialize
+from assets.lineage.progress import Progress
+from assets.registry import build_graph
+from assets.study.errors import InputError
+from assets.study.registered import as_it_stands
+from assets.study.study import Study
 from models import ModelError, ModelPool
 from orchestration.partitions import CHECKPOINTS
 from orchestration.progress import LogProgress
@@ -34,75 +37,74 @@ MODEL_POOL = "model"
 
 
 def asset_key(name: str) -> dg.AssetKey:
-    """The asset key of a recipe: `ngram_sharing`, or `figures/ngram_sharing`."""
+    """The asset key of an asset: `ngram_sharing`, or `figures/ngram_sharing`."""
     return dg.AssetKey(name.split("/"))
 
 
 def build_asset(
-    recipe: Recipe,
-    expected: Inventory,
+    asset: Asset,
+    expected: AssetGraph,
     study: Study,
     lake: Lake,
     models: ModelPool,
     progress: Progress | None,
 ) -> dg.AssetsDefinition:
-    """The asset of a recipe.
+    """Dagster's asset of an asset.
 
     Args:
-        recipe: The recipe.
-        expected: The recipes, with what the study may still bring.
+        asset: The asset.
+        expected: The assets, with what the study may still bring.
         study: The study, without what is registered later.
         lake: Where tables are.
         models: Keeps the loaded model from one step to the next.
         progress: Told how far long work is; by default the run's log is.
     """
     checks = [
-        dg.AssetCheckSpec(check, asset=asset_key(recipe.name), blocking=True)
-        for check in (CHECKS if isinstance(recipe, TableRecipe) else ())
+        dg.AssetCheckSpec(check, asset=asset_key(asset.name), blocking=True)
+        for check in (CHECKS if isinstance(asset, TableAsset) else ())
     ]
-    warns = study.drift and isinstance(recipe, FigureRecipe) and recipe.figure.warnings
-    drift = [dg.AssetCheckSpec(DRIFT, asset=asset_key(recipe.name))] if warns else []
+    warns = study.drift and isinstance(asset, FigureAsset) and asset.figure.warnings
+    drift = [dg.AssetCheckSpec(DRIFT, asset=asset_key(asset.name))] if warns else []
 
     @dg.asset(
-        key=asset_key(recipe.name),
-        description=recipe.description,
-        deps=_deps(recipe, expected),
-        group_name=recipe.group,
-        partitions_def=CHECKPOINTS if recipe.partitioned else None,
-        pool=MODEL_POOL if recipe.uses_model else None,
-        retry_policy=_retries(study) if recipe.uses_model else None,
-        code_version=recipe.version,
-        kinds=_kinds(recipe),
-        metadata=_definition_metadata(recipe, lake),
+        key=asset_key(asset.name),
+        description=asset.description,
+        deps=_deps(asset, expected),
+        group_name=asset.group,
+        partitions_def=CHECKPOINTS if asset.partitioned else None,
+        pool=MODEL_POOL if asset.uses_model else None,
+        retry_policy=_retries(study) if asset.uses_model else None,
+        code_version=asset.version,
+        kinds=_kinds(asset),
+        metadata=_definition_metadata(asset, lake),
         check_specs=[*checks, *drift],
     )
     def build(context: dg.AssetExecutionContext) -> Iterator[object]:
         # A run of one checkpoint also makes what is not partitioned.
-        partition = context.partition_key if recipe.partitioned else None
+        partition = context.partition_key if asset.partitioned else None
         try:
-            inventory = Inventory(as_it_stands(study, lake), lake)
+            graph = build_graph(as_it_stands(study, lake), lake)
         except InputError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        if not inventory.has(recipe.name, partition):
-            if partition is not None and inventory.is_gone(partition) and recipe.uses_model:
+        if not graph.has(asset.name, partition):
+            if partition is not None and graph.is_gone(partition) and asset.uses_model:
                 raise dg.Failure(GONE.format(partition), allow_retries=False)
-            reason = NOT_MEASURED if recipe.partitioned else NOT_DRAWN
+            reason = NOT_MEASURED if asset.partitioned else NOT_DRAWN
             yield dg.MaterializeResult(
                 metadata={"not measured": reason},
                 check_results=[_check_passed(check.name, reason) for check in [*checks, *drift]],
             )
             return
         try:
-            work = Work(
-                inventory,
-                lake,
-                inventory.checkpoint(partition),
+            start = perf_counter()
+            materialization = materialize(
+                graph,
+                asset.name,
+                partition,
                 models=models,
                 progress=progress or LogProgress(context.log.info),
                 force=context.run.tags.get(FORCE) == "true",
             )
-            start = perf_counter()
-            made = bring_up_to_date(recipe, work)
             seconds = perf_counter() - start
         except RejectedError as error:
             for finding in error.findings:
@@ -117,10 +119,13 @@ def build_asset(
             # Trying again changes nothing about what is wrong with the input.
             raise dg.Failure(str(error), allow_retries=False) from error
         yield dg.MaterializeResult(
-            metadata=_metadata(recipe, lake, partition, made, seconds),
+            metadata=_metadata(asset, lake, partition, materialization, seconds),
             check_results=[
-                *(_check_passed(check.name, _detail(made, check.name)) for check in checks),
-                *(_drifted(lake, recipe) for _ in drift),
+                *(
+                    _check_passed(check.name, _detail(materialization, check.name))
+                    for check in checks
+                ),
+                *(_drifted(lake, asset) for _ in drift),
             ],
         )
 
@@ -131,23 +136,23 @@ def _retries(study: Study) -> dg.RetryPolicy:
     return dg.RetryPolicy(max_retries=study.retries, delay=10, backoff=dg.Backoff.EXPONENTIAL)
 
 
-def _deps(recipe: Recipe, inventory: Inventory) -> list[dg.AssetDep]:
+def _deps(asset: Asset, graph: AssetGraph) -> list[dg.AssetDep]:
     """What an asset reads; of what it reads its partners' partitions of, all.
 
     Dagster has no mapping from a partition to some others, so it is told of more than is read.
     """
     deps = []
-    for name in recipe.reads:
-        if inventory.partitions(name):
-            mapping = dg.AllPartitionMapping() if name in recipe.of_partners else None
+    for name in asset.reads:
+        if graph.partitions(name):
+            mapping = dg.AllPartitionMapping() if name in asset.of_partners else None
             deps.append(dg.AssetDep(asset_key(name), partition_mapping=mapping))
     return deps
 
 
-def _drifted(lake: Lake, recipe: Recipe) -> dg.AssetCheckResult:
+def _drifted(lake: Lake, asset: Asset) -> dg.AssetCheckResult:
     """What the study's rules say of the figure as it is; it warns, and holds nothing up."""
-    assert isinstance(recipe, FigureRecipe)
-    drawn = read_drawn(lake, recipe.figure)
+    assert isinstance(asset, FigureAsset)
+    drawn = read_drawn(lake, asset.figure)
     sentences = drawn.drift if drawn else []
     return dg.AssetCheckResult(
         check_name=DRIFT,
@@ -162,31 +167,31 @@ def _check_passed(check: str, detail: str) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(check_name=check, passed=True, description=detail)
 
 
-def _detail(made: Made | None, check: str) -> str:
-    if made is None:
+def _detail(materialization: Materialization | None, check: str) -> str:
+    if materialization is None:
         return "unchanged since it was checked"
-    return next(finding.detail for finding in made.findings if finding.check == check)
+    return next(finding.detail for finding in materialization.findings if finding.check == check)
 
 
-def _kinds(recipe: Recipe) -> set[str]:
-    if recipe.uses_model:
+def _kinds(asset: Asset) -> set[str]:
+    if asset.uses_model:
         return {"huggingface", "parquet"}
-    if recipe.group == "measurements":
+    if asset.group == "measurements":
         return {"duckdb", "parquet"}
-    return {"parquet"} if isinstance(recipe, TableRecipe) else {"altair"}
+    return {"parquet"} if isinstance(asset, TableAsset) else {"altair"}
 
 
-def _definition_metadata(recipe: Recipe, lake: Lake) -> Mapping[str, object]:
-    if not isinstance(recipe, TableRecipe):
+def _definition_metadata(asset: Asset, lake: Lake) -> Mapping[str, object]:
+    if not isinstance(asset, TableAsset):
         return {}
     columns = [
         dg.TableColumn(column.name, column.type, description=_meaning(column.meaning, column.unit))
-        for column in recipe.table.columns
+        for column in asset.table.columns
     ]
     return {
         "dagster/column_schema": dg.TableSchema(columns),
-        "dagster/uri": lake.pattern(recipe.table),
-        "grain": ", ".join(recipe.table.grain),
+        "dagster/uri": lake.pattern(asset.table),
+        "grain": ", ".join(asset.table.grain),
     }
 
 
@@ -195,21 +200,26 @@ def _meaning(meaning: str, unit: str) -> str:
 
 
 def _metadata(
-    recipe: Recipe, lake: Lake, partition: str | None, made: Made | None, seconds: float
+    asset: Asset,
+    lake: Lake,
+    partition: str | None,
+    materialization: Materialization | None,
+    seconds: float,
 ) -> dict[str, Any]:
-    """What the UI says of an asset, made or found up to date."""
-    stored = made.provenance if made else recipe.stored(lake, partition)
+    """What the UI says of an asset, made now or up to date already."""
+    stored = materialization.provenance if materialization else asset.stored(lake, partition)
     metadata: dict[str, Any] = {}
     if stored is not None:
-        metadata = {"signature": stored.signature, "fingerprint": stored.fingerprint}
-    if made is None:
+        metadata = {"signature": stored.signature, "data version": stored.data_version}
+    if materialization is None:
         metadata["up to date"] = True
     else:
-        metadata |= {"seconds": round(seconds, 2), **made.notes}
-        if made.rows is not None:
-            metadata["dagster/row_count"] = made.rows
-            metadata["rows per second"] = round(made.rows / max(seconds, 1e-9), 1)
-    if isinstance(recipe, FigureRecipe):
-        image = base64.b64encode(read_preview(lake, recipe.figure)).decode()
+        metadata |= {"seconds": round(seconds, 2), **materialization.notes}
+        if materialization.rows is not None:
+            rows = materialization.rows
+            metadata["dagster/row_count"] = rows
+            metadata["rows per second"] = round(rows / max(seconds, 1e-9), 1)
+    if isinstance(asset, FigureAsset):
+        image = base64.b64encode(read_preview(lake, asset.figure)).decode()
         metadata["preview"] = dg.MetadataValue.md(f"![preview](data:image/png;base64,{image})")
     return metadata

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.inventory import Inventory
-from assets.registered import as_it_stands
+from assets.registry import build_graph
+from assets.study.registered import as_it_stands
 from models import ModelPool
 from orchestration.assets import build_asset
 from orchestration.jobs import MEASURE_CHECKPOINT, refresh_job
 from orchestration.sensors import checkpoint_sensor, refresh_schedule
 
 if TYPE_CHECKING:
-    from assets.progress import Progress
-    from assets.study import Study
+    from assets.lineage.progress import Progress
+    from assets.study.study import Study
     from warehouse import Lake
 
 
@@ -38,16 +38,15 @@ def build_defs(
         DeclarationError: A measurement cannot become a table.
         InputError: A registered checkpoint cannot be read, or the schedule.
     """
-    inventory = Inventory(as_it_stands(study, lake).expecting(), lake)
+    graph = build_graph(as_it_stands(study, lake).expecting(), lake)
     models = models or ModelPool()
     refresh = refresh_job(study, lake, lambda: defs)
     defs = dg.Definitions(
         assets=[
-            build_asset(recipe, inventory, study, lake, models, progress)
-            for recipe in inventory.present
+            build_asset(asset, graph, study, lake, models, progress) for asset in graph.present
         ],
         jobs=[MEASURE_CHECKPOINT, refresh],
-        sensors=[checkpoint_sensor(study, lake, refresh, {r.name for r in inventory.present})],
+        sensors=[checkpoint_sensor(study, lake, refresh, {r.name for r in graph.present})],
         schedules=[refresh_schedule(study, refresh)] if study.schedule else [],
         # One process a run, so that its steps share the loaded model.
         executor=dg.in_process_executor,

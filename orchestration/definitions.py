@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from assets.study import load_study
+from assets.study.study import load_study
 from orchestration.build import build_defs
 from warehouse import Lake
 

@@ -1,18 +1,19 @@
-"""What Dagster runs by itself: a checkpoint as it comes, and all that is out of date by cron."""
+"""What Dagster runs by itself: a checkpoint as it comes, and all that is stale by cron."""
 
 from collections.abc import Callable, Collection
 
 import dagster as dg
 
-from assets.inventory import Inventory
-from assets.registered import as_it_stands
-from assets.study import Study
+from assets.lineage.graph import AssetGraph
+from assets.registry import build_graph
+from assets.study.registered import as_it_stands
+from assets.study.study import Study
 from orchestration.assets import MODEL_POOL, asset_key
 from orchestration.runner import run
 from warehouse import Lake
 
 REFRESH = "refresh"
-_BRING_UP_TO_DATE = "bring_up_to_date"
+_MATERIALIZE_STALE = "materialize_stale"
 MEASURE_CHECKPOINT = dg.define_asset_job(
     "measure_checkpoint",
     selection=dg.AssetSelection.all(),
@@ -31,7 +32,7 @@ class Only(dg.Config):
 
 
 def measure_request(
-    inventory: Inventory, name: str, run_key: str, assets: Collection[str]
+    graph: AssetGraph, name: str, run_key: str, assets: Collection[str]
 ) -> dg.RunRequest:
     """Asks for a run of what a checkpoint has, of what there are assets of."""
     return dg.RunRequest(
@@ -39,12 +40,11 @@ def measure_request(
         job_name=MEASURE_CHECKPOINT.name,
         partition_key=name,
         asset_selection=[
-            asset_key(recipe.name)
-            for recipe in inventory.present
-            if recipe.name in assets
-            and (not recipe.partitioned or inventory.has(recipe.name, name))
+            asset_key(asset.name)
+            for asset in graph.present
+            if asset.name in assets and (not asset.partitioned or graph.has(asset.name, name))
         ],
-        tags=_tags(inventory.study),
+        tags=_tags(graph.study),
     )
 
 
@@ -54,7 +54,7 @@ def first_load_request(study: Study, run_key: str) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=run_key,
         job_name=REFRESH,
-        run_config=dg.RunConfig(ops={_BRING_UP_TO_DATE: only}),
+        run_config=dg.RunConfig(ops={_MATERIALIZE_STALE: only}),
         tags=_tags(study),
     )
 
@@ -77,21 +77,21 @@ def refresh_job(
         definitions: Gives Dagster's definitions, of which this job is a part.
     """
 
-    @dg.op(pool=MODEL_POOL, name=_BRING_UP_TO_DATE)
-    def bring_up_to_date(context: dg.OpExecutionContext, config: Only) -> None:
-        inventory = Inventory(as_it_stands(study, lake), lake)
-        stale = inventory.out_of_date(inventory.select((), config.checkpoints))
+    @dg.op(pool=MODEL_POOL, name=_MATERIALIZE_STALE)
+    def materialize_stale(context: dg.OpExecutionContext, config: Only) -> None:
+        graph = build_graph(as_it_stands(study, lake), lake)
+        stale = graph.stale(graph.select((), config.checkpoints))
         for (name, partition), why in stale.items():
             context.log.info(f"{name} of {partition}: {why}" if partition else f"{name}: {why}")
-        outcome = run(definitions(), inventory, list(stale), context.instance, say=context.log.info)
+        outcome = run(definitions(), graph, list(stale), context.instance, say=context.log.info)
         if outcome.failures:
             raise dg.Failure(
                 "\n".join(f"{name} failed: {reason}" for name, reason in outcome.failures),
                 allow_retries=False,
             )
 
-    @dg.job(name=REFRESH, description="Makes all that is out of date.")
+    @dg.job(name=REFRESH, description="Makes all that is stale.")
     def refresh() -> None:
-        bring_up_to_date()
+        materialize_stale()
 
     return refresh

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from assets.study import Study
+from assets.study.study import Study
 
 CHECKPOINTS = dg.DynamicPartitionsDefinition(name="checkpoint")
 

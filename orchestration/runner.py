@@ -1,4 +1,4 @@
-"""Running what is out of date, from the command line, through the same definitions as the UI."""
+"""Running what is stale, from the command line, through the same definitions as the UI."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import dagster as dg
 
-    from assets.inventory import Inventory, Node
+    from assets.lineage.graph import AssetGraph, Node
 
 
 @dataclass
@@ -31,9 +31,7 @@ class Outcome:
     failures: list[tuple[str, str]] = field(default_factory=list)
 
 
-def stages(
-    inventory: Inventory, nodes: Iterable[Node]
-) -> list[list[tuple[str | None, list[Node]]]]:
+def stages(graph: AssetGraph, nodes: Iterable[Node]) -> list[list[tuple[str | None, list[Node]]]]:
     """What is to be run after what: each stage a list of runs, each run a partition and its nodes.
 
     A run is one checkpoint with all its steps. What has no partition is a run before those that
@@ -41,28 +39,25 @@ def stages(
     theirs.
     """
     level: dict[str, int] = {}
-    for name, recipe in inventory.recipes.items():
+    for name, asset in graph.assets.items():
         above = [
             level[read]
-            + (
-                inventory.recipes[read].partitioned != recipe.partitioned
-                or read in recipe.of_partners
-            )
-            for read in recipe.reads
+            + (graph.assets[read].partitioned != asset.partitioned or read in asset.of_partners)
+            for read in asset.reads
         ]
         level[name] = max(above, default=0)
-        if not recipe.reads and recipe.partitioned:
+        if not asset.reads and asset.partitioned:
             level[name] = 1  # beside the other steps of its checkpoint
     # Figures are drawn together, when all is there.
     feeding: set[str] = set()
-    for name, recipe in reversed(inventory.recipes.items()):
-        if recipe.partitioned or name in feeding:
-            feeding.update(recipe.reads)
+    for name, asset in reversed(graph.assets.items()):
+        if asset.partitioned or name in feeding:
+            feeding.update(asset.reads)
     last = max(level.values())
     level |= {
         name: last
-        for name, recipe in inventory.recipes.items()
-        if not recipe.partitioned and name not in feeding
+        for name, asset in graph.assets.items()
+        if not asset.partitioned and name not in feeding
     }
     grouped: dict[int, dict[str | None, list[Node]]] = {}
     for name, partition in nodes:
@@ -72,7 +67,7 @@ def stages(
 
 def run(
     defs: dg.Definitions,
-    inventory: Inventory,
+    graph: AssetGraph,
     nodes: Sequence[Node],
     instance: dg.DagsterInstance,
     *,
@@ -84,7 +79,7 @@ def run(
 
     Args:
         defs: Dagster's definitions.
-        inventory: The study and its recipes.
+        graph: The study and its assets.
         nodes: What to run.
         instance: Where Dagster keeps what happened.
         force: Make them whether or not they are up to date.
@@ -94,18 +89,18 @@ def run(
     Raises:
         KeyboardInterrupt: It was stopped; what was finished is kept.
     """
-    register(instance, inventory.study)
+    register(instance, graph.study)
     job = defs.resolve_implicit_global_asset_job_def()
     outcome = Outcome()
     level = "DEBUG" if debug else "CRITICAL"
-    for stage in stages(inventory, nodes):
+    for stage in stages(graph, nodes):
         for partition, steps in stage:
             if outcome.failures:  # what reads a part that failed would only say so again
-                steps = _possible(inventory, steps)
+                steps = _possible(graph, steps)
             names = [name for name, _ in steps]
             if not names:
                 continue
-            say(f"{partition or inventory.study.name}: {', '.join(names)}")
+            say(f"{partition or graph.study.name}: {', '.join(names)}")
             result = job.execute_in_process(
                 instance=instance,
                 partition_key=partition,
@@ -126,12 +121,12 @@ def run(
     return outcome
 
 
-def _possible(inventory: Inventory, steps: list[Node]) -> list[Node]:
+def _possible(graph: AssetGraph, steps: list[Node]) -> list[Node]:
     """Those steps of a run whose inputs are there, or are made by a step before them."""
     possible: list[Node] = []
     for name, partition in steps:
         made = {earlier for earlier, _ in possible}
-        if set(inventory.missing(name, partition)) <= made:
+        if set(graph.missing(name, partition)) <= made:
             possible.append((name, partition))
     return possible
 

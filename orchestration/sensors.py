@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, field
 
 import dagster as dg
 
-from assets.errors import InputError
-from assets.inventory import Inventory
-from assets.registered import as_it_stands
-from assets.study import Study
-from assets.study_checkpoints import Registered
-from assets.watching import look, take_in_ready
+from assets.registry import build_graph
+from assets.study.checkpoints import Registered
+from assets.study.errors import InputError
+from assets.study.registered import as_it_stands
+from assets.study.study import Study
+from assets.study.watching import look, take_in_ready
 from orchestration.assets import GONE
 from orchestration.instance import fail_abandoned
 from orchestration.jobs import MEASURE_CHECKPOINT, first_load_request, measure_request
@@ -60,7 +60,7 @@ def checkpoint_sensor(
         study: The study.
         lake: Where tables are.
         refresh: The job that measures the study's own checkpoints.
-        assets: Names of the recipes that Dagster has assets of.
+        assets: Names of the assets that Dagster knows.
     """
 
     @dg.sensor(
@@ -111,9 +111,9 @@ def _requests(
     study: Study, lake: Lake, new: Mapping[str, str | None], assets: Collection[str]
 ) -> tuple[list[dg.RunRequest], dict[str, str]]:
     """Requests for what is to be measured, and by key a sentence for what cannot be now."""
-    inventory = Inventory(study, lake)
+    graph = build_graph(study, lake)
     requests, left = [], {}
-    nodes = inventory.select(())
+    nodes = graph.select(())
     for key, name in new.items():
         own = [node for node in nodes if node[1] == name]
         try:
@@ -121,8 +121,8 @@ def _requests(
                 requests.append(first_load_request(study, key))
             elif not own:
                 left[key] = GONE.format(name)
-            elif inventory.out_of_date(own):  # a command may have been faster
-                requests.append(measure_request(inventory, name, key, assets))
+            elif graph.stale(own):  # a command may have been faster
+                requests.append(measure_request(graph, name, key, assets))
         except InputError as error:
             left[key] = f"{name}: {error}"
     return requests, left
@@ -149,7 +149,7 @@ def refresh_schedule(study: Study, refresh: dg.JobDefinition) -> dg.ScheduleDefi
             name="refresh",
             job=refresh,
             cron_schedule=study.schedule,
-            description="Makes what is out of date, and draws its figures anew.",
+            description="Makes what is stale, and draws its figures anew.",
         )
     except dg.DagsterInvalidDefinitionError:
         raise InputError(

@@ -6,9 +6,10 @@ import multiprocessing
 
 
 def _aligner() -> None:
-    from assets.blueprints.anchorlake import WordsFirst
+    from aligners import open_aligner
 
-    WordsFirst().columns(["ab cd", "ab  d"])
+    with open_aligner("anchorlake") as aligner:
+        aligner.columns(["ab cd", "ab  d"])
 
 
 def _scorer() -> None:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from assets.inventory import Inventory
-from assets.recipe import Made, Work, bring_up_to_date
-from assets.study import Study, load_study
-from models import ModelPool
+from assets.lineage.materialize import materialize
+from assets.registry import build_graph
+from assets.study.study import Study, load_study
 from warehouse import Lake
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from models import Source
+    from assets.lineage.asset import Materialization
+    from models import ModelPool, Source
 
 PROMPTS = [
     {"prompt_id": "short", "category": "generic", "text": "Hi?"},
@@ -63,8 +63,8 @@ class Bench:
         *,
         only: tuple[str, ...] = (),
         figures: bool = False,
-    ) -> dict[tuple, Made]:
-        """Makes what is out of date, without Dagster; gives what was made.
+    ) -> dict[tuple, Materialization]:
+        """Makes what is stale, without Dagster; gives what was made.
 
         Args:
             study: The study.
@@ -73,18 +73,12 @@ class Bench:
             figures: Whether to draw figures, which takes longer than all else; those that `only`
                 names by their key are drawn anyway.
         """
-        inventory = Inventory(study, self.lake)
+        graph = build_graph(study, self.lake)
         made = {}
-        for name, partition in inventory.out_of_date(inventory.select(only)):
-            if inventory.recipes[name].group == "figures" and not figures and name not in only:
+        for name, partition in graph.stale(graph.select(only)):
+            if graph.assets[name].group == "figures" and not figures and name not in only:
                 continue
-            work = Work(
-                inventory,
-                self.lake,
-                inventory.checkpoint(partition),
-                models=models or ModelPool(),
-            )
-            result = bring_up_to_date(inventory.recipes[name], work)
+            result = materialize(graph, name, partition, models=models)
             assert result is not None
             made[name, partition] = result
         return made

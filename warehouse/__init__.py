@@ -6,6 +6,7 @@ Nothing here knows of Dagster or of models.
 from warehouse.declarations import DeclarationError, Measurement, read_measurements
 from warehouse.lake import Lake, Provenance
 from warehouse.query import QueryError, ask
+from warehouse.results import ResultError, write_result
 from warehouse.schema import Column, Table
 from warehouse.sessions import Limits, session
 from warehouse.storage import RejectedError, write_table
@@ -19,9 +20,11 @@ __all__ = [
     "Provenance",
     "QueryError",
     "RejectedError",
+    "ResultError",
     "Table",
     "ask",
     "read_measurements",
     "session",
+    "write_result",
     "write_table",
 ]

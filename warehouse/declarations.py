@@ -17,8 +17,10 @@ query and need no line of their own.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -28,7 +30,7 @@ from warehouse.schema import COMMON_COLUMNS, PARTITION_COLUMN, Column, Table, ar
 from warehouse.sessions import create_view, load_vocabulary, session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _TABLE_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -88,22 +90,39 @@ def read_measurements(
         if path.stem in known:
             raise DeclarationError(f"{path}: there is a table {path.stem} already; rename the file")
     measurements: list[Measurement] = []
-    while headers:
-        ready = [path for path, header in headers.items() if set(header.reads) <= set(known)]
-        if not ready:
-            path, header = next(iter(headers.items()))
-            unknown = sorted(set(header.reads) - set(known))
-            raise DeclarationError(
-                f"{path}: reads {', '.join(unknown)}, which is no table, or depends on this one; "
-                f"there are {', '.join(known)}"
-            )
-        for path in ready:
-            header = headers.pop(path)
-            inputs = [known[name] for name in header.reads]
-            measurement = _complete(path, header, inputs, parameters)
-            known[measurement.table.name] = measurement.table
-            measurements.append(measurement)
+    for path in _in_order(headers, known):
+        inputs = [known[name] for name in headers[path].reads]
+        measurement = _complete(path, headers[path], inputs, parameters)
+        known[measurement.table.name] = measurement.table
+        measurements.append(measurement)
     return measurements
+
+
+def _in_order(headers: Mapping[Path, _Header], known: Mapping[str, Table]) -> Iterator[Path]:
+    """Files, each after those that it reads, which are known by then.
+
+    Raises:
+        DeclarationError: One reads what is no table, or what reads it in turn.
+    """
+    paths = {path.stem: path for path in headers}
+    sorter = TopologicalSorter(
+        {path.stem: set(header.reads) - set(known) for path, header in headers.items()}
+    )
+    left = dict(headers)
+    with suppress(CycleError):
+        sorter.prepare()
+        # Names of no table are ready at once and never done, so what reads them never is.
+        while ready := sorted(paths[name] for name in sorter.get_ready() if name in paths):
+            for path in ready:
+                yield path
+                del left[path]
+                sorter.done(path.stem)
+    for path, header in left.items():
+        unknown = sorted(set(header.reads) - set(known))
+        raise DeclarationError(
+            f"{path}: reads {', '.join(unknown)}, which is no table, or depends on this one; "
+            f"there are {', '.join(known)}"
+        )
 
 
 def _read_header(path: Path) -> _Header:

@@ -15,11 +15,13 @@ from warehouse.schema import PARTITION_COLUMN, Table
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 CHECKPOINT_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PREFIX = "anchorlake."
+_KEYS = {"data_version": "fingerprint", "parts": "made_of"}
+"""What footers call attributes of a provenance; the others have their own names there."""
 _DATES_DIFFER = 2 * 10**9
 """Nanoseconds between two changes of a file that every file system gives different dates."""
 
@@ -43,32 +45,49 @@ class Provenance:
     """Where a file's rows come from; kept in its footer, keys prefixed with `anchorlake.`.
 
     Attributes:
-        fingerprint: Digest of the inputs, the parameters that matter and the code's version.
+        data_version: Digest of the code's version, the parameters that matter and what was read.
         signature: The same for people, in the manner of sacreBLEU: `p:0.9|T:1|S:100|...`.
         study: The study's name.
         version: The package's version.
-        made_of: The fingerprint's parts, as JSON, so that it can be told what changed.
+        parts: The data version's parts, as JSON, so that it can be told what changed.
     """
 
-    fingerprint: str
+    data_version: str
     signature: str
     study: str
     version: str
-    made_of: str = ""
+    parts: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """Its values, under the keys that lakes have had from the first."""
+        return {
+            _KEYS.get(field.name, field.name): getattr(self, field.name) for field in fields(self)
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, str]) -> Provenance:
+        """Reads them back.
+
+        Raises:
+            KeyError: There is no data version.
+        """
+        _ = values[_KEYS["data_version"]]
+        keys = {field.name: _KEYS.get(field.name, field.name) for field in fields(cls)}
+        return cls(**{name: values.get(key, "") for name, key in keys.items()})
 
     def to_footer(self) -> dict[str, str]:
         """The footer's key-value pairs."""
-        return {_PREFIX + field.name: getattr(self, field.name) for field in fields(self)}
+        return {_PREFIX + key: value for key, value in self.to_dict().items()}
 
     @classmethod
-    def from_footer(cls, metadata: dict[bytes, bytes] | None) -> Provenance | None:
+    def from_footer(cls, metadata: Mapping[bytes, bytes] | None) -> Provenance | None:
         """Reads it back; None where the file was not written by a lake."""
-        found = {
-            k.decode(): v.decode() for k, v in (metadata or {}).items() if k != b"ARROW:schema"
+        values = {
+            key.decode().removeprefix(_PREFIX): value.decode()
+            for key, value in (metadata or {}).items()
+            if key.startswith(_PREFIX.encode())
         }
-        if _PREFIX + "fingerprint" not in found:
-            return None
-        return cls(**{field.name: found.get(_PREFIX + field.name, "") for field in fields(cls)})
+        return cls.from_dict(values) if _KEYS["data_version"] in values else None
 
 
 @dataclass(frozen=True)

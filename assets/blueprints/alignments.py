@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assets.blueprints.aligner import open_aligner
-from assets.blueprints.anchorlake import WordsFirst
-from assets.digests import digest
-from assets.kept import kept_parts, note_made_from, put_aside
-from assets.recipe import TableRecipe, Work
+from aligners import AlignerError, NotInstalledError, WordsFirst, open_aligner
+from assets.lineage.asset import TableAsset
+from assets.lineage.signature import Signature
+from assets.lineage.staging import finished_parts, note_part_versions, stage
 from assets.sources.prompts import prompt_set
+from assets.study.digests import digest
+from assets.study.errors import InputError
 from warehouse import tables
 
 if TYPE_CHECKING:
@@ -24,45 +25,64 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from assets.blueprints.aligner import Aligner
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from aligners import Aligner
+    from assets.lineage.context import AssetContext
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
 
 _SCHEMA = tables.ALIGNMENTS.arrow_schema
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
+def opened(name: str) -> Iterator[Aligner]:
+    """Opens the aligner that a study names.
+
+    Raises:
+        InputError: It is not installed, or it could not align.
+    """
+    try:
+        with open_aligner(name) as aligner:
+            yield aligner
+    except NotInstalledError as error:
+        raise InputError(
+            f"aligner: {error}, or use `aligner: anchorlake`, which is built in"
+        ) from error
+    except AlignerError as error:
+        raise InputError(f"{error}; what was there before is unchanged") from error
+
+
+@contextmanager
+def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
     """Aligns the prompts whose alignments are not there yet, and keeps each that is finished."""
-    prompts = _generations(work)
-    with open_aligner(work.study.aligner) as aligner:
-        made_from = {
+    prompts = _generations(context)
+    with opened(context.study.aligner) as aligner:
+        part_versions = {
             prompt_id: digest(
                 [aligner.signature, ALIGNMENTS.version, rows.drop_columns("prompt_id").to_pylist()]
             )
             for prompt_id, rows in prompts.items()
         }
-        note_made_from(work, made_from)
-        found = kept_parts(work, tables.ALIGNMENTS, ["prompt_id"], made_from)
-        work.notes["prompts kept from before"] = len(found)
-        todo = {prompt_id: rows for prompt_id, rows in prompts.items() if prompt_id not in found}
-        found.update(_aligned(work, aligner, todo))
-    yield (batch for prompt_id in prompts for batch in found[prompt_id].to_batches())
+        note_part_versions(context, part_versions)
+        finished = finished_parts(context, tables.ALIGNMENTS, ["prompt_id"], part_versions)
+        context.notes["prompts kept from before"] = len(finished)
+        todo = {prompt_id: rows for prompt_id, rows in prompts.items() if prompt_id not in finished}
+        finished.update(_aligned(context, aligner, todo))
+    yield (batch for prompt_id in prompts for batch in finished[prompt_id].to_batches())
 
 
-def _generations(work: Work) -> dict[str, pa.Table]:
+def _generations(context: AssetContext) -> dict[str, pa.Table]:
     """The generations that are aligned, by prompt: those that are compared, of the study's prompts.
 
     What continues beginnings of documents is left out: it answers no prompt.
     """
-    checkpoint = work.checkpoint
+    checkpoint = context.checkpoint
     assert checkpoint is not None
-    (path,) = work.lake.files(tables.GENERATIONS, checkpoint.name)
+    (path,) = context.lake.files(tables.GENERATIONS, checkpoint.name)
     rows = pq.read_table(
         path,
         columns=["decoding", "prompt_id", "sample", "text"],
-        filters=(pc.field("decoding") == work.study.first_decoding(checkpoint))
-        & (pc.field("prompt_set") == prompt_set(work.study, checkpoint)),
+        filters=(pc.field("decoding") == context.study.first_decoding(checkpoint))
+        & (pc.field("prompt_set") == prompt_set(context.study, checkpoint)),
         partitioning=None,
     )
     return {
@@ -72,17 +92,19 @@ def _generations(work: Work) -> dict[str, pa.Table]:
 
 
 def _aligned(
-    work: Work, aligner: Aligner, prompts: Mapping[str, pa.Table]
+    context: AssetContext, aligner: Aligner, prompts: Mapping[str, pa.Table]
 ) -> Iterator[tuple[str, pa.Table]]:
     """Aligns prompts, one on each core: the aligners run outside of Python's lock."""
     if not prompts:
         return
-    assert work.checkpoint is not None
+    assert context.checkpoint is not None
     characters = {
         prompt_id: pc.sum(pc.utf8_length(rows["text"])).as_py()
         for prompt_id, rows in prompts.items()
     }
-    work.progress.start(f"{work.checkpoint.name}: aligning", sum(characters.values()), "characters")
+    context.progress.start(
+        f"{context.checkpoint.name}: aligning", sum(characters.values()), "characters"
+    )
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         running = {
@@ -91,14 +113,14 @@ def _aligned(
         }
         for done in as_completed([*running]):
             prompt_id = running.pop(done)
-            piece = _table(prompts[prompt_id], done.result(), work.study.aligner)
-            put_aside(work, tables.ALIGNMENTS, piece)
-            work.progress.advance(characters[prompt_id], characters[prompt_id])
+            piece = _table(prompts[prompt_id], done.result(), context.study.aligner)
+            stage(context, tables.ALIGNMENTS, piece)
+            context.progress.advance(characters[prompt_id], characters[prompt_id])
             yield prompt_id, piece
     finally:
         aligner.close()  # before the pool waits for what runs
         pool.shutdown(cancel_futures=True)
-        work.progress.finish()
+        context.progress.finish()
 
 
 def _table(generations: pa.Table, columns: Sequence[np.ndarray], aligner: str) -> pa.Table:
@@ -128,13 +150,13 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     }
 
 
-def _signature(work: Work) -> str:
-    with open_aligner(work.study.aligner) as aligner:
-        generations = work.inventory.source_signature("generations", work.partition)
-        return f"{generations}|aligner:{aligner.signature}"
+def _signature(context: AssetContext) -> Signature:
+    generations = context.upstream["generations"].signature(context.partition)
+    with opened(context.study.aligner) as aligner:
+        return generations + Signature.of(aligner=aligner.signature)
 
 
-ALIGNMENTS = TableRecipe(
+ALIGNMENTS = TableAsset(
     name="alignments",
     group="blueprints",
     description=tables.ALIGNMENTS.description,

@@ -7,14 +7,13 @@ import pkgutil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from assets.figures.figure import Figure
+    from assets.drawing.figure import Figure
 
 
 def _figures() -> list[Figure]:
     modules = [
         importlib.import_module(f"{__name__}.{module.name}")
         for module in pkgutil.iter_modules(__path__)
-        if module.name != "report"
     ]
     found = [module.FIGURE for module in modules if hasattr(module, "FIGURE")]
     return sorted(found, key=lambda figure: figure.place)

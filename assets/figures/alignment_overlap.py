@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assets.figures import along
-from assets.figures.figure import Evidence, Figure
+from assets.drawing import along
+from assets.drawing.figure import Figure, FigureData
 
 _OTHERS = 5
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
+def _draw(data: FigureData, width: int) -> Any:
     return along.draw(
-        evidence,
+        data,
         width,
         {
             "aligned": f"generations that agree with at least {_OTHERS} others",
@@ -22,12 +22,12 @@ def _draw(evidence: Evidence, width: int) -> Any:
     )
 
 
-def _findings(evidence: Evidence) -> list[str]:
+def _findings(data: FigureData) -> list[str]:
     found = along.compare(
-        evidence, "aligned", f"have the character of at least {_OTHERS} others where they stand"
+        data, "aligned", f"have the character of at least {_OTHERS} others where they stand"
     )
-    for shown in evidence.with_rows:
-        sizes = [r["n_samples"] for r in evidence.rows if r["checkpoint"] == shown.checkpoint]
+    for shown in data.with_rows:
+        sizes = [r["n_samples"] for r in data.rows if r["checkpoint"] == shown.checkpoint]
         if min(sizes) <= _OTHERS:
             found.append(
                 f"{shown.label} has prompts with {min(sizes)} generations; none of them can agree "

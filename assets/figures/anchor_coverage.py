@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assets.figures import along
-from assets.figures.figure import Evidence, Figure
+from assets.drawing import along
+from assets.drawing.figure import Figure, FigureData
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
-    return along.draw(evidence, width, {"in_anchor": "generations that are in an anchor span"})
+def _draw(data: FigureData, width: int) -> Any:
+    return along.draw(data, width, {"in_anchor": "generations that are in an anchor span"})
 
 
-def _findings(evidence: Evidence) -> list[str]:
-    return along.compare(evidence, "in_anchor", "are in an anchor span")
+def _findings(data: FigureData) -> list[str]:
+    return along.compare(data, "in_anchor", "are in an anchor span")
 
 
 FIGURE = Figure(

@@ -11,10 +11,10 @@ import altair as alt
 from rich.console import Console
 from rich.text import Text
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Grid
-from assets.figures.sankey import END, START, layout
-from assets.intervals import bootstrap
+from assets.drawing import style
+from assets.drawing.figure import Figure, FigureData, Grid
+from assets.drawing.sankey import END, START, layout
+from assets.measures.intervals import bootstrap
 
 _LINE = 14
 """Pixels from a line of text to the next."""
@@ -33,13 +33,13 @@ _PASSED_BY, _COUNT, _ANCHOR = "#b5b5b5", "#777", "#1c1c1c"
 """The colours of what passes no anchor, of numbers, and of anchors' texts."""
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
-    columns = 1 if width <= style.NARROW or len(evidence.rows) == 1 else 2
+def _draw(data: FigureData, width: int) -> Any:
+    columns = 1 if width <= style.NARROW or len(data.rows) == 1 else 2
     inner = (width - _SPACING * (columns - 1)) // columns
     panels = []
     datasets: dict[str, Any] = {}
-    for place, row in enumerate(evidence.rows):
-        colour = style.colour_of(evidence, row["checkpoint"])
+    for place, row in enumerate(data.rows):
+        colour = style.colour_of(data, row["checkpoint"])
         marks, height = _marks(row, inner, colour)
         named = {kind: f"{kind}-{place}" for kind in marks}
         # Named and added last, as Altair copies all rows with every step that makes a chart.
@@ -57,7 +57,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         x="independent", y="independent"
     )
     heading = alt.TitleParams(
-        _wrap(_spelled(evidence.rows[0]["prompt"]), int(width / _HEADING_CELL)),
+        _wrap(_spelled(data.rows[0]["prompt"]), int(width / _HEADING_CELL)),
         anchor="start",
         fontSize=13,
         offset=14,
@@ -198,23 +198,23 @@ def _short(text: str, length: int = 80) -> str:
     return text if len(text) <= length else f"{text[: length - 24]} … {text[-21:]}"
 
 
-def _pages(evidence: Evidence) -> dict[str, Evidence]:
+def _pages(data: FigureData) -> dict[str, FigureData]:
     """A diagram for each prompt, those that most generations are built alike for first."""
     prompts: dict[str, list[dict[str, Any]]] = {}
-    for row in evidence.rows:
+    for row in data.rows:
         prompts.setdefault(row["prompt"], []).append(row)
 
     def most_anchored(prompt: str) -> float:
         return -max(float(row["anchored"] / row["n_samples"]) for row in prompts[prompt])
 
     ordered = sorted(prompts, key=most_anchored)
-    return {prompt: replace(evidence, rows=prompts[prompt]) for prompt in ordered}
+    return {prompt: replace(data, rows=prompts[prompt]) for prompt in ordered}
 
 
-def _findings(evidence: Evidence) -> list[str]:
+def _findings(data: FigureData) -> list[str]:
     sentences = []
-    for shown in evidence.with_rows:
-        rows = [row for row in evidence.rows if row["checkpoint"] == shown.checkpoint]
+    for shown in data.with_rows:
+        rows = [row for row in data.rows if row["checkpoint"] == shown.checkpoint]
         passing = bootstrap([row["anchored"] / row["n_samples"] for row in rows])
         spans = bootstrap([len(row["spans"]) for row in rows])
         sentences.append(
@@ -224,11 +224,11 @@ def _findings(evidence: Evidence) -> list[str]:
     return sentences
 
 
-def _table(evidence: Evidence) -> Grid:
+def _table(data: FigureData) -> Grid:
     """For each prompt the share of generations that pass an anchor span, and how many there are."""
-    names = [shown.checkpoint for shown in evidence.with_rows]
+    names = [shown.checkpoint for shown in data.with_rows]
     rows = []
-    for prompt, page in _pages(evidence).items():
+    for prompt, page in _pages(data).items():
         cells = {row["checkpoint"]: _cell(row) for row in page.rows}
         rows.append([_short(prompt, 50), *(cells.get(name, "–") for name in names)])
     return Grid(["prompt", *names], rows)

@@ -9,16 +9,16 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Shown
-from assets.intervals import bootstrap, summarise
+from assets.drawing import style
+from assets.drawing.figure import Figure, FigureCheckpoint, FigureData
+from assets.measures.intervals import bootstrap, summarise
 
 _MATCHED_AT = 3
 """Length of the n-grams whose diversity is quoted and matched in words."""
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
-    points = summarise(evidence.rows, by=["checkpoint", "n", "top_p"], value="diversity")
+def _draw(data: FigureData, width: int) -> Any:
+    points = summarise(data.rows, by=["checkpoint", "n", "top_p"], value="diversity")
     columns = 3 if width > style.NARROW else 2
     x = alt.X(
         "top_p:Q",
@@ -34,7 +34,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(format="%", tickCount=5),
     )
-    colour = style.colours(evidence, width, field="checkpoint")
+    colour = style.colours(data, width, field="checkpoint")
     chart = alt.Chart()
     bands = chart.mark_area(opacity=0.2).encode(
         x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q"), color=colour
@@ -61,7 +61,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
             facet=alt.Facet(
                 "n:O",
                 title=None,
-                header=alt.Header(labelExpr=f"datum.value + '-grams ({evidence.unit}s)'"),
+                header=alt.Header(labelExpr=f"datum.value + '-grams ({data.unit}s)'"),
             ),
             columns=columns,
             spacing=16,
@@ -69,11 +69,11 @@ def _draw(evidence: Evidence, width: int) -> Any:
     )
 
 
-def _findings(evidence: Evidence) -> list[str]:
+def _findings(data: FigureData) -> list[str]:
     sentences = []
-    for aligned, base in evidence.pairs:
-        target = _diversity(evidence, aligned).get(_top_p(aligned))
-        curve = _diversity(evidence, base)
+    for aligned, base in data.pairs:
+        target = _diversity(data, aligned).get(_top_p(aligned))
+        curve = _diversity(data, base)
         if target is None or not curve:
             continue
         goal = bootstrap(target)
@@ -108,14 +108,14 @@ def matched_top_p(curve: dict[float, float], diversity: float) -> float | None:
     return points[0][0] if len(points) == 1 and points[0][1] == diversity else None
 
 
-def _top_p(shown: Shown) -> float:
+def _top_p(shown: FigureCheckpoint) -> float:
     name, _, value = shown.decoding.partition("=")
     return float(value) if name == "top_p" and "," not in value else float("nan")
 
 
-def _diversity(evidence: Evidence, shown: Shown) -> dict[float, list[float]]:
+def _diversity(data: FigureData, shown: FigureCheckpoint) -> dict[float, list[float]]:
     found: dict[float, list[float]] = {}
-    for row in evidence.rows:
+    for row in data.rows:
         if row["checkpoint"] == shown.checkpoint and row["n"] == _MATCHED_AT:
             found.setdefault(row["top_p"], []).append(row["diversity"])
     return found

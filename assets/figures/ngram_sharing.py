@@ -7,15 +7,15 @@ from typing import Any
 
 import altair as alt
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure
-from assets.intervals import bootstrap, summarise
+from assets.drawing import style
+from assets.drawing.figure import Figure, FigureData
+from assets.measures.intervals import bootstrap, summarise
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
-    points = summarise(evidence.rows, by=["label", "n"], value="share")
-    x = alt.X("n:O", title=f"n-gram length ({evidence.unit}s)", axis=alt.Axis(labelAngle=0))
-    beside = alt.XOffset("label:N", sort=style.labels(evidence))
+def _draw(data: FigureData, width: int) -> Any:
+    points = summarise(data.rows, by=["label", "n"], value="share")
+    x = alt.X("n:O", title=f"n-gram length ({data.unit}s)", axis=alt.Axis(labelAngle=0))
+    beside = alt.XOffset("label:N", sort=style.labels(data))
     y = alt.Y(
         "mean:Q",
         title="generations that hold the most common n-gram",
@@ -27,7 +27,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         x=x,
         xOffset=beside,
         y=y,
-        color=style.colours(evidence, width),
+        color=style.colours(data, width),
         tooltip=[
             alt.Tooltip("label:N", title="checkpoint"),
             alt.Tooltip("n:O"),
@@ -49,13 +49,13 @@ def _draw(evidence: Evidence, width: int) -> Any:
     )
 
 
-def _findings(evidence: Evidence) -> list[str]:
+def _findings(data: FigureData) -> list[str]:
     sentences = []
-    for aligned, base in evidence.pairs:
+    for aligned, base in data.pairs:
         shares = {
             shown.checkpoint: {
                 (row["prompt"], row["n"]): row["share"]
-                for row in evidence.rows
+                for row in data.rows
                 if row["checkpoint"] == shown.checkpoint
             }
             for shown in (aligned, base)

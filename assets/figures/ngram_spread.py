@@ -8,9 +8,9 @@ from typing import Any
 
 import altair as alt
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure
-from assets.intervals import bootstrap, summarise
+from assets.drawing import style
+from assets.drawing.figure import Figure, FigureData
+from assets.measures.intervals import bootstrap, summarise
 
 _HALF = 10
 """Twentieths from which an n-gram is held by more than half of the generations."""
@@ -20,8 +20,8 @@ _SHORT = "datum.value < 1000 ? format(datum.value, '~g') : format(datum.value / 
 """Labels of an axis that goes from parts of one to many thousands."""
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
-    points = summarise(evidence.rows, by=["label", "twentieth"], value="n_ngrams")
+def _draw(data: FigureData, width: int) -> Any:
+    points = summarise(data.rows, by=["label", "twentieth"], value="n_ngrams")
     prompts = max((int(str(point["prompts"])) for point in points), default=1)
     floor = 10.0 ** math.floor(math.log10(1 / prompts))
     bars = [
@@ -53,7 +53,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         x2=alt.X2("share:Q"),
         y=y,
         y2=alt.Y2("floor:Q"),
-        color=style.colours(evidence, width).legend(None),
+        color=style.colours(data, width).legend(None),
         tooltip=[
             alt.Tooltip("label:N", title="checkpoint"),
             alt.Tooltip("share:Q", format=".0%", title="held by up to"),
@@ -73,7 +73,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
             row=alt.Row(
                 "label:N",
                 title=None,
-                sort=style.labels(evidence),
+                sort=style.labels(data),
                 header=alt.Header(labelOrient="top", labelAnchor="start", labelLimit=width - 80),
             ),
             spacing=14,
@@ -81,11 +81,11 @@ def _draw(evidence: Evidence, width: int) -> Any:
     )
 
 
-def _findings(evidence: Evidence) -> list[str]:
+def _findings(data: FigureData) -> list[str]:
     sentences = []
-    for shown in evidence.shown:
+    for shown in data.checkpoints:
         by_prompt: dict[str, int] = {}
-        for row in evidence.rows:
+        for row in data.rows:
             if row["checkpoint"] == shown.checkpoint:
                 held = row["n_ngrams"] if row["twentieth"] > _HALF else 0
                 by_prompt[row["prompt_id"]] = by_prompt.get(row["prompt_id"], 0) + held

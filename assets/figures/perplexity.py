@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assets.figures.by_corpus import changes, draw_changes, measure, point, values_by_corpus
-from assets.figures.figure import Evidence, Figure, Grid
+from assets.drawing.by_corpus import changes, draw_changes, measure, point, values_by_corpus
+from assets.drawing.figure import Figure, FigureData, Grid
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
-    points = [point(one.category, one.corpus, one.aligned, one.change) for one in changes(evidence)]
-    return draw_changes(points, evidence, width)
+def _draw(data: FigureData, width: int) -> Any:
+    points = [point(one.category, one.corpus, one.aligned, one.change) for one in changes(data)]
+    return draw_changes(points, data, width)
 
 
-def _findings(evidence: Evidence) -> list[str]:
+def _findings(data: FigureData) -> list[str]:
     sentences = []
-    title = measure(evidence).title
-    for one in changes(evidence):
+    title = measure(data).title
+    for one in changes(data):
         sentences.append(
             f"On {one.corpus} ({one.change.n} documents) {one.aligned.checkpoint} has "
             f"{one.ours.number()} {title}, and {one.base.checkpoint} {one.theirs.number()}: "
@@ -26,12 +26,12 @@ def _findings(evidence: Evidence) -> list[str]:
     return sentences
 
 
-def _table(evidence: Evidence) -> Grid:
+def _table(data: FigureData) -> Grid:
     rows = [
         [category, corpus, checkpoint, value.number(), f"{value.n}"]
-        for (checkpoint, category, corpus), value in values_by_corpus(evidence).items()
+        for (checkpoint, category, corpus), value in values_by_corpus(data).items()
     ]
-    title = measure(evidence).title
+    title = measure(data).title
     return Grid(["category", "corpus", "checkpoint", title, "documents"], sorted(rows))
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Grid, Shown
-from assets.intervals import Interval, bootstrap_sums
+from assets.drawing import style
+from assets.drawing.figure import Figure, FigureCheckpoint, FigureData, Grid
+from assets.measures.intervals import Interval, bootstrap_sums
 
 _BASELINES = {
     "n_bigram": "what mostly follows the next token",
@@ -34,7 +34,7 @@ class Series:
         rows: Of each prompt a row of the query.
     """
 
-    reader: Shown
+    reader: FigureCheckpoint
     generator: str
     corpus: str
     horizon: int
@@ -66,10 +66,10 @@ class Series:
         )
 
 
-def _series(evidence: Evidence) -> list[Series]:
-    shown = {one.checkpoint: one for one in evidence.shown}
+def _series(data: FigureData) -> list[Series]:
+    shown = {one.checkpoint: one for one in data.checkpoints}
     found: dict[tuple[str, str, str, int], dict[str, dict[str, Any]]] = {}
-    for row in evidence.rows:
+    for row in data.rows:
         key = row["checkpoint"], row["generator"], row["corpus"], row["horizon"]
         found.setdefault(key, {})[row["item"]] = row
     return [
@@ -78,8 +78,8 @@ def _series(evidence: Evidence) -> list[Series]:
     ]
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
-    series = _series(evidence)
+def _draw(data: FigureData, width: int) -> Any:
+    series = _series(data)
     wide = width > style.NARROW
     rows = []
     for corpus in dict.fromkeys(one.corpus for one in series):
@@ -92,15 +92,14 @@ def _draw(evidence: Evidence, width: int) -> Any:
         panels = {heading: some for heading, some in titled.items() if some}
         inner = (width - 60 * len(panels)) // len(panels) if wide else width - 60
         drawn = [
-            _panel(evidence, some, heading, highest, inner, width)
-            for heading, some in panels.items()
+            _panel(data, some, heading, highest, inner, width) for heading, some in panels.items()
         ]
         rows.append(alt.hconcat(*drawn, spacing=20) if wide else alt.vconcat(*drawn))
     return style.finish(alt.vconcat(*rows, spacing=24))
 
 
 def _panel(
-    evidence: Evidence,
+    data: FigureData,
     series: list[Series],
     heading: str,
     highest: float,
@@ -153,9 +152,9 @@ def _panel(
         scale=y_scale,
         axis=alt.Axis(format="%", tickCount=5, domain=False),
     )
-    named = {row[name] for row in evidence.rows for name in ("checkpoint", "generator")}
-    listed = [one for one in evidence.shown if one.checkpoint in named]
-    colour = style.colours(evidence, width, field="checkpoint", only=listed)
+    named = {row[name] for row in data.rows for name in ("checkpoint", "generator")}
+    listed = [one for one in data.checkpoints if one.checkpoint in named]
+    colour = style.colours(data, width, field="checkpoint", only=listed)
     drawn = alt.Chart(style.data(points))
     dots = drawn.mark_point(filled=True, size=70, opacity=1).encode(
         x=x,
@@ -213,13 +212,13 @@ def _ahead(horizon: int) -> str:
     return words.get(horizon, f"{horizon} ahead")
 
 
-def _findings(evidence: Evidence) -> list[str]:
+def _findings(data: FigureData) -> list[str]:
     series = {
         (one.reader.checkpoint, one.generator, one.corpus, one.horizon): one
-        for one in _series(evidence)
+        for one in _series(data)
     }
     sentences = []
-    for aligned, base in evidence.pairs:
+    for aligned, base in data.pairs:
         ours, theirs = aligned.checkpoint, base.checkpoint
         for corpus in dict.fromkeys(c for reader, _, c, _ in series if reader == ours):
             sentences += _compare(series, corpus, (ours, ours), (theirs, theirs))
@@ -230,7 +229,7 @@ def _findings(evidence: Evidence) -> list[str]:
             own.setdefault((one.corpus, one.generator), []).append(one)
     for some in own.values():
         sentences.append(_over_pairs(some))
-    if evidence.unit == "word" and sentences:
+    if data.unit == "word" and sentences:
         sentences.append(
             "The checkpoints have different tokenizers: a token ahead is not the same stretch of "
             "text for all, and their shares are best read against their own baselines."
@@ -288,7 +287,7 @@ def _over_pairs(series: list[Series]) -> str:
     return f"{whose} {told} " + ", ".join(f"{k} ({v})" for k, v in above.items()) + "."
 
 
-def _table(evidence: Evidence) -> Grid:
+def _table(data: FigureData) -> Grid:
     rows = [
         [
             one.corpus,
@@ -300,7 +299,7 @@ def _table(evidence: Evidence) -> Grid:
             _probe(one).replace("_", " "),
             f"{sum(row['n_tokens'] for row in one.rows.values()):,}",
         ]
-        for one in _series(evidence)
+        for one in _series(data)
     ]
     heads = ["prompts", "hidden states of", "text of", "ahead", "right"]
     return Grid([*heads, "pairs", "most frequent", "probe", "tokens"], rows)

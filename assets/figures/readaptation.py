@@ -6,33 +6,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from assets.figures.by_corpus import changes, draw_changes, measure, point, values_by_corpus
-from assets.figures.figure import Evidence, Figure, Grid
+from assets.drawing.by_corpus import changes, draw_changes, measure, point, values_by_corpus
+from assets.drawing.figure import Figure, FigureData, Grid
 
 _BEFORE, _AFTER = "as they come", "after fine-tuning"
 _COLUMNS = {_BEFORE: "nll_before", _AFTER: "nll_after"}
 
 
-def _at(evidence: Evidence, when: str) -> Evidence:
-    """The evidence with `nll` as it was then."""
-    return replace(evidence, rows=[r | {"nll": r[_COLUMNS[when]]} for r in evidence.rows])
+def _at(data: FigureData, when: str) -> FigureData:
+    """The data with `nll` as it was then."""
+    return replace(data, rows=[r | {"nll": r[_COLUMNS[when]]} for r in data.rows])
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
+def _draw(data: FigureData, width: int) -> Any:
     points = [
         point(one.category, one.corpus, one.aligned, one.change) | {"panel": when}
         for when in _COLUMNS
-        for one in changes(_at(evidence, when))
+        for one in changes(_at(data, when))
     ]
-    return draw_changes(points, evidence, width)
+    return draw_changes(points, data, width)
 
 
-def _findings(evidence: Evidence) -> list[str]:
-    title = measure(evidence).title
+def _findings(data: FigureData) -> list[str]:
+    title = measure(data).title
     sentences = []
-    for before, after in zip(
-        changes(_at(evidence, _BEFORE)), changes(_at(evidence, _AFTER)), strict=True
-    ):
+    for before, after in zip(changes(_at(data, _BEFORE)), changes(_at(data, _AFTER)), strict=True):
         sentences.append(
             f"On {after.corpus} ({after.change.n} documents) {after.aligned.checkpoint} goes from "
             f"{before.ours.number()} to {after.ours.number()} {title}, and "
@@ -48,9 +46,9 @@ def _findings(evidence: Evidence) -> list[str]:
     return sentences
 
 
-def _table(evidence: Evidence) -> Grid:
-    before, after = (values_by_corpus(_at(evidence, when)) for when in _COLUMNS)
-    steps = {(row["checkpoint"], row["corpus"]): row["steps"] for row in evidence.rows}
+def _table(data: FigureData) -> Grid:
+    before, after = (values_by_corpus(_at(data, when)) for when in _COLUMNS)
+    steps = {(row["checkpoint"], row["corpus"]): row["steps"] for row in data.rows}
     rows = [
         [
             category,
@@ -62,7 +60,7 @@ def _table(evidence: Evidence) -> Grid:
         ]
         for (checkpoint, category, corpus), value in before.items()
     ]
-    title = measure(evidence).title
+    title = measure(data).title
     heads = ["category", "corpus", "checkpoint", f"{title} before", "after", "steps"]
     return Grid(heads, sorted(rows))
 

@@ -5,38 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assets.figures.by_corpus import changes, draw_by_corpus, measure, point, values_by_corpus
-from assets.figures.figure import Evidence, Figure
+from assets.drawing.by_corpus import changes, draw_by_corpus, measure, point, values_by_corpus
+from assets.drawing.figure import Figure, FigureData
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
-    by_name = {shown.checkpoint: shown for shown in evidence.shown}
-    values = values_by_corpus(evidence)
+def _draw(data: FigureData, width: int) -> Any:
+    by_name = {shown.checkpoint: shown for shown in data.checkpoints}
+    values = values_by_corpus(data)
     points = [
         point(category, corpus, by_name[checkpoint], value)
         for (checkpoint, category, corpus), value in values.items()
     ]
-    chosen = measure(evidence)
+    chosen = measure(data)
     return draw_by_corpus(
         sorted(points, key=lambda point: (str(point["category"]), str(point["corpus"]))),
-        evidence,
+        data,
         title=f"{chosen.title} of a model's own text",
         axis_format="~g",
         number_format=chosen.number_format,
-        shown=evidence.with_rows,
+        shown=data.with_rows,
         field="label",
         width=width,
     )
 
 
-def _findings(evidence: Evidence) -> list[str]:
-    title = measure(evidence).title
+def _findings(data: FigureData) -> list[str]:
+    title = measure(data).title
     return [
         f"Continuing {one.corpus} ({one.change.n} prompts) {one.aligned.label} has "
         f"{one.ours.number()} {title} on its own text, and {one.base.label} "
         f"{one.theirs.number()} on its own: "
         f"{one.change.verdict('higher', 'lower')} ({one.change.change()})."
-        for one in changes(evidence)
+        for one in changes(data)
     ]
 
 

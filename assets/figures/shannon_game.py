@@ -9,9 +9,9 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Grid, Shown
-from assets.intervals import Interval, bootstrap, bootstrap_sums
+from assets.drawing import style
+from assets.drawing.figure import Figure, FigureCheckpoint, FigureData, Grid
+from assets.measures.intervals import Interval, bootstrap, bootstrap_sums
 
 _MEASURES = {
     "exact": ("first guess is right", ".0%"),
@@ -20,32 +20,32 @@ _MEASURES = {
 }
 
 
-def _values(evidence: Evidence, shown: Shown, measure: str) -> dict[str, float]:
+def _values(data: FigureData, shown: FigureCheckpoint, measure: str) -> dict[str, float]:
     return {
         row["passage_id"]: float(row[measure])
-        for row in evidence.rows
+        for row in data.rows
         if row["checkpoint"] == shown.checkpoint
     }
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
-    shown = evidence.with_rows
-    colour = style.colours(evidence, width, field="checkpoint", only=shown)
+def _draw(data: FigureData, width: int) -> Any:
+    shown = data.with_rows
+    colour = style.colours(data, width, field="checkpoint", only=shown)
     wide = width > style.NARROW
     panel_width = width / 3 - 34 if wide else width - 40
-    panels = [_panel(evidence, shown, measure, panel_width, colour) for measure in _MEASURES]
+    panels = [_panel(data, shown, measure, panel_width, colour) for measure in _MEASURES]
     return style.finish(
         alt.hconcat(*panels, spacing=26) if wide else alt.vconcat(*panels, spacing=14)
     )
 
 
 def _panel(
-    evidence: Evidence, shown: list[Shown], measure: str, width: float, colour: alt.Color
+    data: FigureData, shown: list[FigureCheckpoint], measure: str, width: float, colour: alt.Color
 ) -> Any:
     title, number = _MEASURES[measure]
     points = [
         {"checkpoint": one.checkpoint}
-        | asdict(bootstrap(list(_values(evidence, one, measure).values())))
+        | asdict(bootstrap(list(_values(data, one, measure).values())))
         for one in shown
     ]
     y = alt.Y("checkpoint:N", title=None, sort=None, axis=None)
@@ -72,10 +72,10 @@ def _perplexity(logprobs: list[float]) -> Interval:
     return bootstrap_sums(values, lambda sums: np.exp(sums[..., 0] / sums[..., 1]))
 
 
-def _table(evidence: Evidence) -> Grid:
+def _table(data: FigureData) -> Grid:
     rows = []
-    for shown in evidence.with_rows:
-        values = {m: list(_values(evidence, shown, m).values()) for m in (*_MEASURES, "logprob")}
+    for shown in data.with_rows:
+        values = {m: list(_values(data, shown, m).values()) for m in (*_MEASURES, "logprob")}
         rows.append(
             [
                 shown.checkpoint,
@@ -90,10 +90,10 @@ def _table(evidence: Evidence) -> Grid:
     return Grid(["checkpoint", "exact", "F1", "guesses", "median", "perplexity", "passages"], rows)
 
 
-def _findings(evidence: Evidence) -> list[str]:
+def _findings(data: FigureData) -> list[str]:
     sentences = []
-    for aligned, base in evidence.pairs:
-        ours, theirs = (_values(evidence, one, "exact") for one in (aligned, base))
+    for aligned, base in data.pairs:
+        ours, theirs = (_values(data, one, "exact") for one in (aligned, base))
         common = sorted(set(ours) & set(theirs))
         if not common:
             continue

@@ -8,16 +8,16 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Shown
-from assets.intervals import bootstrap, bootstrap_difference, summarise
+from assets.drawing import style
+from assets.drawing.figure import Figure, FigureCheckpoint, FigureData
+from assets.measures.intervals import bootstrap, bootstrap_difference, summarise
 
 _WRITTEN = ("human text", "its own", "its own, greedy")
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
-    points = summarise(evidence.rows, by=["checkpoint", "written"], value="support")
-    shown = evidence.with_rows
+def _draw(data: FigureData, width: int) -> Any:
+    points = summarise(data.rows, by=["checkpoint", "written"], value="support")
+    shown = data.with_rows
     x = alt.X(
         "written:N",
         title="predicting",
@@ -31,7 +31,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         x=x,
         xOffset=beside,
         y=y,
-        color=style.colours(evidence, width, field="checkpoint", only=shown),
+        color=style.colours(data, width, field="checkpoint", only=shown),
         tooltip=[
             alt.Tooltip("checkpoint:N"),
             alt.Tooltip("written:N", title="predicting"),
@@ -53,20 +53,20 @@ def _draw(evidence: Evidence, width: int) -> Any:
     )
 
 
-def _supports(evidence: Evidence, shown: Shown, written: str) -> np.ndarray:
+def _supports(data: FigureData, shown: FigureCheckpoint, written: str) -> np.ndarray:
     return np.array(
         [
             row["support"]
-            for row in evidence.rows
+            for row in data.rows
             if row["checkpoint"] == shown.checkpoint and row["written"] == written
         ]
     )
 
 
-def _findings(evidence: Evidence) -> list[str]:
+def _findings(data: FigureData) -> list[str]:
     sentences = []
-    for shown in evidence.shown:
-        own, human = (_supports(evidence, shown, written) for written in ("its own", "human text"))
+    for shown in data.checkpoints:
+        own, human = (_supports(data, shown, written) for written in ("its own", "human text"))
         if len(own) and len(human):
             gap = bootstrap_difference(own, human)
             verdict = gap.verdict("more", "fewer", "not clearly fewer or more")

@@ -10,23 +10,25 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Shown
-from assets.intervals import bootstrap, bootstrap_curve, bootstrap_difference
+from assets.drawing import style
+from assets.drawing.figure import Figure, FigureCheckpoint, FigureData
+from assets.measures.intervals import bootstrap, bootstrap_curve, bootstrap_difference
 from models.distributions import K_GRID
 
 _WRITTEN = {"human text": [1, 0], "its own": [6, 3], "its own, greedy": [2, 2]}
 """Who wrote the text, and how its line is dashed."""
 
 
-def _masses(evidence: Evidence, shown: Shown, written: str) -> dict[tuple[str, str], np.ndarray]:
+def _masses(
+    data: FigureData, shown: FigureCheckpoint, written: str
+) -> dict[tuple[str, str], np.ndarray]:
     """For each corpus and document or prompt the mass at each k, mean over its tokens.
 
     It is no number at those k beyond what a server tells of.
     """
     sums: dict[tuple[str, str], np.ndarray] = {}
     n_tokens: dict[tuple[str, str], int] = {}
-    for row in evidence.rows:
+    for row in data.rows:
         if row["checkpoint"] == shown.checkpoint and row["written"] == written:
             key = row["corpus"], row["item"]
             sums[key] = sums.get(key, 0.0) + row["n_tokens"] * np.array(row["mass"], float)
@@ -34,11 +36,11 @@ def _masses(evidence: Evidence, shown: Shown, written: str) -> dict[tuple[str, s
     return {key: total / n_tokens[key] for key, total in sums.items()}
 
 
-def _draw(evidence: Evidence, width: int) -> Any:
+def _draw(data: FigureData, width: int) -> Any:
     points = []
-    for shown in evidence.shown:
+    for shown in data.checkpoints:
         for written in _WRITTEN:
-            masses = _masses(evidence, shown, written)
+            masses = _masses(data, shown, written)
             if not masses:
                 continue
             line = {
@@ -67,7 +69,7 @@ def _draw(evidence: Evidence, width: int) -> Any:
         scale=scale,
         axis=alt.Axis(format="%", tickCount=6),
     )
-    colour = style.colours(evidence, width, field="checkpoint", only=evidence.with_rows)
+    colour = style.colours(data, width, field="checkpoint", only=data.with_rows)
     chart = alt.Chart(style.data(points))
     bands = chart.mark_area(opacity=0.15).encode(
         x=x, y=alt.Y("low:Q", scale=scale), y2=alt.Y2("high:Q"), color=colour, detail="line:N"
@@ -121,12 +123,12 @@ def _text(written: str) -> str:
     return written if written == "human text" else f"{written.replace(',', '')} text"
 
 
-def _findings(evidence: Evidence) -> list[str]:
+def _findings(data: FigureData) -> list[str]:
     sentences = []
-    for shown in evidence.with_rows:
-        human = _masses(evidence, shown, "human text")
+    for shown in data.with_rows:
+        human = _masses(data, shown, "human text")
         for written in list(_WRITTEN)[1:]:
-            own = _masses(evidence, shown, written)
+            own = _masses(data, shown, written)
             if human and own:
                 gap = bootstrap_difference(_first(own), _first(human))
                 sentences.append(
@@ -134,9 +136,9 @@ def _findings(evidence: Evidence) -> list[str]:
                     f"probability where {shown.checkpoint} predicts {_text(written)}, and "
                     f"{bootstrap(_first(human)).percent()} on human text ({gap.points()})."
                 )
-    for aligned, base in evidence.pairs:
+    for aligned, base in data.pairs:
         for written in _WRITTEN:
-            ours, theirs = (_masses(evidence, one, written) for one in (aligned, base))
+            ours, theirs = (_masses(data, one, written) for one in (aligned, base))
             common = sorted(set(ours) & set(theirs))
             if not common:
                 continue

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import altair as alt
 import numpy as np
 
-from assets.drift import drifted, written
-from assets.figures import style
-from assets.figures.figure import Evidence, Figure, Grid, Shown
-from assets.intervals import Interval, bootstrap, bootstrap_each, bootstrap_sums
+from assets.drawing.figure import Figure, FigureCheckpoint, FigureData, Grid
+from assets.drawing.over_steps import Panel, draw, series_of
+from assets.measures.drift import drifted, written
+from assets.measures.intervals import Interval, bootstrap, bootstrap_each, bootstrap_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from assets.study import Study
+    from assets.study.study import Study
 
 _TABLES = ("text_statistics", "ngram_sharing", "alignment_overlap", "anchor_coverage")
 _NAMED = {
@@ -29,14 +28,6 @@ _NAMED = {
 """What findings are about."""
 _LISTED = 20
 """Steps of a series that the table has, the last ones."""
-_DOTS = {30: 36, 80: 12}
-"""Areas of points, by up to how many a series has; beyond them there are none."""
-_POINTED = "pointed"
-"""The step that is pointed at, in whichever panel."""
-_TEXT = "c"
-"""Without any format, Vega-Lite looks for texts in the cells around points, which have none."""
-_LEFT, _BELOW = 46, 74
-"""Pixels of an axis's numbers, and from a panel to the next below it."""
 
 
 def _ratio(sums: np.ndarray) -> np.ndarray:
@@ -45,20 +36,14 @@ def _ratio(sums: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Measure:
+class _Measure(Panel):
     """What a panel shows.
 
     Attributes:
-        title: Its heading; `{unit}` stands for what n-grams are made of.
-        axis_format: How its axis is numbered.
-        number_format: How a point's numbers are written.
         statistic: From sums of (numerator, denominator) over documents or prompts, [..., 2], to its
             values, [...].
     """
 
-    title: str
-    axis_format: str
-    number_format: str
     statistic: Callable[[np.ndarray], np.ndarray] = _ratio
 
 
@@ -79,10 +64,10 @@ MEASURES = {
 
 
 @lru_cache(maxsize=1)
-def measures(evidence: Evidence) -> dict[tuple[str, str], Interval]:
+def measures(data: FigureData) -> dict[tuple[str, str], Interval]:
     """For each checkpoint and measure its value over all documents or prompts, where it has one."""
     items: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for row in evidence.rows:
+    for row in data.rows:
         key = row["checkpoint"], row["measure"]
         items.setdefault(key, []).append((row["numerator"], row["denominator"]))
     alike: dict[tuple[str, int], list[tuple[str, str]]] = {}
@@ -97,182 +82,19 @@ def measures(evidence: Evidence) -> dict[tuple[str, str], Interval]:
     return {key: found[key] for key in items if not math.isnan(found[key].mean)}
 
 
-def _series(evidence: Evidence) -> dict[str, list[Shown]]:
-    """The checkpoints of each series that have a step, by step."""
-    found: dict[str, list[Shown]] = {}
-    for shown in evidence.with_rows:
-        if shown.series is not None and shown.step is not None:
-            found.setdefault(shown.series, []).append(shown)
-    return {name: sorted(line, key=lambda s: s.step or 0) for name, line in found.items()}
+def _draw(data: FigureData, width: int) -> Any:
+    return draw(data, width, MEASURES, measures(data))
 
 
-def _bases(evidence: Evidence) -> list[Shown]:
-    """The bases of series, those that have no step of their own."""
-    needed = {s.base for line in _series(evidence).values() for s in line}
-    return [s for s in evidence.with_rows if s.checkpoint in needed and s.step is None]
-
-
-def _draw(evidence: Evidence, width: int) -> Any:
-    series = _series(evidence)
-    if not series:
-        return style.note("No checkpoint that was measured has a step.", width)
-    panels = [
-        _panel(evidence, width, measure, points)
-        for measure in MEASURES
-        if (points := _points(evidence, measure))
-    ]
-    chart: Any = alt.concat(
-        *panels,
-        columns=2 if width > style.NARROW else 1,
-        bounds="flush",
-        spacing={"row": _BELOW, "column": _LEFT + 12},
-    )
-    nearest = alt.PointSelectionConfig(
-        type="point", fields=["step"], nearest=True, on="pointerover", clear="pointerout"
-    )
-    # Altair numbers the names of what it puts together.
-    views = [panel.layer[-1].name for panel in chart.concat]
-    chart.params = [alt.TopLevelSelectionParameter(name=_POINTED, select=nearest, views=views)]
-    return style.finish(chart)
-
-
-def _points(evidence: Evidence, measure: str) -> list[dict[str, Any]]:
-    """A row for each checkpoint of a series that has the measure."""
-    values = measures(evidence)
-    return [
-        asdict(value)
-        | {
-            "series": name,
-            "checkpoint": shown.checkpoint,
-            "step": shown.step,
-            "dot": next((size for most, size in _DOTS.items() if len(line) <= most), 0),
-            "bar": int(len(line) == 1),
-            "base": written(measure, base) if base else "–",
-        }
-        for name, line in _series(evidence).items()
-        for shown in line
-        if (value := values.get((shown.checkpoint, measure))) and value.is_finite
-        for base in [values.get((shown.base or "", measure))]
-    ]
-
-
-def _panel(evidence: Evidence, width: int, measure: str, points: list[dict[str, Any]]) -> Any:
-    """One measure over the steps: a line for each series, and a rule for each base."""
-    chosen, values, bases = MEASURES[measure], measures(evidence), _bases(evidence)
-    rules = [
-        {"series": _as_base(base), "mean": values[base.checkpoint, measure].mean}
-        for base in bases
-        if (base.checkpoint, measure) in values and values[base.checkpoint, measure].is_finite
-    ]
-    colour, dash = _lines(evidence, width)
-    steps = [s.step for line in _series(evidence).values() for s in line if s.step is not None]
-    first, last = min(steps), max(steps)
-    x = alt.X(
-        "step:Q",
-        title="training step",
-        scale=alt.Scale(
-            domain=[first, last] if first < last else [first - 1, last + 1], nice=False, padding=6
-        ),
-        axis=alt.Axis(
-            labelExpr="format(datum.value, '~s')",
-            grid=False,
-            tickMinStep=1,
-            **({"tickCount": 5} if first < last else {"values": [first]}),
-        ),
-    )
-    y = alt.Y(
-        "mean:Q",
-        title=None,
-        scale=alt.Scale(zero=False, nice=False, padding=8),
-        axis=alt.Axis(
-            labelExpr=f"format(datum.value, '{chosen.axis_format}')",
-            tickCount=4,
-            domain=False,
-            ticks=False,
-            labelFlush=6,  # all titles stand at one height
-        ),
-    )
-    low, high = alt.Y("low:Q", title=None), alt.Y2("high:Q")
-    number = chosen.number_format
-    pointed = alt.when(alt.ParameterPredicate(param=_POINTED, empty=False))
-    chart = alt.Chart()
-    layers = [
-        chart.mark_area(opacity=0.16).encode(x=x, y=low, y2=high, color=colour),
-        chart.mark_rule(strokeWidth=2).encode(
-            x=x, y=low, y2=high, color=colour, opacity=alt.Opacity("bar:Q", scale=None)
-        ),
-        chart.mark_rule(color="#999").encode(
-            x=x, opacity=pointed.then(alt.value(1)).otherwise(alt.value(0))
-        ),
-        chart.mark_line(strokeWidth=1.8, strokeJoin="round").encode(
-            x=x, y=y, color=colour, strokeDash=dash
-        ),
-        chart.mark_point(filled=True, opacity=1)
-        .encode(
-            x=x,
-            y=y,
-            color=colour,
-            size=pointed.then(alt.value(80)).otherwise(alt.Size("dot:Q", scale=None)),
-            tooltip=[
-                alt.Tooltip("series:N", format=_TEXT),
-                alt.Tooltip("checkpoint:N", format=_TEXT),
-                alt.Tooltip("step:Q", format=","),
-                alt.Tooltip("mean:Q", format=number, title="value"),
-                alt.Tooltip("low:Q", format=number, title="95% from"),
-                alt.Tooltip("high:Q", format=number, title="to"),
-                alt.Tooltip("n:Q", title="documents or prompts"),
-                alt.Tooltip("base:N", format=_TEXT, title="its base"),
-            ],
-        )
-        .properties(name=measure),
-    ]
-    if rules:
-        base = alt.Chart(style.data(rules)).mark_rule(strokeWidth=1.8)
-        layers.insert(0, base.encode(y=y, color=colour, strokeDash=dash))
-    inner = (width - 2 * _LEFT - 20) // 2 if width > style.NARROW else width - _LEFT - 12
-    return alt.layer(*layers, data=style.data(points)).properties(
-        width=inner, height=150, title=style.heading(chosen.title.format(unit=evidence.unit))
-    )
-
-
-def _as_base(shown: Shown) -> str:
-    return f"{shown.checkpoint} (base)"
-
-
-def _lines(evidence: Evidence, width: int) -> tuple[alt.Color, alt.StrokeDash]:
-    """The colour and the dashes of each base and series, with one legend above the figure."""
-    series, bases = _series(evidence), [_as_base(base) for base in _bases(evidence)]
-    roles = dict.fromkeys(bases, "base") | {name: line[-1].role for name, line in series.items()}
-    names = list(roles)
-    dashes = [[5, 4]] * len(bases) + [[1, 0]] * len(series)
-    fitting = width // (7 * max(map(len, names)) + 56)
-    legend = alt.Legend(
-        orient="top",
-        columns=min(len(names), max(1, fitting)),
-        labelLimit=width - 120,
-        symbolType="stroke",
-        symbolSize=600,
-        symbolStrokeWidth=2.2,
-        symbolOpacity=1,
-    )
-    shades = alt.Scale(domain=names, range=style.shades_of(roles))
-    return (
-        alt.Color("series:N", title=None, scale=shades, legend=legend),
-        alt.StrokeDash(
-            "series:N", title=None, scale=alt.Scale(domain=names, range=dashes), legend=legend
-        ),
-    )
-
-
-def _findings(evidence: Evidence) -> list[str]:
-    values = measures(evidence)
-    by_name = {shown.checkpoint: shown for shown in evidence.with_rows}
+def _findings(data: FigureData) -> list[str]:
+    values = measures(data)
+    by_name = {shown.checkpoint: shown for shown in data.with_rows}
     sentences: list[str] = []
-    for name, line in _series(evidence).items():
+    for name, line in series_of(data).items():
         last = line[-1]
         other = by_name.get(last.base or "", line[0])
         if other is not last:
-            sentences += _compared(evidence, last, other)
+            sentences += _compared(data, last, other)
         highest = [
             f"{what} at {best.step:,} ({written(measure, values[best.checkpoint, measure])})"
             for measure, what in _NAMED.items()
@@ -289,11 +111,11 @@ def _findings(evidence: Evidence) -> list[str]:
     return sentences
 
 
-def _compared(evidence: Evidence, last: Shown, other: Shown) -> Iterator[str]:
+def _compared(data: FigureData, last: FigureCheckpoint, other: FigureCheckpoint) -> Iterator[str]:
     """How the last checkpoint of a series differs from another, on what both were measured on."""
     at = "" if other.step is None else f" (step {other.step:,})"
     names = f"{last.checkpoint}, the last of {last.series},", f"{other.checkpoint}{at}"
-    predicted = _common(evidence, last, other, "perplexity")
+    predicted = _common(data, last, other, "perplexity")
     if len(predicted):
         perplexity = MEASURES["perplexity"].statistic
         ours, theirs = (bootstrap_sums(predicted[:, part], perplexity) for part in _BOTH)
@@ -301,11 +123,11 @@ def _compared(evidence: Evidence, last: Shown, other: Shown) -> Iterator[str]:
             predicted, lambda sums: perplexity(sums[..., :2]) / perplexity(sums[..., 2:]) - 1
         )
         yield (
-            f"{names[0]} has a perplexity per {evidence.unit} of {ours.number()} on human text, "
+            f"{names[0]} has a perplexity per {data.unit} of {ours.number()} on human text, "
             f"and {names[1]} of {theirs.number()}: {change.verdict('worse', 'better')} "
             f"({change.change()}, over {change.n} documents)."
         )
-    sampled = _common(evidence, last, other, "ngram_sharing")
+    sampled = _common(data, last, other, "ngram_sharing")
     if len(sampled):
         ours, theirs = (bootstrap(sampled[:, part][:, 0]) for part in _BOTH)
         gap = bootstrap(sampled[:, 0] - sampled[:, 2])
@@ -320,12 +142,14 @@ _BOTH = slice(2), slice(2, 4)
 """The columns of either side of what `_common` gives."""
 
 
-def _common(evidence: Evidence, one: Shown, other: Shown, measure: str) -> np.ndarray:
+def _common(
+    data: FigureData, one: FigureCheckpoint, other: FigureCheckpoint, measure: str
+) -> np.ndarray:
     """Numerators and denominators of both, [n, 4], of the items that both have."""
     ours, theirs = (
         {
             row["item"]: (row["numerator"], row["denominator"])
-            for row in evidence.rows
+            for row in data.rows
             if row["checkpoint"] == shown.checkpoint and row["measure"] == measure
         }
         for shown in (one, other)
@@ -333,11 +157,11 @@ def _common(evidence: Evidence, one: Shown, other: Shown, measure: str) -> np.nd
     return np.array([(*ours[item], *theirs[item]) for item in ours if item in theirs])
 
 
-def _table(evidence: Evidence) -> Grid:
+def _table(data: FigureData) -> Grid:
     """The values of the last steps of each series, after those of checkpoints without a step."""
-    values = measures(evidence)
-    listed = [s for s in evidence.with_rows if s.step is None]
-    for line in _series(evidence).values():
+    values = measures(data)
+    listed = [s for s in data.with_rows if s.step is None]
+    for line in series_of(data).values():
         listed += line[-_LISTED:]
     there = [m for m in MEASURES if any((s.checkpoint, m) in values for s in listed)]
     rows = [
@@ -361,8 +185,8 @@ def _applies(study: Study) -> bool:
     return any(c.step is not None for c in study.checkpoints) or (compared and bool(study.drift))
 
 
-def _warnings(evidence: Evidence, study: Study) -> list[str]:
-    return drifted(study.drift, measures(evidence), evidence.shown)
+def _warnings(data: FigureData, study: Study) -> list[str]:
+    return drifted(study.drift, measures(data), data.checkpoints)
 
 
 FIGURE = Figure(

@@ -14,8 +14,8 @@ from models.vllm import running
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from assets.recipe import Work
-    from assets.study_checkpoints import Checkpoint
+    from assets.lineage.context import AssetContext
+    from assets.study.checkpoints import Checkpoint
     from models.engines import Engine, Prompted
 
 
@@ -38,11 +38,13 @@ def server_of(checkpoint: Checkpoint) -> Server:
 
 
 @contextmanager
-def opened(work: Work, checkpoint: Checkpoint, asked: Sequence[Prompted]) -> Iterator[Engine]:
+def opened(
+    context: AssetContext, checkpoint: Checkpoint, asked: Sequence[Prompted]
+) -> Iterator[Engine]:
     """Opens the checkpoint's engine.
 
     Args:
-        work: What the generations are made for.
+        context: What the generations are made for.
         checkpoint: The checkpoint.
         asked: What it is going to be asked.
 
@@ -55,14 +57,14 @@ def opened(work: Work, checkpoint: Checkpoint, asked: Sequence[Prompted]) -> Ite
             server_of(checkpoint), top_logprobs=access.top_logprobs, extra=access.extra
         )
     elif checkpoint.engine_name == "vllm":
-        work.models.release()  # both would not fit into a GPU's memory
+        context.models.release()  # both would not fit into a GPU's memory
         model_facts = describe_model(checkpoint)
         prompts = {(a.prompt, a.format) for a in asked}
         longest = max(len(f.encode(model_facts.tokenizer, prompt)) for prompt, f in prompts)
         with running(
             plain_folder(checkpoint.source, dtype=model_facts.dtype),
             dtype=model_facts.dtype,
-            max_length=min(longest + work.study.max_new_tokens, model_facts.context_length),
+            max_length=min(longest + context.study.max_new_tokens, model_facts.context_length),
             device=checkpoint.device,
             tensor_parallel=checkpoint.tensor_parallel,
             batch_tokens=checkpoint.batch_tokens,
@@ -70,4 +72,4 @@ def opened(work: Work, checkpoint: Checkpoint, asked: Sequence[Prompted]) -> Ite
         ) as process:
             yield VllmEngine(model_facts, process)
     else:
-        yield TransformersEngine(load_model(work, checkpoint))
+        yield TransformersEngine(load_model(context, checkpoint))

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.digests import digest
 from assets.generations.engines import opened
-from assets.generations.imported import read_generations
-from assets.kept import already_made, note_made_from, put_aside
-from assets.recipe import TableRecipe, Work
+from assets.lineage.asset import TableAsset
+from assets.lineage.signature import Signature, short
+from assets.lineage.staging import finished_rows, note_part_versions, stage
 from assets.sources.checkpoints import tokenizer_parameters
+from assets.sources.generation_files import read_generations
 from assets.sources.prompts import (
     Prompt,
     prefixes_digest,
@@ -24,6 +24,7 @@ from assets.sources.prompts import (
     prompts_in_lake,
     prompts_of,
 )
+from assets.study.digests import digest
 from models import Decoding
 from models.engines import Prompted
 from models.loading import load_tokenizer
@@ -32,8 +33,9 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.lineage.context import AssetContext
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models.engines import Generation
 
 Key = tuple[str, str, int]
@@ -42,7 +44,7 @@ Key = tuple[str, str, int]
 _SCHEMA = tables.GENERATIONS.arrow_schema
 _SAMPLER = "1"
 """Changes when the same request gives another generation."""
-LOGPROBS = "logprobs:raw"
+LOGPROBS = Signature.of(logprobs="raw")
 """Those of the model itself, before temperature and top_p."""
 
 
@@ -84,13 +86,13 @@ def asked(study: Study, checkpoint: Checkpoint, prompts: Sequence[Prompt]) -> li
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
-    checkpoint = work.checkpoint
+def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
+    checkpoint = context.checkpoint
     assert checkpoint is not None
     if checkpoint.source.is_generations:
-        table = _imported(work.study, checkpoint)
+        table = _imported(context.study, checkpoint)
     else:
-        table = _sampled(work, checkpoint)
+        table = _sampled(context, checkpoint)
     if not checkpoint.source.has_weights:
         table = _tokenized(checkpoint, table)
     yield iter(table.to_batches())
@@ -127,26 +129,26 @@ def _tokenized(checkpoint: Checkpoint, rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _sampled(work: Work, checkpoint: Checkpoint) -> pa.Table:
+def _sampled(context: AssetContext, checkpoint: Checkpoint) -> pa.Table:
     """Samples what is asked and not there yet, keeping all that is finished on the disk."""
-    prompts = prompts_in_lake(work, checkpoint)
+    prompts = prompts_in_lake(context, checkpoint)
     plan = [
         (ask.decoding, prompt, number)
-        for ask in asked(work.study, checkpoint, prompts)
+        for ask in asked(context.study, checkpoint, prompts)
         for prompt in ask.prompts
         for number in range(ask.n_samples)
     ]
     keys = [(decoding.name, str(prompt["prompt_id"]), n) for decoding, prompt, n in plan]
-    made_from = _made_from(work.study, checkpoint, prompts)
-    note_made_from(work, made_from)
-    pieces = [_SCHEMA.empty_table(), *_already_made(work, made_from)]
-    there = {key for piece in pieces for key in _keys(piece)}
-    work.notes["generations kept from before"] = sum(key in there for key in keys)
-    todo = [entry for key, entry in zip(keys, plan, strict=True) if key not in there]
+    part_versions = _part_versions(context.study, checkpoint, prompts)
+    note_part_versions(context, part_versions)
+    pieces = [_SCHEMA.empty_table(), *_finished_rows(context, part_versions)]
+    finished = {key for piece in pieces for key in _keys(piece)}
+    context.notes["generations kept from before"] = sum(key in finished for key in keys)
+    todo = [entry for key, entry in zip(keys, plan, strict=True) if key not in finished]
     if todo:
-        for rows in _finished(work, checkpoint, todo):
+        for rows in _finished(context, checkpoint, todo):
             piece = pa.Table.from_pylist(rows, _SCHEMA)
-            put_aside(work, tables.GENERATIONS, piece)
+            stage(context, tables.GENERATIONS, piece)
             pieces.append(piece)
     everything = pa.concat_tables(pieces)
     place = {key: i for i, key in enumerate(_keys(everything))}
@@ -154,10 +156,10 @@ def _sampled(work: Work, checkpoint: Checkpoint) -> pa.Table:
 
 
 def _finished(
-    work: Work, checkpoint: Checkpoint, todo: list[tuple[Decoding, Prompt, int]]
+    context: AssetContext, checkpoint: Checkpoint, todo: list[tuple[Decoding, Prompt, int]]
 ) -> Iterator[list[dict[str, Any]]]:
     """Samples, and gives rows as soon as they are finished."""
-    study = work.study
+    study = context.study
     prompts = {str(prompt["prompt_id"]): prompt for _, prompt, _ in todo}
     wanted = [
         Prompted(
@@ -174,11 +176,11 @@ def _finished(
     def on_tokens(drawn: int, settled: int) -> None:
         nonlocal n_drawn
         n_drawn += drawn
-        work.progress.advance(drawn, settled)
+        context.progress.advance(drawn, settled)
 
-    with opened(work, checkpoint, wanted) as engine:
+    with opened(context, checkpoint, wanted) as engine:
         start = perf_counter()
-        work.progress.start(
+        context.progress.start(
             f"{checkpoint.name}: sampling", len(wanted) * study.max_new_tokens, "tokens"
         )
         try:
@@ -191,9 +193,9 @@ def _finished(
             ):
                 yield [_row(prompts[g.asked.key], g, study.seed) for g in generations]
         finally:
-            work.progress.finish()
-    work.notes["tokens sampled"] = n_drawn
-    work.notes["tokens per second"] = round(n_drawn / (perf_counter() - start), 1)
+            context.progress.finish()
+    context.notes["tokens sampled"] = n_drawn
+    context.notes["tokens per second"] = round(n_drawn / (perf_counter() - start), 1)
 
 
 def _row(prompt: Prompt, made: Generation, seed: int) -> dict[str, Any]:
@@ -215,7 +217,9 @@ def _row(prompt: Prompt, made: Generation, seed: int) -> dict[str, Any]:
     }
 
 
-def _made_from(study: Study, checkpoint: Checkpoint, prompts: Iterable[Prompt]) -> dict[str, str]:
+def _part_versions(
+    study: Study, checkpoint: Checkpoint, prompts: Iterable[Prompt]
+) -> dict[str, str]:
     """For each prompt a digest of all that its generations depend on but decoding and sample."""
     shared = [
         checkpoint.digest(),
@@ -249,10 +253,14 @@ def _way(checkpoint: Checkpoint) -> dict[str, object]:
     return way
 
 
-def _already_made(work: Work, made_from: Mapping[str, str]) -> Iterator[pa.Table]:
+def _finished_rows(context: AssetContext, part_versions: Mapping[str, str]) -> Iterator[pa.Table]:
     """Generations there already that would come out the same again."""
-    for rows, known in already_made(work, tables.GENERATIONS):
-        same = [prompt_id for prompt_id, mark in made_from.items() if known.get(prompt_id) == mark]
+    for rows, known in finished_rows(context, tables.GENERATIONS):
+        same = [
+            prompt_id
+            for prompt_id, version in part_versions.items()
+            if known.get(prompt_id) == version
+        ]
         for field in _SCHEMA:
             if field.name not in rows.column_names:  # older than the column
                 rows = rows.append_column(field, pa.nulls(len(rows), field.type))
@@ -290,41 +298,39 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     }
 
 
-def _signature(work: Work) -> str:
-    checkpoint = work.checkpoint
+def _signature(context: AssetContext) -> Signature:
+    checkpoint = context.checkpoint
     assert checkpoint is not None
     if checkpoint.source.is_generations:
-        decoding = work.study.first_decoding(checkpoint)
-        return f"decoding:{decoding}|file:{checkpoint.digest()[:8]}"
-    (facts,) = work.lake.read(tables.CHECKPOINTS, checkpoint.name).to_pylist()
-    prompts = prompts_of(work.study, checkpoint)
-    decodings = [ask.decoding for ask in asked(work.study, checkpoint, prompts)]
+        decoding = context.study.first_decoding(checkpoint)
+        return Signature.of(decoding=decoding, file=short(checkpoint.digest()))
+    (facts,) = context.lake.read(tables.CHECKPOINTS, checkpoint.name).to_pylist()
+    prompts = prompts_of(context.study, checkpoint)
+    decodings = [ask.decoding for ask in asked(context.study, checkpoint, prompts)]
     greedy = "+greedy" if any(d.is_greedy for d in decodings) else ""
     sampled = [decoding for decoding in decodings if not decoding.is_greedy]
     masses = "+".join(f"{d.top_p:g}" for d in sampled)
     temperatures = "+".join(dict.fromkeys(f"{d.temperature:g}" for d in sampled))
-    return "|".join(
-        [
-            f"p:{masses or '-'}{greedy}",
-            f"T:{temperatures or '-'}",
-            f"S:{work.study.samples_per_prompt}",
-            f"max:{work.study.max_new_tokens}",
-            f"seed:{work.study.seed}",
-            f"tok:{(facts['tokenizer'] or '-')[:8]}",
-            f"format:{_short_format(checkpoint)}",
-            f"engine:{facts['engine']}",
-            f"dtype:{facts['dtype'] or '-'}",
-            *([LOGPROBS] if checkpoint.engine_name == "vllm" else []),
-        ]
+    signature = Signature.of(
+        top_p=f"{masses or '-'}{greedy}",
+        temperature=temperatures or "-",
+        samples=context.study.samples_per_prompt,
+        max_new_tokens=context.study.max_new_tokens,
+        seed=context.study.seed,
+        tokenizer=short(facts["tokenizer"]),
+        prompt_format=_short_format(checkpoint),
+        engine=facts["engine"],
+        dtype=facts["dtype"] or "-",
     )
+    return signature + LOGPROBS if checkpoint.engine_name == "vllm" else signature
 
 
 def _short_format(checkpoint: Checkpoint) -> str:
     parameters = checkpoint.format_of_prompts.parameters
-    return str(parameters) if parameters in ("chat", "plain") else digest(parameters)[:8]
+    return str(parameters) if parameters in ("chat", "plain") else short(digest(parameters))
 
 
-GENERATIONS = TableRecipe(
+GENERATIONS = TableAsset(
     name="generations",
     group="generations",
     description=tables.GENERATIONS.description,

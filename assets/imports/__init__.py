@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assets.errors import InputError
 from assets.imports import alpaca_eval, inspect_logs, lm_eval, tabular
 from assets.imports.found import Dropped, Found, Options, Written, write_generations
+from assets.study.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

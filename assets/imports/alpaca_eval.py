@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assets.errors import InputError
 from assets.imports.found import Dropped, Found
-from assets.jsonl import unreadable_said
+from assets.study.errors import InputError
+from assets.study.files import unreadable_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

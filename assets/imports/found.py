@@ -8,8 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from assets.errors import InputError
-from assets.jsonl import is_text
+from assets.study.errors import InputError
+from assets.study.files import is_text
 from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assets.errors import InputError
 from assets.imports.found import Dropped, Found, reason
+from assets.study.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

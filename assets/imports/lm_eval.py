@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assets.errors import InputError
 from assets.imports.found import Dropped, Found
-from assets.jsonl import read_jsonl
+from assets.study.errors import InputError
+from assets.study.files import read_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assets.errors import InputError
 from assets.imports.found import Dropped, Found, reason
-from assets.jsonl import unreadable_said
+from assets.study.errors import InputError
+from assets.study.files import unreadable_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -173,7 +173,7 @@ def _rows_of_folder(folder: Path, options: Options) -> tuple[list[str], Iterable
 
 
 def _rows_of_hub(name: str, options: Options) -> tuple[list[str], Iterable[dict[str, Any]]]:
-    from assets.sources.datasets import DatasetSource
+    from assets.study.datasets import DatasetSource
 
     try:
         source = DatasetSource.parse(f"hf:{name}", Path.cwd())

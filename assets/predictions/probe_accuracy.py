@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from assets.intervals import bootstrap_sums
-from assets.recipe import TableRecipe, Work
+from assets.lineage.asset import TableAsset
+from assets.measures.intervals import bootstrap_sums
 from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from assets.lineage.context import AssetContext
 
 _TABLE = tables.PROBE_ACCURACY
 _PART = ("generator", "decoding", "corpus", "horizon", "layer", "probe")
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
+def _rows(context: AssetContext) -> Iterator[list[pa.RecordBatch]]:
     parts: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in work.lake.read(tables.PROBE_GUESSES, work.partition).to_pylist():
+    for row in context.lake.read(tables.PROBE_GUESSES, context.partition).to_pylist():
         parts.setdefault(tuple(row[name] for name in _PART), []).append(row)
     rows = [dict(zip(_PART, part, strict=True)) | accuracy(own) for part, own in parts.items()]
     yield pa.Table.from_pylist(rows, _TABLE.arrow_schema).to_batches()
@@ -59,12 +61,12 @@ def sums_by_item(rows: Iterable[dict[str, Any]]) -> dict[str, np.ndarray]:
     return sums
 
 
-PROBE_ACCURACY = TableRecipe(
+PROBE_ACCURACY = TableAsset(
     name="probe_accuracy",
     group="predictions",
     description=_TABLE.description,
     reads=("probe_guesses",),
     table=_TABLE,
     rows=_rows,
-    signature=lambda work: work.inventory.source_signature("probe_guesses", work.partition),
+    signature=lambda context: context.upstream["probe_guesses"].signature(context.partition),
 )

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from assets.digests import digest
-from assets.errors import InputError
-from assets.kept import kept_parts, note_made_from, put_aside, staging
+from assets.lineage.asset import TableAsset
+from assets.lineage.signature import Signature
+from assets.lineage.staging import finished_parts, note_part_versions, stage, staging
 from assets.predictions.probed_texts import FOLDS, LEAST_PROMPTS, ProbedTexts, Split
 from assets.predictions.scored_texts import OWN, generated_texts, has_states
-from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import load_model, model_parameters, model_signature
+from assets.study.digests import digest
+from assets.study.errors import InputError
 from models import Text
 from models.probes import Baseline, Examples, train
 from models.states import StateFile, hidden_states
@@ -27,8 +28,9 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.lineage.context import AssetContext
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models import LanguageModel
     from models.probes import Kind
 
@@ -38,41 +40,43 @@ _TABLE = tables.PROBE_GUESSES
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
+def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
     """Probes what is not there yet, and keeps each part that is finished."""
-    checkpoint, settings = work.checkpoint, work.study.probes
+    checkpoint, settings = context.checkpoint, context.study.probes
     assert checkpoint is not None
     assert settings is not None
-    model = load_model(work, checkpoint)
-    kind = chosen_kind(work)
+    model = load_model(context, checkpoint)
+    kind = chosen_kind(context)
     layer = layer_at(settings.depth, model.n_layers)
-    parts = [part.limited(settings.tokens, work.study.seed) for part in _parts(work, model)]
-    made_from = {
+    parts = [part.limited(settings.tokens, context.study.seed) for part in _parts(context, model)]
+    part_versions = {
         part.name: digest(
             [
                 checkpoint.digest(),
                 checkpoint.dtype,
                 [kind, layer, settings.tokens, settings.horizons],
-                [work.study.seed, PROBE_GUESSES.version, part.decoding],
+                [context.study.seed, PROBE_GUESSES.version, part.decoding],
                 digest([[t.name, t.context_ids, t.token_ids] for t in part.texts]),
             ]
         )
         for part in parts
     }
-    note_made_from(work, made_from)
-    found = kept_parts(work, _TABLE, ["generator", "corpus"], made_from)
-    work.notes["parts kept from before"] = len(found)
+    note_part_versions(context, part_versions)
+    finished = finished_parts(context, _TABLE, ["generator", "corpus"], part_versions)
+    context.notes["parts kept from before"] = len(finished)
     for part in parts:
-        if part.name not in found:
-            found[part.name] = _probed(work, model, part, kind, layer)
-            put_aside(work, _TABLE, found[part.name])
-    if not any(rows.num_rows for rows in found.values()):
-        reasons = "; ".join(work.notes.get("not probed", ["no generations of these prompt_sets"]))
+        if part.name not in finished:
+            finished[part.name] = _probed(context, model, part, kind, layer)
+            stage(context, _TABLE, finished[part.name])
+    if not any(rows.num_rows for rows in finished.values()):
+        reasons = "; ".join(
+            context.notes.get("not probed", ["no generations of these prompt_sets"])
+        )
         raise InputError(
             f"probes: there is nothing to probe: {reasons}; give more prompts or longer "
             "generations, or name other sets with `prompt_sets:`"
         )
-    yield (batch for part in parts for batch in found[part.name].to_batches())
+    yield (batch for part in parts for batch in finished[part.name].to_batches())
 
 
 def layer_at(depth: float, n_layers: int) -> int:
@@ -83,41 +87,41 @@ def layer_at(depth: float, n_layers: int) -> int:
     return n_layers if depth == 1 else max(1, min(n_layers - 1, math.floor(depth * n_layers + 0.5)))
 
 
-def chosen_kind(work: Work) -> Kind:
+def chosen_kind(context: AssetContext) -> Kind:
     """What probes go through: what the study says, or what the larger vocabulary allows.
 
     The larger of a checkpoint's and of those that it is compared with. Where one base has partners
     with small and with large vocabularies, only the study can give all of them one kind.
     """
-    checkpoint, settings = work.checkpoint, work.study.probes
+    checkpoint, settings = context.checkpoint, context.study.probes
     assert checkpoint is not None
     assert settings is not None
     if settings.probe != "auto":
         return settings.probe
-    compared = [checkpoint, *work.study.partners(checkpoint)]
+    compared = [checkpoint, *context.study.partners(checkpoint)]
     sizes = [
         size
         for one in compared
-        if work.lake.files(tables.CHECKPOINTS, one.name)
-        for size in work.lake.read(tables.CHECKPOINTS, one.name)["vocab_size"].to_pylist()
+        if context.lake.files(tables.CHECKPOINTS, one.name)
+        for size in context.lake.read(tables.CHECKPOINTS, one.name)["vocab_size"].to_pylist()
         if size is not None
     ]
     return "output_layer" if max(sizes) > LARGE_VOCABULARY else "vocabulary"
 
 
-def _parts(work: Work, model: LanguageModel) -> Iterator[ProbedTexts]:
+def _parts(context: AssetContext, model: LanguageModel) -> Iterator[ProbedTexts]:
     """The texts to probe: first decodings, on the sets that the study names.
 
     The token that ends a generation is no text, and is left out. Sets of too few prompts to hold
     some out are passed over, and noted.
     """
-    checkpoint, settings = work.checkpoint, work.study.probes
+    checkpoint, settings = context.checkpoint, context.study.probes
     assert checkpoint is not None
     assert settings is not None
-    for part, texts in itertools.groupby(generated_texts(work), key=lambda text: text.part):
+    for part, texts in itertools.groupby(generated_texts(context), key=lambda text: text.part):
         own = part.condition == OWN
-        generator = checkpoint if own else work.study.checkpoint(part.condition)
-        if part.decoding != work.study.first_decoding(generator):
+        generator = checkpoint if own else context.study.checkpoint(part.condition)
+        if part.decoding != context.study.first_decoding(generator):
             continue
         if not settings.includes(part.corpus):
             continue
@@ -134,73 +138,73 @@ def _parts(work: Work, model: LanguageModel) -> Iterator[ProbedTexts]:
             yield found
         else:
             _pass_over(
-                work,
+                context,
                 f"{generator.name} has text for {n_prompts} prompts of {part.corpus}, and "
                 f"{LEAST_PROMPTS} are needed, so that some are held out",
             )
 
 
-def _pass_over(work: Work, reason: str) -> None:
-    work.notes.setdefault("not probed", []).append(reason)
+def _pass_over(context: AssetContext, reason: str) -> None:
+    context.notes.setdefault("not probed", []).append(reason)
 
 
 def _probed(
-    work: Work, model: LanguageModel, part: ProbedTexts, kind: Kind, layer: int
+    context: AssetContext, model: LanguageModel, part: ProbedTexts, kind: Kind, layer: int
 ) -> pa.Table:
     """The rows of a part; its hidden states are on the disk for as long as it takes."""
-    settings = work.study.probes
+    settings = context.study.probes
     assert settings is not None
-    folder = staging(work, _TABLE)
+    folder = staging(context, _TABLE)
     folder.mkdir(parents=True, exist_ok=True)
     states = StateFile(
         folder / f"{uuid.uuid4().hex}.states", model.config.hidden_size, model.model.dtype
     )
-    label = f"{work.partition} on {part.generator}, {part.corpus}"
+    label = f"{context.partition} on {part.generator}, {part.corpus}"
     try:
         n_tokens = sum(len(text.token_ids) for text in part.texts)
-        work.progress.start(f"{label}: hidden states", n_tokens, "tokens")
+        context.progress.start(f"{label}: hidden states", n_tokens, "tokens")
         try:
             for group in hidden_states(
-                model, part.texts, layer, on_tokens=lambda n: work.progress.advance(n, n)
+                model, part.texts, layer, on_tokens=lambda n: context.progress.advance(n, n)
             ):
                 for _, found in group:
                     states.append(found)
         finally:
-            work.progress.finish()
+            context.progress.finish()
         # A probe is settled once it is tested; how often it goes over its tokens is not known.
         n_probes = len(settings.horizons) * part.n_folds
-        work.progress.start(f"{label}: probes", n_probes * n_tokens, "tokens")
+        context.progress.start(f"{label}: probes", n_probes * n_tokens, "tokens")
         try:
-            rows = _guesses(work, model, part, states, kind, layer)
+            rows = _guesses(context, model, part, states, kind, layer)
         finally:
-            work.progress.finish()
+            context.progress.finish()
     finally:
         states.path.unlink(missing_ok=True)
     return pa.Table.from_pylist(rows, _TABLE.arrow_schema)
 
 
 def _guesses(
-    work: Work,
+    context: AssetContext,
     model: LanguageModel,
     part: ProbedTexts,
     states: StateFile,
     kind: Kind,
     layer: int,
 ) -> list[dict[str, Any]]:
-    settings = work.study.probes
+    settings = context.study.probes
     assert settings is not None
-    seed = work.study.seed
+    seed = context.study.seed
     split = Split(part, seed)
     rows: list[dict[str, Any]] = []
     for horizon, fold in itertools.product(settings.horizons, range(split.n_folds)):
         training, tuning, testing = split.parts(horizon, fold)
         if not len(testing) or not len(training):
             _pass_over(
-                work,
+                context,
                 f"texts of {part.generator} on {part.corpus} are too short or too much alike to "
                 f"train on some and test on others, {horizon} tokens ahead (fold {fold + 1})",
             )
-            work.progress.advance(0, len(split.tokens))
+            context.progress.advance(0, len(split.tokens))
             continue
         random = np.random.default_rng([seed, horizon, fold])
         training = np.sort(random.permutation(training)[: settings.tokens])
@@ -215,7 +219,7 @@ def _guesses(
             output_weights=model.output_weights if kind == "output_layer" else None,
             seed=seed,
             device=model.device,
-            on_tokens=lambda n: work.progress.advance(n, 0),
+            on_tokens=lambda n: context.progress.advance(n, 0),
         )
         baseline = Baseline.of(split.previous(training, horizon), learned.tokens)
         right = {
@@ -244,13 +248,13 @@ def _guesses(
             | {name: int(values[i]) for name, values in sums.items()}
             for i in np.unique(texts)
         ]
-        losses = work.notes.setdefault("loss by epoch", {}).setdefault(part.name, {})
+        losses = context.notes.setdefault("loss by epoch", {}).setdefault(part.name, {})
         losses[f"{horizon} ahead, fold {fold + 1}"] = {
             # What is no number, where nothing of the tuning part is known, is no JSON either.
             name: [round(loss, 4) if math.isfinite(loss) else None for loss in values]
             for name, values in asdict(curve).items()
         }
-        work.progress.advance(0, len(split.tokens))
+        context.progress.advance(0, len(split.tokens))
     return rows
 
 
@@ -267,19 +271,22 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     }
 
 
-def _signature(work: Work) -> str:
-    assert work.checkpoint is not None
-    settings = work.study.probes
+def _signature(context: AssetContext) -> Signature:
+    assert context.checkpoint is not None
+    settings = context.study.probes
     assert settings is not None
-    model = load_model(work, work.checkpoint)
-    horizons = ",".join(map(str, settings.horizons))
-    return (
-        f"probe:{chosen_kind(work)}|depth:{settings.depth:g}|n:{horizons}|train:{settings.tokens}|"
-        f"folds:{FOLDS}|seed:{work.study.seed}|{model_signature(model)}"
-    )
+    model = load_model(context, context.checkpoint)
+    return Signature.of(
+        probe=chosen_kind(context),
+        depth=f"{settings.depth:g}",
+        horizons=",".join(map(str, settings.horizons)),
+        training_tokens=settings.tokens,
+        folds=FOLDS,
+        seed=context.study.seed,
+    ) + model_signature(model)
 
 
-PROBE_GUESSES = TableRecipe(
+PROBE_GUESSES = TableAsset(
     name="probe_guesses",
     group="predictions",
     description=_TABLE.description,

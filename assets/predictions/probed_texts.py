@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assets.digests import digest
+from assets.study.digests import digest
 
 if TYPE_CHECKING:
     from models import Text

@@ -11,12 +11,13 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.digests import digest
-from assets.kept import kept_parts, note_made_from, put_aside, staging
+from assets.lineage.asset import TableAsset
+from assets.lineage.signature import Signature, short
+from assets.lineage.staging import finished_parts, note_part_versions, stage, staging
 from assets.predictions.scored_texts import can_score
-from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import model_parameters, take_model
 from assets.sources.training_documents import corpora_to_learn
+from assets.study.digests import digest
 from models import Text, score
 from models.finetuning import DEFAULT_RANK, LEARNING_RATES, Schedule, finetune
 from warehouse import tables
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.lineage.context import AssetContext
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models import LanguageModel
 
 _TABLE = tables.READAPTED_TEXTS
@@ -48,30 +50,32 @@ def schedule(study: Study) -> Schedule:
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
+def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
     """Fine-tunes on the corpora that are not done yet, and keeps each that is finished."""
-    checkpoint = work.checkpoint
+    checkpoint = context.checkpoint
     assert checkpoint is not None
-    corpora = [corpus.name for corpus in corpora_to_learn(work.study)]
-    documents = _by_corpus(work.lake.read(tables.DOCUMENTS), corpora)
-    learned = _by_corpus(work.lake.read(tables.TRAINING_DOCUMENTS), corpora)
-    plan = asdict(schedule(work.study))
+    corpora = [corpus.name for corpus in corpora_to_learn(context.study)]
+    documents = _by_corpus(context.lake.read(tables.DOCUMENTS), corpora)
+    learned = _by_corpus(context.lake.read(tables.TRAINING_DOCUMENTS), corpora)
+    plan = asdict(schedule(context.study))
     shared = [checkpoint.digest(), checkpoint.dtype, READAPTED_TEXTS.version, plan]
-    made_from = {
+    part_versions = {
         corpus: digest([*shared, documents[corpus].to_pylist(), learned[corpus].to_pylist()])
         for corpus in corpora
     }
-    note_made_from(work, made_from)
-    found = kept_parts(work, _TABLE, ["corpus"], made_from)
-    work.notes["corpora kept from before"] = len(found)
-    _forget_all_but(work, made_from.values())
+    note_part_versions(context, part_versions)
+    finished = finished_parts(context, _TABLE, ["corpus"], part_versions)
+    context.notes["corpora kept from before"] = len(finished)
+    _forget_all_but(context, part_versions.values())
     for corpus in corpora:
-        if corpus not in found or _weights_are_wanted(work, corpus):
-            rows = _readapted(work, corpus, documents[corpus], learned[corpus], made_from[corpus])
-            found[corpus] = pa.Table.from_pylist(rows, _TABLE.arrow_schema)
-            put_aside(work, _TABLE, found[corpus])
-            shutil.rmtree(staging(work, _TABLE) / made_from[corpus], ignore_errors=True)
-    yield (batch for corpus in corpora for batch in found[corpus].to_batches())
+        if corpus not in finished or _weights_are_wanted(context, corpus):
+            rows = _readapted(
+                context, corpus, documents[corpus], learned[corpus], part_versions[corpus]
+            )
+            finished[corpus] = pa.Table.from_pylist(rows, _TABLE.arrow_schema)
+            stage(context, _TABLE, finished[corpus])
+            shutil.rmtree(staging(context, _TABLE) / part_versions[corpus], ignore_errors=True)
+    yield (batch for corpus in corpora for batch in finished[corpus].to_batches())
 
 
 def _by_corpus(rows: pa.Table, corpora: list[str]) -> dict[str, pa.Table]:
@@ -79,13 +83,13 @@ def _by_corpus(rows: pa.Table, corpora: list[str]) -> dict[str, pa.Table]:
 
 
 def _readapted(
-    work: Work, corpus: str, documents: pa.Table, learned: pa.Table, mark: str
+    context: AssetContext, corpus: str, documents: pa.Table, learned: pa.Table, mark: str
 ) -> list[dict[str, Any]]:
     """The rows of one corpus."""
-    checkpoint, settings = work.checkpoint, work.study.readaptation
+    checkpoint, settings = context.checkpoint, context.study.readaptation
     assert checkpoint is not None
     assert settings is not None
-    model = take_model(work, checkpoint)
+    model = take_model(context, checkpoint)
     parts = {
         part: _texts(model, learned.filter(pc.equal(learned["part"], part)))
         for part in ("training", "validation")
@@ -93,16 +97,16 @@ def _readapted(
     tested = _texts(model, documents)
     before = _nll(model, tested)
     # Another study's settings, or other documents, are other unfinished work.
-    folder = staging(work, _TABLE) / mark
+    folder = staging(context, _TABLE) / mark
     folder.mkdir(parents=True, exist_ok=True)
-    plan = schedule(work.study)
+    plan = schedule(context.study)
     label = f"{checkpoint.name}: fine-tuning on {corpus}"
-    work.progress.start(label, plan.steps, "steps")
+    context.progress.start(label, plan.steps, "steps")
     done = 0
 
     def on_step(step: int) -> None:
         nonlocal done
-        work.progress.advance(step - done, step - done)
+        context.progress.advance(step - done, step - done)
         done = step
 
     try:
@@ -110,19 +114,19 @@ def _readapted(
             model, parts["training"], parts["validation"], plan, folder, on_step=on_step
         )
     finally:
-        work.progress.finish()
+        context.progress.finish()
     after = _nll(model, tested)
-    work.notes.setdefault("loss by step", {})[corpus] = {
+    context.notes.setdefault("loss by step", {})[corpus] = {
         name: [round(value, 4) for value in values] for name, values in asdict(course).items()
     }
     if settings.keep_weights:
-        kept = _weights_folder(work, corpus)
+        kept = _weights_folder(context, corpus)
         shutil.rmtree(kept, ignore_errors=True)
         kept.parent.mkdir(parents=True, exist_ok=True)
         model.model.save_pretrained(folder / "weights")
         model.tokenizer.save_pretrained(folder / "weights")
         (folder / "weights").rename(kept)
-        work.notes[f"weights readapted to {corpus}"] = str(kept)
+        context.notes[f"weights readapted to {corpus}"] = str(kept)
     return [
         {
             "corpus": corpus,
@@ -155,20 +159,20 @@ def _nll(model: LanguageModel, texts: list[Text]) -> dict[str, float]:
     }
 
 
-def _weights_folder(work: Work, corpus: str) -> Path:
+def _weights_folder(context: AssetContext, corpus: str) -> Path:
     """Where weights are put that are kept; a corpus may be called anything."""
-    return work.lake.weights / f"{work.partition}+{quote(corpus, safe='')}"
+    return context.lake.weights / f"{context.partition}+{quote(corpus, safe='')}"
 
 
-def _weights_are_wanted(work: Work, corpus: str) -> bool:
-    settings = work.study.readaptation
+def _weights_are_wanted(context: AssetContext, corpus: str) -> bool:
+    settings = context.study.readaptation
     assert settings is not None
-    return settings.keep_weights and not _weights_folder(work, corpus).exists()
+    return settings.keep_weights and not _weights_folder(context, corpus).exists()
 
 
-def _forget_all_but(work: Work, marks: Collection[str]) -> None:
+def _forget_all_but(context: AssetContext, marks: Collection[str]) -> None:
     """Removes unfinished work that nobody will go on with, which may be large."""
-    for folder in staging(work, _TABLE).glob("*/"):
+    for folder in staging(context, _TABLE).glob("*/"):
         if folder.name not in marks:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -185,19 +189,23 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     }
 
 
-def _signature(work: Work) -> str:
-    plan = schedule(work.study)
+def _signature(context: AssetContext) -> Signature:
+    plan = schedule(context.study)
     how = f"{plan.method}:{plan.rank}" if plan.method == "lora" else plan.method
-    documents = work.inventory.source_signature("training_documents", None)
-    facts = work.lake.read(tables.CHECKPOINTS, work.partition).to_pylist()[0]
-    return (
-        f"{documents}|tune:{how}|steps:{plan.steps}x{plan.documents_per_step}|"
-        f"lr:{plan.learning_rate:g}|seed:{plan.seed}|tok:{facts['tokenizer'][:8]}|"
-        f"engine:{facts['engine']}|dtype:{facts['dtype']}"
+    documents = context.upstream["training_documents"].signature()
+    facts = context.lake.read(tables.CHECKPOINTS, context.partition).to_pylist()[0]
+    return documents + Signature.of(
+        tune=how,
+        steps=f"{plan.steps}x{plan.documents_per_step}",
+        learning_rate=f"{plan.learning_rate:g}",
+        seed=plan.seed,
+        tokenizer=short(facts["tokenizer"]),
+        engine=facts["engine"],
+        dtype=facts["dtype"],
     )
 
 
-READAPTED_TEXTS = TableRecipe(
+READAPTED_TEXTS = TableAsset(
     name="readapted_texts",
     group="predictions",
     description=_TABLE.description,

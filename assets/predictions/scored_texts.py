@@ -11,16 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assets.digests import digest
-from assets.recipe import TableRecipe, Work
+from assets.lineage.asset import TableAsset
+from assets.lineage.signature import Signature, short
 from assets.sources.prompts import Prompt, prompt_format
+from assets.study.digests import digest
 from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.lineage.context import AssetContext
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models import LanguageModel
 
 GOLD, OWN = "gold", "own"
@@ -82,7 +84,7 @@ class ScoredText:
         return [*context_ids, *self.reasoning_ids], token_ids
 
 
-def texts_to_score(work: Work) -> Iterator[ScoredText]:
+def texts_to_score(context: AssetContext) -> Iterator[ScoredText]:
     """What a checkpoint predicts, a part after the other: documents, its own text, its partners'.
 
     Its own generations are scored token by token as they were drawn, the end included. Of others'
@@ -90,47 +92,47 @@ def texts_to_score(work: Work) -> Iterator[ScoredText]:
     the tokenizer is another. A server predicts nothing but what it wrote, and of that the texts
     that it told log-probabilities of.
     """
-    checkpoint = work.checkpoint
+    checkpoint = context.checkpoint
     assert checkpoint is not None
-    if can_score(work.study, checkpoint):
-        yield from _documents(work)
-        yield from generated_texts(work)
+    if can_score(context.study, checkpoint):
+        yield from _documents(context)
+        yield from generated_texts(context)
     else:
-        yield from (text for text in generated_texts(work) if text.logprobs)
+        yield from (text for text in generated_texts(context) if text.logprobs)
 
 
-def generated_texts(work: Work) -> Iterator[ScoredText]:
+def generated_texts(context: AssetContext) -> Iterator[ScoredText]:
     """Of those the generations: a checkpoint's own and its partners', a part after the other."""
-    checkpoint = work.checkpoint
+    checkpoint = context.checkpoint
     assert checkpoint is not None
     prompts = {
         (prompt["prompt_set"], prompt["prompt_id"]): prompt
-        for prompt in work.lake.read(tables.PROMPTS).to_pylist()
+        for prompt in context.lake.read(tables.PROMPTS).to_pylist()
     }
-    for writer in _writers(work.study, checkpoint):
-        if work.lake.files(tables.GENERATIONS, writer.name):
-            yield from _generations(work, checkpoint, writer, prompts)
+    for writer in _writers(context.study, checkpoint):
+        if context.lake.files(tables.GENERATIONS, writer.name):
+            yield from _generations(context, checkpoint, writer, prompts)
 
 
-def _documents(work: Work) -> Iterator[ScoredText]:
-    if not work.lake.files(tables.DOCUMENTS) or not work.study.corpora:
+def _documents(context: AssetContext) -> Iterator[ScoredText]:
+    if not context.lake.files(tables.DOCUMENTS) or not context.study.corpora:
         return
-    for batch in pq.ParquetFile(work.lake.path(tables.DOCUMENTS)).iter_batches(_BATCH):
+    for batch in pq.ParquetFile(context.lake.path(tables.DOCUMENTS)).iter_batches(_BATCH):
         for row in batch.to_pylist():
             part = Part(GOLD, "-", row["corpus"])
             yield ScoredText(part, row["document_id"], row["category"], row["text"])
 
 
 def _generations(
-    work: Work,
+    context: AssetContext,
     scorer: Checkpoint,
     writer: Checkpoint,
     prompts: dict[tuple[str | None, str | None], Prompt],
 ) -> Iterator[ScoredText]:
     own = writer.name == scorer.name
-    same_tokens = own or _tokenizer(work, scorer) == _tokenizer(work, writer)
-    rows = work.lake.read(tables.GENERATIONS, writer.name)
-    for decoding in work.study.compared_decodings(writer):
+    same_tokens = own or _tokenizer(context, scorer) == _tokenizer(context, writer)
+    rows = context.lake.read(tables.GENERATIONS, writer.name)
+    for decoding in context.study.compared_decodings(writer):
         some = rows.filter(pc.equal(rows["decoding"], decoding))
         # A part is one set of prompts; the table's order keeps each together.
         for prompt_set in dict.fromkeys(some["prompt_set"].to_pylist()):
@@ -170,19 +172,19 @@ def _token_ids(row: dict[str, Any], writer: Checkpoint, own: bool) -> list[int]:
     return ids[:-1] if drawn and not own and row["finish_reason"] == "stop" else ids
 
 
-def _tokenizer(work: Work, checkpoint: Checkpoint) -> str | None:
+def _tokenizer(context: AssetContext, checkpoint: Checkpoint) -> str | None:
     """The digest of its tokenizer; one of its own where it is not known, equal to no other."""
-    rows = work.lake.read(tables.CHECKPOINTS, checkpoint.name)
+    rows = context.lake.read(tables.CHECKPOINTS, checkpoint.name)
     return rows["tokenizer"][0].as_py() or checkpoint.name
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
-    yield _batches(work)
+def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
+    yield _batches(context)
 
 
-def _batches(work: Work) -> Iterator[pa.RecordBatch]:
-    texts = texts_to_score(work)
+def _batches(context: AssetContext) -> Iterator[pa.RecordBatch]:
+    texts = texts_to_score(context)
     while some := list(itertools.islice(texts, _BATCH)):
         rows = [
             {
@@ -206,13 +208,13 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     return {"decodings": [[writer.name, study.compared_decodings(writer)] for writer in writers]}
 
 
-def _signature(work: Work) -> str:
-    assert work.checkpoint is not None
-    writers = [writer.name for writer in _writers(work.study, work.checkpoint)[1:]]
-    documents = work.study.corpora and can_score(work.study, work.checkpoint)
+def _signature(context: AssetContext) -> Signature:
+    assert context.checkpoint is not None
+    writers = [writer.name for writer in _writers(context.study, context.checkpoint)[1:]]
+    documents = context.study.corpora and can_score(context.study, context.checkpoint)
     texts = "+".join([*([GOLD] if documents else []), OWN, *writers])
-    corpora = digest([corpus.digest() for corpus in work.study.corpora])
-    return f"texts:{texts}|corpora:{corpora[:8]}"
+    corpora = digest([corpus.digest() for corpus in context.study.corpora])
+    return Signature.of(texts=texts, corpora=short(corpora))
 
 
 def can_score(study: Study, checkpoint: Checkpoint | None) -> bool:
@@ -230,7 +232,7 @@ def tells_logprobs(study: Study, checkpoint: Checkpoint | None) -> bool:
     return checkpoint is not None and bool({"score", "logprobs"} & checkpoint.abilities)
 
 
-SCORED_TEXTS = TableRecipe(
+SCORED_TEXTS = TableAsset(
     name="scored_texts",
     group="predictions",
     description=tables.SCORED_TEXTS.description,

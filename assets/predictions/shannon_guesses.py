@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.errors import InputError
+from assets.lineage.asset import TableAsset
 from assets.predictions.scored_texts import can_score
-from assets.recipe import TableRecipe, Work
 from assets.sources.checkpoints import load_model, model_parameters, model_signature
 from assets.sources.passages import joined
+from assets.study.errors import InputError
 from models import Decoding, Request, Text, sample, score
 from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.lineage.context import AssetContext
+    from assets.lineage.signature import Signature
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models import LanguageModel, Scored
 
 _SCHEMA = tables.SHANNON_GUESSES.arrow_schema
@@ -50,28 +52,28 @@ def encode_passage(model: LanguageModel, passage_id: str, context: str, target: 
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
-    checkpoint = work.checkpoint
+def _rows(context: AssetContext) -> Iterator[list[pa.RecordBatch]]:
+    checkpoint = context.checkpoint
     assert checkpoint is not None
-    model = load_model(work, checkpoint)
-    passages = work.lake.read(tables.PASSAGES).to_pylist()
+    model = load_model(context, checkpoint)
+    passages = context.lake.read(tables.PASSAGES).to_pylist()
     targets = {passage["passage_id"]: passage["target"] for passage in passages}
     texts = [
         encode_passage(model, passage["passage_id"], passage["context"], passage["target"])
         for passage in passages
     ]
     n_tokens = sum(len(text.token_ids) for text in texts)
-    work.progress.start(f"{checkpoint.name}: guessing", n_tokens, "tokens")
+    context.progress.start(f"{checkpoint.name}: guessing", n_tokens, "tokens")
     rows = []
     try:
-        for group in score(model, texts, on_tokens=lambda n: work.progress.advance(n, n)):
+        for group in score(model, texts, on_tokens=lambda n: context.progress.advance(n, n)):
             greedy = greedy_continuations(model, group)
             rows += [
                 guess(scored, greedy[scored.text.name]) | {"target": targets[scored.text.name]}
                 for scored in group
             ]
     finally:
-        work.progress.finish()
+        context.progress.finish()
     yield pa.Table.from_pylist(rows, _SCHEMA).to_batches()
 
 
@@ -129,13 +131,13 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     return model_parameters(checkpoint)
 
 
-def _signature(work: Work) -> str:
-    assert work.checkpoint is not None
-    passages = work.inventory.source_signature("passages", None)
-    return f"{passages}|{model_signature(load_model(work, work.checkpoint))}"
+def _signature(context: AssetContext) -> Signature:
+    assert context.checkpoint is not None
+    passages = context.upstream["passages"].signature()
+    return passages + model_signature(load_model(context, context.checkpoint))
 
 
-SHANNON_GUESSES = TableRecipe(
+SHANNON_GUESSES = TableAsset(
     name="shannon_guesses",
     group="predictions",
     description=tables.SHANNON_GUESSES.description,

@@ -14,18 +14,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assets.digests import digest
-from assets.errors import InputError
-from assets.kept import note_made_from, put_aside, read_made_from, staging
+from assets.lineage.asset import TableAsset
+from assets.lineage.signature import Signature
+from assets.lineage.staging import note_part_versions, open_rows, stage, staging
 from assets.predictions.scored_texts import Part, can_score, tells_logprobs, texts_to_score
-from assets.predictions.told_distributions import told_rows
-from assets.recipe import TableRecipe, Work
+from assets.predictions.server_distributions import server_rows
 from assets.sources.checkpoints import (
     load_model,
     model_parameters,
     model_signature,
     sampler_name,
 )
+from assets.study.digests import digest
+from assets.study.errors import InputError
 from models import ModelError, Text, score
 from warehouse import tables
 
@@ -33,69 +34,78 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.lineage.context import AssetContext
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models import LanguageModel, Scored
 
 _SCHEMA = tables.TOKEN_DISTRIBUTIONS.arrow_schema
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
-    checkpoint = work.checkpoint
+def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
+    checkpoint = context.checkpoint
     assert checkpoint is not None
-    yield _scored(work, checkpoint) if can_score(work.study, checkpoint) else told_rows(work)
+    yield (
+        _scored(context, checkpoint)
+        if can_score(context.study, checkpoint)
+        else server_rows(context)
+    )
 
 
-def _scored(work: Work, checkpoint: Checkpoint) -> Iterator[pa.RecordBatch]:
+def _scored(context: AssetContext, checkpoint: Checkpoint) -> Iterator[pa.RecordBatch]:
     """Scores what is not there yet, keeping every finished group of texts on the disk."""
-    model = load_model(work, checkpoint)
-    digests, n_tokens = _survey(work, model)
-    note_made_from(work, {_name(part): d for part, d in digests.items()})
-    kept = {part: _published(work, part, d) for part, d in digests.items()}
-    missing = {part for part, rows in kept.items() if rows is None}
-    work.notes["tokens kept from before"] = sum(n_tokens[part] for part in set(kept) - missing)
+    model = load_model(context, checkpoint)
+    digests, n_tokens = _survey(context, model)
+    note_part_versions(context, {_name(part): version for part, version in digests.items()})
+    published = {part: _published(context, part, version) for part, version in digests.items()}
+    missing = {part for part, rows in published.items() if rows is None}
+    context.notes["tokens kept from before"] = sum(
+        n_tokens[part] for part in set(published) - missing
+    )
     n_scored, start = 0, perf_counter()
     n_missing = sum(n_tokens[part] for part in missing)
     if n_missing:
-        work.progress.start(f"{checkpoint.name}: scoring", n_missing, "tokens")
+        context.progress.start(f"{checkpoint.name}: scoring", n_missing, "tokens")
 
     def on_tokens(scored: int) -> None:
         nonlocal n_scored
         n_scored += scored
-        work.progress.advance(scored, scored)
+        context.progress.advance(scored, scored)
 
     try:
-        for part, texts in _texts_by_part(work, model):
+        for part, texts in _texts_by_part(context, model):
             if part in missing:
-                _score_part(work, model, part, digests[part], texts, on_tokens)
+                _score_part(context, model, part, digests[part], texts, on_tokens)
     finally:
         if n_missing:
-            work.progress.finish()
-    work.notes["tokens scored"] = n_scored
-    work.notes["tokens per second"] = round(n_scored / (perf_counter() - start), 1)
+            context.progress.finish()
+    context.notes["tokens scored"] = n_scored
+    context.notes["tokens per second"] = round(n_scored / (perf_counter() - start), 1)
     return itertools.chain.from_iterable(
-        published or _staged(_staging(work, part, digests[part]), n_tokens[part])
-        for part, published in kept.items()
+        rows or _staged(_staging(context, part, digests[part]), n_tokens[part])
+        for part, rows in published.items()
     )
 
 
-def _texts_by_part(work: Work, model: LanguageModel) -> Iterator[tuple[Part, Iterator[Text]]]:
+def _texts_by_part(
+    context: AssetContext, model: LanguageModel
+) -> Iterator[tuple[Part, Iterator[Text]]]:
     """The texts as the model reads them; each part's must be read before the next's."""
-    checkpoint = work.checkpoint
+    checkpoint = context.checkpoint
     assert checkpoint is not None
-    for part, texts in itertools.groupby(texts_to_score(work), key=lambda text: text.part):
+    for part, texts in itertools.groupby(texts_to_score(context), key=lambda text: text.part):
         yield part, (Text(text.text_id, *text.tokens(model, checkpoint)) for text in texts)
 
 
-def _survey(work: Work, model: LanguageModel) -> tuple[dict[Part, str], dict[Part, int]]:
+def _survey(context: AssetContext, model: LanguageModel) -> tuple[dict[Part, str], dict[Part, int]]:
     """For each part a digest of all that its rows depend on, and its number of tokens."""
-    checkpoint = work.checkpoint
+    checkpoint = context.checkpoint
     assert checkpoint is not None
     shared = [checkpoint.digest(), checkpoint.dtype, TOKEN_DISTRIBUTIONS.version]
     digests: dict[Part, str] = {}
     n_tokens: dict[Part, int] = {}
-    for part, texts in _texts_by_part(work, model):
+    for part, texts in _texts_by_part(context, model):
         whole = hashlib.sha256(json.dumps(shared).encode())
         n_tokens[part] = 0
         for text in texts:
@@ -113,14 +123,14 @@ def _survey(work: Work, model: LanguageModel) -> tuple[dict[Part, str], dict[Par
 
 
 def _score_part(
-    work: Work,
+    context: AssetContext,
     model: LanguageModel,
     part: Part,
-    made_from: str,
+    version: str,
     texts: Iterable[Text],
     on_tokens: Any,
 ) -> None:
-    folder = _staging(work, part, made_from)
+    folder = _staging(context, part, version)
     there = {
         text_id
         for path in folder.glob("*.parquet")
@@ -130,14 +140,14 @@ def _score_part(
     def left() -> Iterator[Text]:
         for text in texts:
             if text.name in there:
-                work.progress.advance(0, len(text.token_ids))
+                context.progress.advance(0, len(text.token_ids))
             else:
                 yield text
 
     try:
         for group in score(model, left(), on_tokens=on_tokens):
             rows = pa.Table.from_batches([_batch(part, scored) for scored in group])
-            put_aside(work, tables.TOKEN_DISTRIBUTIONS, rows.combine_chunks(), folder.name)
+            stage(context, tables.TOKEN_DISTRIBUTIONS, rows.combine_chunks(), folder.name)
     except ModelError as error:
         raise ModelError(f"{part.condition} text of {part.corpus}: {error}") from error
 
@@ -182,15 +192,16 @@ def _name(part: Part) -> str:
     return json.dumps([part.condition, part.decoding, part.corpus])
 
 
-def _published(work: Work, part: Part, made_from: str) -> Iterator[pa.RecordBatch] | None:
+def _published(context: AssetContext, part: Part, version: str) -> Iterator[pa.RecordBatch] | None:
     """The part's rows in the lake, if they would come out the same again; else None."""
-    path = work.lake.path(tables.TOKEN_DISTRIBUTIONS, work.partition)
-    if work.force or not path.exists():
+    path = context.lake.path(tables.TOKEN_DISTRIBUTIONS, context.partition)
+    if context.force or not path.exists():
         return None
-    found = read_made_from(path)
-    if found is None or found[1].get(_name(part)) != made_from:
+    opened = open_rows(path)
+    if opened is None:
         return None
-    return _rows_of_part(found[0], part)
+    file, versions = opened
+    return _rows_of_part(file, part) if versions.get(_name(part)) == version else None
 
 
 def _rows_of_part(file: pq.ParquetFile, part: Part) -> Iterator[pa.RecordBatch]:
@@ -225,9 +236,9 @@ def _staged(folder: Path, n_tokens: int) -> Iterator[pa.RecordBatch]:
         )
 
 
-def _staging(work: Work, part: Part, made_from: str) -> Path:
+def _staging(context: AssetContext, part: Part, version: str) -> Path:
     """A part's folder; two parts may be the same texts, where two models write the same."""
-    return staging(work, tables.TOKEN_DISTRIBUTIONS) / digest([_name(part), made_from])
+    return staging(context, tables.TOKEN_DISTRIBUTIONS) / digest([_name(part), version])
 
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
@@ -238,16 +249,16 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     }
 
 
-def _signature(work: Work) -> str:
-    assert work.checkpoint is not None
-    texts = work.inventory.source_signature("scored_texts", work.partition)
-    if not can_score(work.study, work.checkpoint):
-        return f"{texts}|engine:{sampler_name(work.checkpoint)}"
-    model = load_model(work, work.checkpoint)
-    return "|".join([texts, f"ctx:{model.context_length}", model_signature(model)])
+def _signature(context: AssetContext) -> Signature:
+    assert context.checkpoint is not None
+    texts = context.upstream["scored_texts"].signature(context.partition)
+    if not can_score(context.study, context.checkpoint):
+        return texts + Signature.of(engine=sampler_name(context.checkpoint))
+    model = load_model(context, context.checkpoint)
+    return texts + Signature.of(context_length=model.context_length) + model_signature(model)
 
 
-TOKEN_DISTRIBUTIONS = TableRecipe(
+TOKEN_DISTRIBUTIONS = TableAsset(
     name="token_distributions",
     group="predictions",
     description=tables.TOKEN_DISTRIBUTIONS.description,

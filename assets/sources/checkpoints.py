@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.recipe import TableRecipe, Work
+from assets.lineage.asset import TableAsset
+from assets.lineage.signature import Signature, short
 from models.loading import describe, load_tokenizer, tokenizer_digest
 from models.vllm import vllm_version
 from warehouse import tables
@@ -16,14 +17,15 @@ from warehouse import tables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.lineage.context import AssetContext
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from models import LanguageModel
 
 
-def load_model(work: Work, checkpoint: Checkpoint) -> LanguageModel:
+def load_model(context: AssetContext, checkpoint: Checkpoint) -> LanguageModel:
     """The checkpoint's model, loaded once for all steps of a run."""
-    return work.models.get(
+    return context.models.get(
         checkpoint.source,
         device=checkpoint.device,
         dtype=checkpoint.dtype,
@@ -37,10 +39,10 @@ def describe_model(checkpoint: Checkpoint) -> LanguageModel:
     return describe(checkpoint.source, device=checkpoint.device, dtype=checkpoint.dtype)
 
 
-def take_model(work: Work, checkpoint: Checkpoint) -> LanguageModel:
+def take_model(context: AssetContext, checkpoint: Checkpoint) -> LanguageModel:
     """The checkpoint's model, for a step that is going to change it; the next one gets another."""
-    model = load_model(work, checkpoint)
-    work.models.release()
+    model = load_model(context, checkpoint)
+    context.models.release()
     return model
 
 
@@ -70,15 +72,16 @@ def tokenizer_parameters(checkpoint: Checkpoint) -> dict[str, object]:
     return {"tokenizer": checkpoint.tokenizer.digest()} if checkpoint.tokenizer else {}
 
 
-def model_signature(model: LanguageModel) -> str:
+def model_signature(model: LanguageModel) -> Signature:
     """What people are told of the model that predicted."""
-    tokenizer = model.tokenizer_digest[:8]
-    return f"tok:{tokenizer}|engine:{scorer_name()}|dtype:{model.dtype}"
+    return Signature.of(
+        tokenizer=short(model.tokenizer_digest), engine=scorer_name(), dtype=model.dtype
+    )
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
-    checkpoint = work.checkpoint
+def _rows(context: AssetContext) -> Iterator[list[pa.RecordBatch]]:
+    checkpoint = context.checkpoint
     assert checkpoint is not None
     row: dict[str, object] = {
         "role": checkpoint.role,
@@ -92,7 +95,7 @@ def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
     if checkpoint.source.has_weights:
         # Where vLLM samples, the model may be too large for what runs here.
         alone = checkpoint.engine_name == "transformers"
-        model = load_model(work, checkpoint) if alone else describe_model(checkpoint)
+        model = load_model(context, checkpoint) if alone else describe_model(checkpoint)
         row |= {
             "revision": model.revision,
             "n_parameters": model.n_parameters,
@@ -119,12 +122,13 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     }
 
 
-def _signature(work: Work) -> str:
-    assert work.checkpoint is not None
-    return f"source:{work.checkpoint.source.scheme}@{work.checkpoint.digest()[:8]}"
+def _signature(context: AssetContext) -> Signature:
+    assert context.checkpoint is not None
+    digest = short(context.checkpoint.digest())
+    return Signature.of(source=f"{context.checkpoint.source.scheme}@{digest}")
 
 
-CHECKPOINTS = TableRecipe(
+CHECKPOINTS = TableAsset(
     name="checkpoints",
     group="sources",
     description=tables.CHECKPOINTS.description,

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.errors import InputError
-from assets.jsonl import is_text
-from assets.recipe import TableRecipe, Work
-from assets.sources.datasets import text_of
+from assets.lineage.asset import TableAsset
+from assets.lineage.signature import Signature, short
+from assets.study.datasets import text_of
+from assets.study.errors import InputError
+from assets.study.files import is_text
 from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
-    from assets.study_parts import Corpus
+    from assets.lineage.context import AssetContext
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.parts import Corpus
+    from assets.study.study import Study
 
 _BATCH = 1000
 _SCHEMA = tables.DOCUMENTS.arrow_schema
@@ -74,32 +76,35 @@ def first_words(text: str, n: int) -> str | None:
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
-    yield _batches(work)
+def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
+    yield _batches(context)
 
 
-def _batches(work: Work) -> Iterator[pa.RecordBatch]:
-    for corpus in work.study.corpora:
+def _batches(context: AssetContext) -> Iterator[pa.RecordBatch]:
+    for corpus in context.study.corpora:
         n_documents = 0
         documents = read_documents(corpus)
         while rows := list(itertools.islice(documents, _BATCH)):
             n_documents += len(rows)
             yield from pa.Table.from_pylist(rows, _SCHEMA).to_batches()
-        work.notes[f"documents of {corpus.name}"] = n_documents
+        context.notes[f"documents of {corpus.name}"] = n_documents
 
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     return {"corpora": [corpus.digest() for corpus in study.corpora]}
 
 
-def _signature(work: Work) -> str:
-    return "|".join(
-        f"{corpus.name}:{corpus.source.scheme}@{corpus.digest()[:8]}"
-        for corpus in work.study.corpora
+def _signature(context: AssetContext) -> Signature:
+    return sum(
+        (
+            Signature.named(corpus.name, f"{corpus.source.scheme}@{short(corpus.digest())}")
+            for corpus in context.study.corpora
+        ),
+        Signature(),
     )
 
 
-DOCUMENTS = TableRecipe(
+DOCUMENTS = TableAsset(
     name="documents",
     group="sources",
     description=tables.DOCUMENTS.description,

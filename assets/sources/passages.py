@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from assets.errors import InputError
-from assets.jsonl import is_text
-from assets.recipe import TableRecipe, Work
-from assets.sources.datasets import text_of
+from assets.lineage.asset import TableAsset
+from assets.lineage.signature import Signature
+from assets.study.datasets import text_of
+from assets.study.errors import InputError
+from assets.study.files import is_text
 from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from assets.sources.datasets import DatasetSource
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
-    from assets.study_parts import ShannonGame
+    from assets.lineage.context import AssetContext
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.datasets import DatasetSource
+    from assets.study.parts import ShannonGame
+    from assets.study.study import Study
 
 Passage = dict[str, str | None]
 
@@ -98,13 +100,13 @@ def _cut_document(document: dict[str, str], n_words: int) -> list[Passage]:
     return passages
 
 
-def _passages(work: Work) -> list[Passage]:
-    game = work.study.shannon_game
+def _passages(context: AssetContext) -> list[Passage]:
+    game = context.study.shannon_game
     assert game is not None
     if game.source == "corpora":
-        if not work.lake.files(tables.DOCUMENTS):
+        if not context.lake.files(tables.DOCUMENTS):
             raise InputError("passages are cut from documents, which the lake does not have yet")
-        documents = work.lake.read(tables.DOCUMENTS).select(["corpus", "document_id", "text"])
+        documents = context.lake.read(tables.DOCUMENTS).select(["corpus", "document_id", "text"])
         found = cut_passages(documents.to_pylist(), game.words)
     else:
         found = read_passages(game.source, game)
@@ -117,8 +119,8 @@ def _passages(work: Work) -> list[Passage]:
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
-    yield pa.Table.from_pylist(_passages(work), _SCHEMA).to_batches()
+def _rows(context: AssetContext) -> Iterator[list[pa.RecordBatch]]:
+    yield pa.Table.from_pylist(_passages(context), _SCHEMA).to_batches()
 
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
@@ -128,13 +130,13 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     return {"shannon_game": game.digest(), "corpora": cut}
 
 
-def _signature(work: Work) -> str:
-    game = work.study.shannon_game
+def _signature(context: AssetContext) -> Signature:
+    game = context.study.shannon_game
     assert game is not None
-    return f"passages:{game.source if game.source == 'corpora' else game.source.scheme}"
+    return Signature.of(passages=game.source if game.source == "corpora" else game.source.scheme)
 
 
-PASSAGES = TableRecipe(
+PASSAGES = TableAsset(
     name="passages",
     group="sources",
     description=tables.PASSAGES.description,

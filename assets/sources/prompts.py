@@ -9,21 +9,24 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assets.digests import digest
-from assets.errors import InputError
-from assets.generations.imported import read_generations
-from assets.jsonl import read_jsonl, read_once
-from assets.recipe import TableRecipe, Work
+from assets.lineage.asset import TableAsset
+from assets.lineage.signature import Signature, short
 from assets.sources.documents import first_words
+from assets.sources.generation_files import read_generations
+from assets.study.digests import digest
+from assets.study.errors import InputError
+from assets.study.files import read_jsonl
 from models import PromptFormat
+from models.files import read_once
 from models.prompting import PLACEHOLDER
 from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
+    from assets.lineage.context import AssetContext
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
 
 Prompt = dict[str, str | None]
 AS_IT_IS = PromptFormat(PLACEHOLDER)
@@ -82,13 +85,13 @@ def prompt_set(study: Study, checkpoint: Checkpoint) -> str:
     return checkpoint.name if checkpoint.source.is_generations else study.prompts.stem
 
 
-def prompts_in_lake(work: Work, checkpoint: Checkpoint) -> list[Prompt]:
+def prompts_in_lake(context: AssetContext, checkpoint: Checkpoint) -> list[Prompt]:
     """The prompts that a checkpoint answers, those cut from corpora included."""
-    own = prompt_set(work.study, checkpoint)
+    own = prompt_set(context.study, checkpoint)
     continues = checkpoint.continues_text
     return [
         prompt
-        for prompt in work.lake.read(tables.PROMPTS).to_pylist()
+        for prompt in context.lake.read(tables.PROMPTS).to_pylist()
         if prompt["prompt_set"] == own or (continues and prompt["corpus"] is not None)
     ]
 
@@ -145,14 +148,14 @@ def cut_prefixes(study: Study, documents: Iterable[dict[str, str]]) -> Iterator[
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[list[pa.RecordBatch]]:
-    prompts = given_prompts(work.study)
-    if work.study.prefixes:
-        if not work.lake.files(tables.DOCUMENTS):
+def _rows(context: AssetContext) -> Iterator[list[pa.RecordBatch]]:
+    prompts = given_prompts(context.study)
+    if context.study.prefixes:
+        if not context.lake.files(tables.DOCUMENTS):
             raise InputError("prefixes are cut from documents, which the lake does not have yet")
-        file = pq.ParquetFile(work.lake.path(tables.DOCUMENTS))
+        file = pq.ParquetFile(context.lake.path(tables.DOCUMENTS))
         documents = (row for batch in file.iter_batches() for row in batch.to_pylist())
-        prompts += cut_prefixes(work.study, documents)
+        prompts += cut_prefixes(context.study, documents)
     yield pa.Table.from_pylist(prompts, _SCHEMA).to_batches()
 
 
@@ -170,16 +173,17 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     }
 
 
-def _signature(work: Work) -> str:
-    prompts = given_prompts(work.study)
-    cut = work.study.prefixes
-    prefixes = f"|prefixes:{cut.documents}x{cut.words}" if cut else ""
-    return f"prompts:{len(prompts)}|digest:{digest(prompts)[:8]}{prefixes}"
+def _signature(context: AssetContext) -> Signature:
+    prompts = given_prompts(context.study)
+    signature = Signature.of(prompts=len(prompts), digest=short(digest(prompts)))
+    if cut := context.study.prefixes:
+        signature += Signature.of(prefixes=f"{cut.documents}x{cut.words}")
+    return signature
 
 
 _SCHEMA = tables.PROMPTS.arrow_schema
 
-PROMPTS = TableRecipe(
+PROMPTS = TableAsset(
     name="prompts",
     group="sources",
     description=tables.PROMPTS.description,

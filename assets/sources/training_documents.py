@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.errors import InputError
-from assets.recipe import TableRecipe, Work
+from assets.lineage.asset import TableAsset
 from assets.sources.documents import read_documents
-from assets.study_parts import LEAST_DOCUMENTS
+from assets.study.errors import InputError
+from assets.study.parts import LEAST_DOCUMENTS
 from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from assets.study import Study
-    from assets.study_checkpoints import Checkpoint
-    from assets.study_parts import Corpus
+    from assets.lineage.context import AssetContext
+    from assets.lineage.signature import Signature
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.parts import Corpus
+    from assets.study.study import Study
 
 _TABLE = tables.TRAINING_DOCUMENTS
 _VALIDATION_EVERY = 5
@@ -72,18 +74,18 @@ def read_training_documents(
 
 
 @contextmanager
-def _rows(work: Work) -> Iterator[Iterator[pa.RecordBatch]]:
-    yield _batches(work)
+def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
+    yield _batches(context)
 
 
-def _batches(work: Work) -> Iterator[pa.RecordBatch]:
-    settings = work.study.readaptation
+def _batches(context: AssetContext) -> Iterator[pa.RecordBatch]:
+    settings = context.study.readaptation
     assert settings is not None
-    documents = work.lake.read(tables.DOCUMENTS).select(["corpus", "text"])
-    for corpus in corpora_to_learn(work.study):
+    documents = context.lake.read(tables.DOCUMENTS).select(["corpus", "text"])
+    for corpus in corpora_to_learn(context.study):
         own = documents.filter(pc.equal(documents["corpus"], corpus.name))
         rows = read_training_documents(corpus, set(own["text"].to_pylist()), settings.documents)
-        work.notes[f"documents of {corpus.name}"] = len(rows)
+        context.notes[f"documents of {corpus.name}"] = len(rows)
         yield from pa.Table.from_pylist(rows, _TABLE.arrow_schema).to_batches()
 
 
@@ -93,11 +95,11 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     return {"corpora": corpora, "readaptation": study.readaptation.documents}
 
 
-def _signature(work: Work) -> str:
-    return work.inventory.source_signature("documents", None)
+def _signature(context: AssetContext) -> Signature:
+    return context.upstream["documents"].signature()
 
 
-TRAINING_DOCUMENTS = TableRecipe(
+TRAINING_DOCUMENTS = TableAsset(
     name="training_documents",
     group="sources",
     description=_TABLE.description,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from assets.inventory import Inventory
+from assets.registry import build_graph
 from models import ModelError, servers
 from tests.servers import Fake, answer, chat_answer, refuse, say, serving
 from tests.studies import PROMPTS, Bench, write_jsonl
@@ -19,7 +19,7 @@ from warehouse.tables import CHECKPOINTS, GENERATIONS, SCORED_TEXTS, TOKEN_DISTR
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assets.study import Study
+    from assets.study.study import Study
 
 pytestmark = pytest.mark.whole
 
@@ -73,8 +73,8 @@ def study(bench: Bench, fake: Fake, **keys: Any) -> Study:
 
 
 def rows(bench: Bench, name: str, checkpoint: str = "far") -> list[dict[str, Any]]:
-    inventory = Inventory(bench.study_there(), bench.lake)
-    return bench.lake.read(inventory.table(name), checkpoint).to_pylist()
+    graph = build_graph(bench.study_there(), bench.lake)
+    return bench.lake.read(graph.tables[name], checkpoint).to_pylist()
 
 
 def test_a_server_writes_and_says_how_likely_that_was(bench: Bench, fake: Fake) -> None:

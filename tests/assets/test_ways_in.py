@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from assets.inventory import Inventory
+from assets.registry import build_graph
 from models import PromptFormat, Text, score
 from tests.studies import PROMPTS, Bench, imported, write_jsonl
 from warehouse.tables import CHECKPOINTS, GENERATIONS, TOKEN_DISTRIBUTIONS
@@ -44,8 +44,8 @@ def test_a_change_of_the_way_samples_anew(bench: Bench) -> None:
 
     def changed(**keys: Any) -> list[str]:
         study = bench.study(checkpoints=[checkpoint | keys])
-        inventory = Inventory(study, bench.lake)
-        return [name for name, _ in inventory.out_of_date(inventory.select(("generations",)))]
+        graph = build_graph(study, bench.lake)
+        return [name for name, _ in graph.stale(graph.select(("generations",)))]
 
     bench.run(bench.study(checkpoints=[checkpoint]), only=("generations",))
     assert changed() == []
@@ -114,6 +114,6 @@ def test_imported_texts_may_have_a_tokenizer_and_people_may_have_written_them(
     assert facts["role"] == "human"
     assert facts["tokenizer"] == tiny_llama.tokenizer_digest
     assert facts["engine"] is None
-    ngram_sharing = Inventory(bench.study_there(), bench.lake).table("ngram_sharing")
+    ngram_sharing = build_graph(bench.study_there(), bench.lake).tables["ngram_sharing"]
     units = bench.lake.read(ngram_sharing, "people")["unit"].to_pylist()
     assert set(units) == {"token", "word"}

@@ -10,10 +10,11 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from models import ModelError, Source, hub
+from models import ModelError, Source
 from models.errors import IncompleteError, RefusedError
-from models.folders import check_folder
 from models.loading import describe, load, plain_folder
+from models.sources import hub
+from models.sources.folders import check_folder
 
 pytestmark = pytest.mark.whole
 

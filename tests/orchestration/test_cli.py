@@ -17,14 +17,15 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from assets import declared
+from assets.figures import FIGURES
+from assets.measures import declared
 from orchestration import cli
 from tests.studies import imported, write_jsonl
 
 if TYPE_CHECKING:
     from models import Source
 
-pytestmark = pytest.mark.whole
+pytestmark = [pytest.mark.whole, pytest.mark.usefixtures("few_figures")]
 
 TEXTS = ["a b c d e f", "a b c d e g", ""]
 QUERY = "select checkpoint, n, max_shared from ngram_sharing where n = 5 order by all"
@@ -39,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def measured_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def measured_once(tmp_path_factory: pytest.TempPathFactory, few_figures: None) -> Path:
     """That folder, with a lake and a report; not to be written to."""
     folder = tmp_path_factory.mktemp("measured")
     with pytest.MonkeyPatch.context() as patch:
@@ -78,7 +79,10 @@ def run(*arguments: str, status: int = 0, stdin: str | None = None) -> Result:
     return result
 
 
-def test_a_run_makes_everything_and_a_second_one_nothing(folder: Path) -> None:
+def test_a_run_makes_everything_and_a_second_one_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assets.registry.FIGURES", FIGURES)
     first = run("run", "s.yaml").output
     assert "20 of 20 assets made" in first
     assert str(folder / "lake" / "report.html") in first.replace("\n", "")
@@ -103,7 +107,7 @@ def test_a_selection_brings_what_it_needs(folder: Path) -> None:
 def test_check_says_what_a_run_would_do(folder: Path) -> None:
     output = run("check", "s.yaml").output
     assert "s.yaml is valid" in output
-    assert "a run would make 20 of 20 assets" in output
+    assert "a run would make 16 of 16 assets" in output
     assert "ngram_sharing of m: not made yet" in output
     assert not (folder / "lake").exists() or not list((folder / "lake").glob("*/**/*.parquet"))
 
@@ -272,7 +276,7 @@ def test_a_new_file_alone_is_a_table_an_asset_a_view_and_a_page(
         "group by all\n"
     )
     monkeypatch.setattr(declared, "SQL_FOLDER", sql)
-    assert "21 of 21 assets made" in run("run", "s.yaml").output
+    assert "17 of 17 assets made" in run("run", "s.yaml").output
     query = "select words from generation_lengths"
     assert json.loads(run("sql", "--format", "json", query).stdout) == [{"words": 4.0}]
     assert "on average" in run("tables", "generation_lengths").stdout
@@ -489,7 +493,7 @@ def test_check_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ngram_spread of m: sql/ngram_spread.sql changed" in check
     assert "figures/ngram_spread: reads ngram_spread" in check
     assert "report: reads figures/ngram_spread" in check
-    assert "a run would make 3 of 20 assets:" in check
+    assert "a run would make 3 of 16 assets:" in check
     run("run", "s.yaml")
     write_jsonl(folder / "made.jsonl", imported("p", "other", "texts"))
     check = [line.strip() for line in run("check", "s.yaml").output.splitlines()]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from assets.inventory import Inventory
+from assets.registry import build_graph
 from orchestration.assets import FORCE
 from orchestration.build import build_defs
 from orchestration.instance import PROCESS, open_instance
@@ -70,15 +70,15 @@ def test_every_table_has_blocking_checks_and_every_model_step_pool_and_retries(
     bench: Bench,
 ) -> None:
     defs = build_defs(study(bench), bench.lake)
-    inventory = Inventory(study(bench), bench.lake)
-    for recipe in inventory.present:
-        asset = defs.resolve_assets_def(dg.AssetKey(recipe.name.split("/")))
-        checks = list(asset.check_specs)
-        if recipe.name in {table.name for table in inventory.tables}:
+    graph = build_graph(study(bench), bench.lake)
+    for asset in graph.present:
+        definition = defs.resolve_assets_def(dg.AssetKey(asset.name.split("/")))
+        checks = list(definition.check_specs)
+        if asset.name in graph.tables:
             assert tuple(check.name for check in checks) == CHECKS
             assert all(check.blocking for check in checks)
-        assert asset.op.pool == ("model" if recipe.uses_model else None)
-        assert (asset.op.retry_policy is not None) == recipe.uses_model
+        assert definition.op.pool == ("model" if asset.uses_model else None)
+        assert (definition.op.retry_policy is not None) == asset.uses_model
 
 
 def test_the_module_that_dagster_loads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,10 +95,10 @@ def test_materializing_writes_tables_checks_and_metadata(
 ) -> None:
     read = study(bench)
     defs = build_defs(read, bench.lake)
-    inventory = Inventory(read, bench.lake)
-    nodes = inventory.select(())
+    graph = build_graph(read, bench.lake)
+    nodes = graph.select(())
     said: list[str] = []
-    outcome = run(defs, inventory, nodes, instance, say=said.append)
+    outcome = run(defs, graph, nodes, instance, say=said.append)
     assert outcome.failures == []
     assert sorted(outcome.made, key=str) == sorted(nodes, key=str)
     assert [line.partition(":")[0] for line in said] == [
@@ -129,16 +129,16 @@ def test_what_is_up_to_date_is_skipped_unless_forced(
 ) -> None:
     read = study(bench)
     defs = build_defs(read, bench.lake)
-    inventory = Inventory(read, bench.lake)
-    nodes = inventory.select(["generations"])
-    run(defs, inventory, nodes, instance)
+    graph = build_graph(read, bench.lake)
+    nodes = graph.select(["generations"])
+    run(defs, graph, nodes, instance)
     path = bench.lake.path(GENERATIONS, "llama")
     written = path.stat().st_mtime_ns
-    run(defs, inventory, nodes, instance)
+    run(defs, graph, nodes, instance)
     assert path.stat().st_mtime_ns == written
     event = instance.get_latest_materialization_event(dg.AssetKey("generations"))
     assert event.asset_materialization.metadata["up to date"].value is True
-    run(defs, inventory, nodes, instance, force=True)
+    run(defs, graph, nodes, instance, force=True)
     assert path.stat().st_mtime_ns > written
     assert instance.get_runs(limit=1)[0].tags[FORCE] == "true"
 
@@ -154,9 +154,9 @@ def test_rows_that_break_a_declaration_fail_their_check_and_stop_what_reads_them
     monkeypatch.setattr(
         generations, "_imported", lambda s, c: __import__("pyarrow").concat_tables([once(s, c)] * 2)
     )
-    inventory = Inventory(read, bench.lake)
-    nodes = list(inventory.select(["ngram_sharing"], ["elsewhere"]))
-    outcome = run(build_defs(read, bench.lake), inventory, nodes, instance)
+    graph = build_graph(read, bench.lake)
+    nodes = list(graph.select(["ngram_sharing"], ["elsewhere"]))
+    outcome = run(build_defs(read, bench.lake), graph, nodes, instance)
     ((name, reason),) = outcome.failures
     assert name == "generations (elsewhere)"
     assert "grain_unique_and_not_null: 2 of 4 rows" in reason
@@ -168,9 +168,9 @@ def test_a_measurement_cannot_run_before_what_it_reads(
     bench: Bench, instance: dg.DagsterInstance
 ) -> None:
     read = study(bench)
-    inventory = Inventory(read, bench.lake)
+    graph = build_graph(read, bench.lake)
     nodes = [("ngram_sharing", "elsewhere")]
-    outcome = run(build_defs(read, bench.lake), inventory, nodes, instance)
+    outcome = run(build_defs(read, bench.lake), graph, nodes, instance)
     ((_, reason),) = outcome.failures
     assert "reads generations, which the lake does not have yet" in reason
 
@@ -209,30 +209,28 @@ def test_a_partner_that_failed_is_scored_once_it_is_there(
     llama = {"name": "llama", "source": str(bench.llama), "decodings": [{"top_p": 0.9}]}
     partner = {"name": "partner", "source": "file:partner.jsonl", "base": "llama"}
     read = bench.study(checkpoints=[llama, partner], samples_per_prompt=1, max_new_tokens=4)
-    inventory = Inventory(read, bench.lake)
-    nodes = [
-        n for n in inventory.select(["token_distributions"]) if n != ("generations", "partner")
-    ]
-    assert run(build_defs(read, bench.lake), inventory, nodes, instance).failures == []
+    graph = build_graph(read, bench.lake)
+    nodes = [n for n in graph.select(["token_distributions"]) if n != ("generations", "partner")]
+    assert run(build_defs(read, bench.lake), graph, nodes, instance).failures == []
     conditions = bench.lake.read(TOKEN_DISTRIBUTIONS, "llama")["condition"].unique().to_pylist()
     assert conditions == ["own"]
-    nodes = list(inventory.out_of_date(inventory.select(["token_distributions"])))
+    nodes = list(graph.stale(graph.select(["token_distributions"])))
     assert nodes == [
         ("generations", "partner"),
         ("scored_texts", "llama"),
         ("token_distributions", "llama"),
     ]
-    assert run(build_defs(read, bench.lake), inventory, nodes, instance).failures == []
+    assert run(build_defs(read, bench.lake), graph, nodes, instance).failures == []
     conditions = bench.lake.read(TOKEN_DISTRIBUTIONS, "llama")["condition"].unique().to_pylist()
     assert conditions == ["own", "partner"]
 
 
 @pytest.mark.core
 def test_a_run_is_a_checkpoint(bench: Bench) -> None:
-    inventory = Inventory(study(bench), bench.lake)
+    graph = build_graph(study(bench), bench.lake)
     found = [
         [(partition, len(nodes)) for partition, nodes in stage]
-        for stage in stages(inventory, inventory.select(()))
+        for stage in stages(graph, graph.select(()))
     ]
     assert found == [
         [(None, 4)],  # what comes in

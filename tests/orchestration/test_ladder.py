@@ -18,10 +18,10 @@ from transformers import (
     default_data_collator,
 )
 
-from assets.figures.recipe import read_drawn
+from assets.drawing.figure_files import read_drawn
 from assets.figures.trajectory import FIGURE
-from assets.inventory import Inventory
-from assets.registered import as_it_stands
+from assets.registry import build_graph
+from assets.study.registered import as_it_stands
 from orchestration.build import build_defs
 from tests.conftest import SHAPE
 from tests.orchestration.daemon import Daemon
@@ -123,8 +123,8 @@ def test_a_run_that_narrows_is_seen_to(bench: Bench, tokenizer: PreTrainedTokeni
     assert evaluation.severity == dg.AssetCheckSeverity.WARN
 
     standing = as_it_stands(study, bench.lake)
-    inventory = Inventory(standing, bench.lake)
-    assert inventory.out_of_date(inventory.select(())) == {}
+    graph = build_graph(standing, bench.lake)
+    assert graph.stale(graph.select(())) == {}
     drawn = read_drawn(bench.lake, FIGURE)
     assert drawn
     assert evaluation.description == "\n".join(drawn.drift)
@@ -133,7 +133,7 @@ def test_a_run_that_narrows_is_seen_to(bench: Bench, tokenizer: PreTrainedTokeni
 
     def value(column: str, table: str, checkpoint: str, where: str) -> float:
         query = f"select avg({column}) from {table} where checkpoint = '{checkpoint}' and {where}"
-        with ask(bench.lake, inventory.tables, query) as found:
+        with ask(bench.lake, list(graph.tables.values()), query) as found:
             return float(found.fetchall()[0][0])
 
     gold = "condition = 'gold'"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from assets.errors import InputError
-from assets.inventory import Inventory
-from assets.registered import as_it_stands
-from assets.watching import take_in_new
+from assets.registry import build_graph
+from assets.study.errors import InputError
+from assets.study.registered import as_it_stands
+from assets.study.watching import take_in_new
 from orchestration.build import build_defs
 from tests.orchestration.daemon import Daemon
 from tests.studies import Bench
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from assets.study import Study
     from models import Source
 
-pytestmark = pytest.mark.whole
+pytestmark = [pytest.mark.whole, pytest.mark.usefixtures("few_figures")]
 
 SMALL = {"samples_per_prompt": 1, "max_new_tokens": 3}
 
@@ -35,7 +35,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture(scope="module")
-def measured_once(tmp_path_factory: pytest.TempPathFactory, llama_source: Source) -> Lake:
+def measured_once(
+    tmp_path_factory: pytest.TempPathFactory, llama_source: Source, few_figures: None
+) -> Lake:
     """A lake with the study's own checkpoint and the figures; not to be written to."""
     bench = Bench(tmp_path_factory.mktemp("measured"), llama_source)
     bench.run(watching(bench), figures=True)
@@ -63,8 +65,8 @@ def daemon(bench: Bench, instance: dg.DagsterInstance, **changes: Any) -> Daemon
 
 
 def stale(bench: Bench) -> list[tuple[str, str | None]]:
-    inventory = Inventory(as_it_stands(bench.study_there(), bench.lake), bench.lake)
-    return list(inventory.out_of_date(inventory.select(())))
+    graph = build_graph(as_it_stands(bench.study_there(), bench.lake), bench.lake)
+    return list(graph.stale(graph.select(())))
 
 
 def test_checkpoints_are_measured_as_they_come_each_once(

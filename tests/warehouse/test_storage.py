@@ -68,9 +68,9 @@ def test_the_footer_tells_where_rows_come_from(lake: Lake) -> None:
     assert lake.provenance(TABLE, "other") is None
 
 
-def put(lake: Lake, fingerprint: str, when: int) -> Path:
+def put(lake: Lake, data_version: str, when: int) -> Path:
     """Replaces a partition by a file that differs in its footer alone."""
-    provenance = replace(PROVENANCE, fingerprint=fingerprint)
+    provenance = replace(PROVENANCE, data_version=data_version)
     write_table(lake, TABLE, batches(1), provenance, "m")
     path = lake.path(TABLE, "m")
     os.utime(path, ns=(when, when))
@@ -79,7 +79,7 @@ def put(lake: Lake, fingerprint: str, when: int) -> Path:
 
 def stored(lake: Lake) -> str | None:
     found = lake.provenance(TABLE, "m")
-    return found and found.fingerprint
+    return found and found.data_version
 
 
 def test_a_footer_is_read_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,9 +91,9 @@ def test_a_footer_is_read_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_file_that_was_replaced_is_read_again(lake: Lake) -> None:
     sizes = set()
-    for fingerprint in ("cafe", "f00d"):
-        sizes.add(put(lake, fingerprint, 1).stat().st_size)
-        assert stored(lake) == fingerprint
+    for data_version in ("cafe", "f00d"):
+        sizes.add(put(lake, data_version, 1).stat().st_size)
+        assert stored(lake) == data_version
     assert len(sizes) == 1
     path = lake.path(TABLE, "m")
     path.write_bytes(path.read_bytes().replace(b"f00d", b"beef"))

@@ -1,0 +1,130 @@
+"""Curves along an alignment: means over prompts in hundredths of its kept columns."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import numpy as np
+
+from assets.drawing import style
+from assets.measures.intervals import bootstrap, bootstrap_curve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assets.drawing.figure import FigureCheckpoint, FigureData
+
+_BINS = 100
+_SIGMA = 2.0
+"""Bins; the standard deviation that curves are smoothed with, as the paper does."""
+
+
+def smooth(curves: np.ndarray, sigma: float = _SIGMA) -> np.ndarray:
+    """Convolves with a Gaussian; beyond its ends a curve is its mirror image.
+
+    Args:
+        curves: float [..., points].
+        sigma: The Gaussian's standard deviation, in points.
+
+    Returns:
+        float [..., points].
+    """
+    reach = min(int(4 * sigma + 0.5), curves.shape[-1])
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    padding = [(0, 0)] * (curves.ndim - 1) + [(reach, reach)]
+    padded = np.pad(curves, padding, mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=-1)
+    smoothed: np.ndarray = windows @ (weights / weights.sum())
+    return smoothed
+
+
+def curves_of(data: FigureData, shown: FigureCheckpoint, value: str) -> dict[str, np.ndarray]:
+    """For each prompt's text a checkpoint's curve, float [100]."""
+    found: dict[str, np.ndarray] = {}
+    for row in data.rows:
+        if row["checkpoint"] == shown.checkpoint:
+            found.setdefault(row["prompt"], np.zeros(_BINS))[row["bin"]] = row[value]
+    return found
+
+
+def draw(data: FigureData, width: int, panels: Mapping[str, str]) -> Any:
+    """Draws curves with their intervals, a panel beside or below another.
+
+    Args:
+        data: A row for each prompt and bin.
+        width: In pixels.
+        panels: Titles of columns of shares.
+    """
+    beside = len(panels) > 1 and width > style.NARROW
+    inner = (width - 110) // 2 if beside else width - 50
+    charts = []
+    for value, title in panels.items():
+        points = [
+            {"label": shown.label, "along": (place + 0.5) / _BINS} | asdict(interval)
+            for shown in data.with_rows
+            for place, interval in enumerate(
+                bootstrap_curve(smooth(np.array([*curves_of(data, shown, value).values()])))
+            )
+        ]
+        chart = alt.Chart(style.data(points))
+        x = alt.X(
+            "along:Q",
+            title="place in the alignment",
+            scale=alt.Scale(domain=[0, 1], nice=False),
+            axis=alt.Axis(format="%", tickCount=5, grid=False),
+        )
+        y = alt.Y("mean:Q", title=None, axis=alt.Axis(format="%", tickCount=5))
+        colour = style.colours(data, width, only=data.with_rows)
+        band = chart.mark_area(opacity=0.2).encode(
+            x=x, y=alt.Y("low:Q", title=None), y2=alt.Y2("high:Q"), color=colour
+        )
+        line = chart.mark_line(strokeWidth=2).encode(
+            x=x,
+            y=y,
+            color=colour,
+            tooltip=[
+                alt.Tooltip("label:N", title="checkpoint"),
+                alt.Tooltip("along:Q", format=".0%", title="place"),
+                alt.Tooltip("mean:Q", format=".1%"),
+                alt.Tooltip("low:Q", format=".1%", title="95% from"),
+                alt.Tooltip("high:Q", format=".1%", title="to"),
+                alt.Tooltip("n:Q", title="prompts"),
+            ],
+        )
+        panel = alt.layer(band, line).properties(width=inner, height=220)
+        charts.append(panel.properties(title=style.heading(title)))
+    if not beside:
+        return style.finish(alt.vconcat(*charts))
+    return style.finish(alt.hconcat(*charts, bounds="flush", spacing=56))
+
+
+def compare(data: FigureData, value: str, what: str) -> list[str]:
+    """Says how the curves of aligned checkpoints lie to those of their bases.
+
+    Args:
+        data: A row for each prompt and bin.
+        value: A column of shares.
+        what: What they are shares of, after "of the generations of NAME".
+    """
+    sentences = []
+    for aligned, base in data.pairs:
+        mine, theirs = (curves_of(data, s, value) for s in (aligned, base))
+        common = [prompt for prompt in mine if prompt in theirs]
+        if not common:
+            sentences.append(f"{aligned.label} and {base.label} were given no prompt in common.")
+            continue
+        gap = bootstrap([float((mine[p] - theirs[p]).mean()) for p in common])
+        verdict = gap.verdict("more for the aligned checkpoint", "fewer for the aligned checkpoint")
+        shares = [bootstrap([float(c[p].mean()) for p in common]) for c in (mine, theirs)]
+        tenths = [
+            f"{bootstrap([float(mine[p][part].mean()) for p in common]).percent()} {where}"
+            for part, where in ((slice(10), "in the first tenth"), (slice(90, None), "in the last"))
+        ]
+        sentences.append(
+            f"On average {shares[0].percent()} of the generations of {aligned.label} {what}, and "
+            f"{shares[1].percent()} of those of {base.label}: {verdict} ({gap.points()}, over "
+            f"{gap.n} prompts). For {aligned.label} it is {' and '.join(tenths)}."
+        )
+    return sentences

@@ -1,0 +1,185 @@
+"""The asset of a figure: its query is asked, what came out is drawn, and files are written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from altair.utils.schemapi import debug_mode
+
+from assets.drawing import style
+from assets.drawing.figure import Figure, FigureCheckpoint, FigureData
+from assets.drawing.figure_files import Drawn, read_drawn, write_drawn
+from assets.drawing.page import Drawing
+from assets.lineage.asset import Asset, Materialization, provenance_of
+from assets.lineage.signature import Signature
+from assets.sources.prompts import prompt_set, prompts_of
+from warehouse import Lake, Provenance, session
+from warehouse.declarations import used_parameters
+from warehouse.sessions import bind
+
+if TYPE_CHECKING:
+    from assets.lineage.context import AssetContext
+    from assets.lineage.data_version import DataVersion
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureAsset(Asset):
+    """How a figure's files come to be.
+
+    Attributes:
+        figure: The figure.
+    """
+
+    figure: Figure
+
+    def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
+        """Reads it from the chart's specification, where it stands under `usermeta`."""
+        drawn = read_drawn(lake, self.figure)
+        return drawn.provenance if drawn else None
+
+    def make(self, context: AssetContext, data_version: DataVersion) -> Materialization:
+        """Draws it for phones and for larger screens, and writes chart.html, .svg, .png, .json."""
+        data = gather(self.figure, context)
+        signature = Signature.of(figure=self.figure.name, unit=data.unit, interval=95)
+        provenance = provenance_of(context, data_version, signature)
+        drawn = Drawn(
+            figure=self.figure,
+            provenance=provenance,
+            findings=self.figure.findings(data),
+            drift=self.figure.warnings(data, context.study) if self.figure.warnings else [],
+            table=self.figure.table(data) if self.figure.table and data.rows else None,
+            drawings=[
+                Drawing(
+                    heading,
+                    _draw(self.figure, part, style.WIDE),
+                    _draw(self.figure, part, style.NARROW),
+                )
+                for heading, part in _pages(self.figure, data).items()
+            ],
+        )
+        write_drawn(context.lake, drawn)
+        context.notes["rows drawn from"] = len(data.rows)
+        if drawn.drift:
+            context.notes["drift"] = "\n".join(drawn.drift)
+        return Materialization(provenance, notes=context.notes)
+
+
+def figure_asset(figure: Figure) -> FigureAsset:
+    """The asset of a figure."""
+    query = figure.query.read_text(encoding="utf-8")
+    origin = f"the paper's {figure.paper}" if figure.paper else "beyond the paper"
+
+    def parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
+        shown: dict[str, object] = {"checkpoints": [asdict(shown) for shown in _shown(study)]}
+        rules = [rule.model_dump() for rule in study.drift]
+        return shown | {"drift": rules} if figure.warnings else shown
+
+    return FigureAsset(
+        name=f"figures/{figure.name}",
+        group="figures",
+        description=f"{figure.title} ({origin}).",
+        reads=figure.reads,
+        optional=figure.optional,
+        code="how it is drawn",
+        version=hashlib.sha256(f"{figure.version}\n{query}".encode()).hexdigest()[:32],
+        partitioned=False,
+        parameters=parameters,
+        over="measured" if figure.every_step else "compared",
+        applies=lambda study, checkpoint: figure.applies(study),
+        figure=figure,
+    )
+
+
+def _shown(study: Study) -> list[FigureCheckpoint]:
+    return [
+        FigureCheckpoint(
+            checkpoint=checkpoint.name,
+            decoding=study.first_decoding(checkpoint),
+            prompt_set=prompt_set(study, checkpoint),
+            role=checkpoint.role,
+            base=checkpoint.base,
+            series=checkpoint.series,
+            step=checkpoint.step,
+        )
+        for checkpoint in study.checkpoints
+    ]
+
+
+def gather(figure: Figure, context: AssetContext) -> FigureData:
+    """Asks a figure's query of the lake."""
+    declarations = [context.tables[name] for name in figure.reads]
+    facts = _facts(context)
+    shown = _shown(context.scope.limited_to(facts))
+    tokenizers = {facts[s.checkpoint]["tokenizer"] for s in shown}
+    unit = "token" if len(tokenizers) == 1 and None not in tokenizers else "word"
+    listed = pa.Table.from_pylist(
+        [asdict(s) | {"label": s.label, "place": place} for place, s in enumerate(shown)],
+        pa.schema(
+            [(name, pa.string()) for name in ("checkpoint", "decoding", "prompt_set", "label")]
+            + [("place", pa.int32())]
+        ),
+    )
+    query = figure.query.read_text(encoding="utf-8")
+    with session(context.lake, context.limits) as connection:
+        bind(connection, context.lake, declarations, facts)
+        connection.register("shown", listed)
+        parameters = used_parameters(query, {"unit": unit})
+        rows = connection.sql(query, params=parameters).to_arrow_table().to_pylist()
+    texts = {s.checkpoint: _prompt_texts(context, s.checkpoint) for s in shown}
+    for row in rows:
+        if "prompt_id" in row:
+            prompt_id = row["prompt_id"]
+            row["prompt"] = texts[row["checkpoint"]].get(prompt_id, prompt_id)
+    return FigureData(rows, shown, unit)
+
+
+def _prompt_texts(context: AssetContext, checkpoint: str) -> dict[str, str]:
+    """The texts of a checkpoint's prompts, by id; one that recurs is told apart by its id."""
+    prompts = prompts_of(context.study, context.study.checkpoint(checkpoint))
+    times = Counter(prompt["text"] for prompt in prompts)
+    return {
+        str(prompt["prompt_id"]): (
+            str(prompt["text"])
+            if times[prompt["text"]] == 1
+            else f"{prompt['text']} ({prompt['prompt_id']})"
+        )
+        for prompt in prompts
+    }
+
+
+def _facts(context: AssetContext) -> dict[str, dict[str, Any]]:
+    """The rows of `checkpoints`, by name, of those that the figure is about."""
+    table = context.tables["checkpoints"]
+    return {
+        checkpoint.name: context.lake.read(table, checkpoint.name).to_pylist()[0]
+        for checkpoint in context.scope.checkpoints
+        if context.lake.files(table, checkpoint.name)
+    }
+
+
+def _pages(figure: Figure, data: FigureData) -> dict[str, FigureData]:
+    if figure.pages is None or not data.rows:
+        return {"": data}
+    return figure.pages(data)
+
+
+def _draw(figure: Figure, data: FigureData, width: int) -> dict[str, Any]:
+    """The specification of a drawing.
+
+    The tests hold every figure against Altair's schema. Here that would take as long as all else
+    that drawing does, as Altair looks at every part of a chart again whenever it is put into
+    another.
+    """
+    with debug_mode(False):
+        if data.rows:
+            chart = figure.draw(data, width)
+        else:
+            chart = style.note("No checkpoint has what this figure shows.", width)
+        specification: dict[str, Any] = chart.to_dict(validate=False)
+    return specification

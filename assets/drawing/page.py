@@ -1,0 +1,129 @@
+"""Pages that need nothing but themselves: no server, no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import vl_convert
+from markupsafe import Markup
+
+from assets.drawing import style
+from assets.drawing.figure import Grid
+
+_TEMPLATE = Path(__file__).with_name("page.html")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart, as Vega-Lite specifications.
+
+    Attributes:
+        heading: What is drawn, where a figure has several.
+        wide: For large screens.
+        narrow: For phones.
+    """
+
+    heading: str
+    wide: dict[str, Any]
+    narrow: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A figure on a page.
+
+    Attributes:
+        name: The figure's name.
+        title: Its heading.
+        paper: The paper's figure that it corresponds to; None where there is none.
+        claim: What the paper states there, or what the figure adds to it.
+        findings: Sentences that say what came out here.
+        warnings: Sentences that a reader must not miss.
+        signature: How it can be made again.
+        table: Its numbers, where they are to stand below it.
+        drawings: What it shows; where there are several, a reader walks through them.
+    """
+
+    name: str
+    title: str
+    paper: str | None
+    claim: str
+    findings: list[str]
+    warnings: list[str]
+    signature: str
+    table: Grid | None
+    drawings: list[Drawing]
+
+
+@dataclass(frozen=True)
+class Front:
+    """What a report says before its figures.
+
+    Attributes:
+        lines: What was measured, a sentence each.
+        warnings: What keeps a reader from concluding more than there is.
+        reminder: The warnings in a few words, for each figure; empty without any.
+        checkpoints: What the checkpoints are.
+        measured: What was measured of each.
+        signatures: Names and signatures of each checkpoint's generations and predictions.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    reminder: str = ""
+    checkpoints: Grid = field(default_factory=lambda: Grid([], []))
+    measured: Grid = field(default_factory=lambda: Grid([], []))
+    signatures: list[tuple[str, str]] = field(default_factory=list)
+
+
+def write_page(
+    path: Path,
+    title: str,
+    sections: list[Section],
+    *,
+    front: Front | None = None,
+    meta: dict[str, str] | None = None,
+) -> None:
+    """Writes figures, and what is to be said of them, as one file of HTML.
+
+    Args:
+        path: The file.
+        title: The page's title.
+        sections: Its figures.
+        front: What comes before them.
+        meta: Names and contents of the page's meta elements.
+    """
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title,
+        sections=sections,
+        front=front,
+        meta=meta or {},
+        specs={
+            section.name: [
+                {"wide": _shown(drawing.wide), "narrow": _shown(drawing.narrow)}
+                for drawing in section.drawings
+            ]
+            for section in sections
+        },
+        breakpoint=style.WIDE + 80,
+        library=Markup(_library()),
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _shown(specification: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: value for key, value in specification.items() if key not in ("usermeta", "$schema")
+    }
+
+
+@cache
+def _library() -> str:
+    """Vega, Vega-Lite and Vega-Embed, as one script."""
+    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return script

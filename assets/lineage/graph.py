@@ -1,0 +1,346 @@
+"""The graph of a study's assets: what belongs in the lake, and what of it is stale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from assets.lineage.asset import TableAsset
+from assets.lineage.context import AssetContext, Upstream
+from assets.lineage.data_version import DataVersion
+from assets.lineage.order import in_order
+from assets.lineage.progress import Silent
+from assets.lineage.reasons import NOT_MADE_YET, why_stale
+from assets.study.digests import digest
+from assets.study.errors import InputError
+from models import ModelPool
+from warehouse import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from assets.lineage.asset import Asset
+    from assets.lineage.progress import Progress
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
+    from warehouse import Lake
+
+Node = tuple[str, str | None]
+"""An asset's name and, where it is partitioned, a checkpoint's."""
+Versions = Callable[[str, str | None], str | None]
+"""Gives a node's data version; None where there is none."""
+
+
+class AssetGraph:
+    """The assets of a study, each after what it reads.
+
+    Attributes:
+        study: The study.
+        lake: The lake.
+        assets: The assets, by name.
+        tables: The declarations of all tables, by name.
+    """
+
+    def __init__(self, study: Study, lake: Lake, assets: Iterable[Asset]) -> None:
+        """Puts assets in order.
+
+        Args:
+            study: The study.
+            lake: The lake.
+            assets: All assets that there are; what they read and is none of them is never there.
+
+        Raises:
+            graphlib.CycleError: Some of them read each other in a circle.
+        """
+        self.study = study
+        self.lake = lake
+        self.assets = {asset.name: asset for asset in in_order(assets)}
+        self.tables = {
+            asset.table.name: asset.table
+            for asset in self.assets.values()
+            if isinstance(asset, TableAsset)
+        }
+        with_models = [asset for asset in self.assets.values() if asset.uses_model]
+        self._models = {name for asset in with_models for name in (asset.name, *asset.reads)}
+        self._after: dict[Node, DataVersion] = {}
+        self._partitions: dict[str, dict[str | None, None]] = {}
+        self._checkpoints = {checkpoint.name: checkpoint for checkpoint in study.checkpoints}
+        self._gone = {checkpoint.name for checkpoint in study.checkpoints if checkpoint.is_gone}
+
+    # What there is.
+
+    @property
+    def present(self) -> list[Asset]:
+        """The assets that the study has something for."""
+        return [asset for asset in self.assets.values() if self.partitions(asset.name)]
+
+    def partitions(self, name: str) -> Collection[str | None]:
+        """The partitions that an asset has: checkpoints of the study, or the one without a name.
+
+        It has none where the study has nothing for it, or nothing for what it reads.
+        """
+        if name not in self._partitions:
+            candidates: list[str | None] = [None]
+            if self.assets[name].partitioned:
+                candidates = [*self._checkpoints]
+            self._partitions[name] = dict.fromkeys(p for p in candidates if self._applies(name, p))
+        return self._partitions[name]
+
+    def has(self, name: str, partition: str | None) -> bool:
+        """Whether the study has something for this partition of an asset."""
+        return partition in self.partitions(name)
+
+    def _applies(self, name: str, partition: str | None) -> bool:
+        asset = self.assets[name]
+        if not asset.applies(self.study, self.checkpoint(partition)):
+            return False
+        if self._is_frozen(name, partition) and asset.stored(self.lake, partition) is None:
+            return False
+        for required in set(asset.reads) - set(asset.optional):
+            available = self.partitions(required)
+            alike = partition is not None and self.assets[required].partitioned
+            if not available or (alike and partition not in available):
+                return False
+        return True
+
+    def checkpoint(self, name: str | None) -> Checkpoint | None:
+        """The study's checkpoint of this name.
+
+        Raises:
+            InputError: There is none.
+        """
+        if name is None:
+            return None
+        return self._checkpoints.get(name) or self.study.checkpoint(name)
+
+    def is_gone(self, checkpoint: str) -> bool:
+        """Whether a registered checkpoint's weights are not there any more."""
+        return checkpoint in self._gone
+
+    def _is_frozen(self, name: str, partition: str | None) -> bool:
+        """Whether it stays as it is, as it is made by a model that is gone, or for one."""
+        return partition in self._gone and name in self._models
+
+    # Which of it is meant.
+
+    def select(self, names: Iterable[str], checkpoints: Iterable[str] = ()) -> list[Node]:
+        """What is to be looked at: what is named, and all that it reads.
+
+        Args:
+            names: Of assets or groups; a figure's also without its group. None stands for all.
+            checkpoints: Names of checkpoints; none stands for all.
+
+        Returns:
+            Nodes in the order of the assets.
+
+        Raises:
+            InputError: A name means nothing.
+        """
+        wanted = {checkpoint.name for checkpoint in map(self.study.checkpoint, checkpoints)}
+        chosen = self.named(names)
+        for name in reversed(self.assets):
+            if name in chosen:
+                chosen.update(self.assets[name].reads)
+        return [
+            (name, partition)
+            for name in self.assets
+            if name in chosen
+            for partition in self.partitions(name)
+            if partition is None or not wanted or partition in wanted
+        ]
+
+    def named(self, names: Iterable[str]) -> set[str]:
+        """The assets that are named, themselves or by their group; none named stands for all.
+
+        Raises:
+            InputError: A name means nothing.
+        """
+        names = list(names)
+        return {n for name in names for n in self._named(name)} if names else set(self.assets)
+
+    def _named(self, name: str) -> list[str]:
+        matching = [
+            asset.name
+            for asset in self.assets.values()
+            if name in (asset.name, asset.group, asset.name.rpartition("/")[2])
+        ]
+        if not matching:
+            groups = dict.fromkeys(asset.group for asset in self.assets.values())
+            raise InputError(
+                f"--select {name}: there is no such table, figure or group; there are "
+                f"{', '.join(self.assets)}, and the groups {', '.join(groups)}"
+            )
+        return matching
+
+    # What is read.
+
+    def upstream(self, name: str, partition: str | None) -> dict[str, list[str | None]]:
+        """What a node reads: names, and of each the partitions; without what the study lacks."""
+        asset = self.assets[name]
+        checkpoint = self.checkpoint(partition)
+        partners = [p.name for p in self.study.partners(checkpoint)] if checkpoint else []
+        upstream = {}
+        for upstream_name in asset.reads:
+            partitions = self.partitions(upstream_name)
+            if partition and self.assets[upstream_name].partitioned:
+                wanted = [partition, *(partners if upstream_name in asset.of_partners else [])]
+                partitions = [p for p in wanted if p in partitions]
+            if partitions:
+                upstream[upstream_name] = list(partitions)
+        return upstream
+
+    def missing(self, name: str, partition: str | None) -> list[str]:
+        """What a node cannot do without and the lake does not have."""
+        return [
+            upstream_name
+            for upstream_name, partitions in self.upstream(name, partition).items()
+            if upstream_name not in self.assets[name].optional
+            and not any(self._stored_version(upstream_name, p) for p in partitions)
+        ]
+
+    def context(
+        self,
+        name: str,
+        partition: str | None = None,
+        *,
+        models: ModelPool | None = None,
+        progress: Progress | None = None,
+        limits: Limits | None = None,
+        force: bool = False,
+    ) -> AssetContext:
+        """What an asset is given to make a partition, of what the lake has at this moment.
+
+        Args:
+            name: The asset's name.
+            partition: The checkpoint's name; None where the asset has no partitions.
+            models: Gives the loaded model.
+            progress: Told how far long work is.
+            limits: The limits of DuckDB sessions.
+            force: Whether to make anew what could be reused.
+        """
+        return AssetContext(
+            study=self.study,
+            lake=self.lake,
+            checkpoint=self.checkpoint(partition),
+            scope=self._scope(name, self._stored_version),
+            tables=self.tables,
+            upstream={
+                upstream_name: Upstream(
+                    upstream_name,
+                    tuple(partitions),
+                    partial(self.assets[upstream_name].stored, self.lake),
+                )
+                for upstream_name, partitions in self.upstream(name, partition).items()
+            },
+            models=models or ModelPool(),
+            progress=progress or Silent(),
+            limits=limits or Limits(),
+            force=force,
+        )
+
+    # What is stale.
+
+    def stale(self, nodes: Iterable[Node]) -> dict[Node, str]:
+        """Those of the nodes that the lake does not have as they would be made now, and why."""
+        self._after = {}
+        stale: dict[Node, str] = {}
+        for name, partition in nodes:
+            if self._is_frozen(name, partition):
+                continue
+            stored = self.assets[name].stored(self.lake, partition)
+            after = self._version_after(name, partition)
+            if stored is None:
+                stale[name, partition] = NOT_MADE_YET
+            elif stored.data_version != after.digest:
+                stale[name, partition] = why_stale(
+                    self.assets[name].code,
+                    DataVersion.from_json(stored.parts),
+                    after,
+                    {stale_name for stale_name, _ in stale},
+                )
+        return stale
+
+    def data_version_after(self, name: str, partition: str | None) -> str:
+        """The data version that a node has once all that it reads is up to date."""
+        if self._is_frozen(name, partition):
+            stored = self._stored_version(name, partition)
+            assert stored is not None
+            return stored
+        return self._version_after(name, partition).digest
+
+    def _version_after(self, name: str, partition: str | None) -> DataVersion:
+        if (name, partition) not in self._after:
+            data_version = self._data_version(name, partition, self.data_version_after)
+            assert data_version is not None
+            self._after[name, partition] = data_version
+        return self._after[name, partition]
+
+    def data_version_now(self, name: str, partition: str | None) -> DataVersion | None:
+        """The data version of a node if made now; None where the lake lacks what it reads."""
+        return self._data_version(name, partition, self._stored_version)
+
+    def _stored_version(self, name: str, partition: str | None) -> str | None:
+        stored = self.assets[name].stored(self.lake, partition)
+        return stored.data_version if stored else None
+
+    def stale_upstream(self, name: str, partition: str | None) -> list[str]:
+        """What does not count in a node's data version, and is not as it would be made now.
+
+        Of these the asset's parameters hold what matters, so they must be what the study says.
+        """
+        return [
+            upstream_name
+            for upstream_name, partitions in self.upstream(name, partition).items()
+            if upstream_name not in self.assets[name].counted
+            and any(
+                (stored := self._stored_version(upstream_name, p)) is not None
+                and stored != self._fresh_version(upstream_name, p)
+                for p in partitions
+            )
+        ]
+
+    def _fresh_version(self, name: str, partition: str | None) -> str | None:
+        """`data_version_after`, of what is read as it is at this moment."""
+        if self._is_frozen(name, partition):
+            return self._stored_version(name, partition)
+        data_version = self._data_version(name, partition, self._fresh_version)
+        return data_version.digest if data_version else None
+
+    def _scope(self, name: str, version_of: Versions) -> Study:
+        """The study with those checkpoints alone that an asset is about."""
+        asset = self.assets[name]
+        if asset.over == "all":
+            return self.study
+        partitioned = [n for n in asset.reads if self.assets[n].partitioned]
+        complete = set()
+        for checkpoint in self.study.checkpoints:
+            read = [n for n in partitioned if self.has(n, checkpoint.name)]
+            if read and all(version_of(n, checkpoint.name) for n in read):
+                complete.add(checkpoint.name)
+        study = self.study.limited_to(complete)
+        return study.limited_to(study.compared()) if asset.over == "compared" else study
+
+    def _data_version(
+        self, name: str, partition: str | None, version_of: Versions
+    ) -> DataVersion | None:
+        asset = self.assets[name]
+        study = self._scope(name, version_of)
+        in_scope = self._checkpoints  # not put together anew for each of its own partitions
+        if asset.over != "all":
+            in_scope = {checkpoint.name: checkpoint for checkpoint in study.checkpoints}
+        upstream = {}
+        for upstream_name, partitions in self.upstream(name, partition).items():
+            # A checkpoint that failed does not keep the others from the figures.
+            read = [p for p in partitions if p is None or p in in_scope]
+            versions = {p or "": version for p in read if (version := version_of(upstream_name, p))}
+            if not versions and upstream_name not in asset.optional:
+                return None
+            if upstream_name in asset.counted:
+                upstream[upstream_name] = digest(versions)[:16]
+        parameters = asset.parameters(study, self.checkpoint(partition))
+        return DataVersion(
+            code=asset.version,
+            parameters={key: digest(value)[:16] for key, value in parameters.items()},
+            upstream=upstream,
+        )

@@ -1,0 +1,75 @@
+"""Making an asset, unless the lake has it as it would be made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from assets.study.errors import InputError
+
+if TYPE_CHECKING:
+    from assets.lineage.asset import Materialization
+    from assets.lineage.graph import AssetGraph
+    from assets.lineage.progress import Progress
+    from models import ModelPool
+    from warehouse import Lake, Limits
+
+
+def materialize(
+    graph: AssetGraph,
+    name: str,
+    partition: str | None = None,
+    *,
+    models: ModelPool | None = None,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+    force: bool = False,
+) -> Materialization | None:
+    """Makes an asset unless the lake has it as it would be made, and it is not forced.
+
+    Args:
+        graph: The assets of the study.
+        name: The asset's name.
+        partition: The checkpoint's name; None where the asset has no partitions.
+        models: Gives the loaded model.
+        progress: Told how far long work is.
+        limits: The limits of DuckDB sessions.
+        force: Whether to make it anyway, and anew what could be reused.
+
+    Returns:
+        What making it gave; None where it was up to date.
+
+    Raises:
+        InputError: Something that it reads is not there.
+    """
+    # Nothing is made twice at once; and of what every checkpoint's run makes, such as figures, the
+    # last has seen what all the others made.
+    with _locked(graph.lake, f"{name}.{partition}" if partition else name):
+        data_version = graph.data_version_now(name, partition)
+        if data_version is None:
+            missing = graph.missing(name, partition)
+            raise InputError(
+                f"{name} reads {', '.join(missing)}, which the lake does not have yet; "
+                "materialize it first"
+            )
+        # What does not count in the data version must be what the parameters say that it is.
+        if stale := graph.stale_upstream(name, partition):
+            raise InputError(
+                f"{name} reads {', '.join(stale)}, which is stale; materialize it first"
+            )
+        asset = graph.assets[name]
+        stored = asset.stored(graph.lake, partition)
+        if stored is not None and stored.data_version == data_version.digest and not force:
+            return None
+        context = graph.context(
+            name, partition, models=models, progress=progress, limits=limits, force=force
+        )
+        return asset.make(context, data_version)
+
+
+def _locked(lake: Lake, name: str) -> FileLock:
+    """A lock on what is made, which a command and the daemon's runs may want to make at once."""
+    folder = lake.staging / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / name.replace("/", "."))

@@ -1,0 +1,160 @@
+"""What can be known to be wrong before any work, and what a run would do and need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assets.blueprints.alignments import opened
+from assets.generations.engines import server_of
+from assets.generations.generations import asked
+from assets.sources.documents import read_documents
+from assets.sources.generation_files import read_generations
+from assets.sources.passages import read_passages
+from assets.sources.prompts import given_prompts, prompts_of
+from assets.sources.training_documents import corpora_to_learn, read_training_documents
+from assets.study.errors import InputError
+from assets.study.parts import LEAST_DOCUMENTS
+from models import ModelError
+from models.servers import check_extra, read_key
+from models.vllm import vllm_version
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from assets.lineage.graph import Node
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a checkpoint asks of a machine.
+
+    Attributes:
+        checkpoint: Its name.
+        source: Where it comes from.
+        generations: How many are asked of it.
+        tokens: How many tokens these have at most; None where they are made already.
+    """
+
+    checkpoint: str
+    source: str
+    generations: int
+    tokens: int | None
+
+
+def check_inputs(study: Study) -> list[Need]:
+    """Looks at everything that a study names, loading and downloading no weights.
+
+    Returns:
+        What each checkpoint needs.
+
+    Raises:
+        InputError: All that is wrong, a line each.
+    """
+    problems: dict[str, None] = {}
+    needs = []
+    for checkpoint in study.checkpoints:
+        try:
+            checkpoint.digest()  # which looks whether it is there
+            _check_ways(checkpoint)
+            needs.append(_need(study, checkpoint))
+        except InputError as error:
+            problems[str(error)] = None
+        except ModelError as error:
+            problems[f"checkpoint {checkpoint.name}: {error}"] = None
+    for watch in study.watch:
+        try:
+            _ = watch.format_of_prompts
+        except InputError as error:
+            problems[f"watch {watch.place}: {error}"] = None
+    for check in (
+        given_prompts,
+        _check_corpora,
+        _check_training_documents,
+        _check_passages,
+        _check_aligner,
+    ):
+        try:
+            if not problems:
+                check(study)
+        except InputError as error:
+            problems[str(error)] = None
+    if problems:
+        raise InputError("\n".join(problems))
+    return needs
+
+
+def _check_ways(checkpoint: Checkpoint) -> None:
+    """Looks at how it is going to be asked."""
+    try:
+        _ = checkpoint.format_of_prompts
+    except InputError as error:
+        raise InputError(f"checkpoint {checkpoint.name}: {error}") from None
+    if checkpoint.tokenizer is not None:
+        checkpoint.tokenizer.check()
+    if checkpoint.source.is_server:
+        server_of(checkpoint)
+        check_extra(checkpoint.access.extra)
+
+
+def lacking(study: Study, stale: Collection[Node]) -> list[str]:
+    """What this machine lacks to sample what is to be sampled, a sentence each."""
+    sentences = []
+    for checkpoint in study.checkpoints:
+        try:
+            if ("generations", checkpoint.name) not in stale:
+                continue
+            if checkpoint.engine_name == "vllm":
+                vllm_version()
+            if checkpoint.engine_name == "openai":
+                read_key(server_of(checkpoint))
+        except ModelError as error:
+            sentences.append(f"checkpoint {checkpoint.name}: {error}")
+    return sentences
+
+
+def _check_corpora(study: Study) -> None:
+    for corpus in study.corpora:
+        corpus.digest()
+        if corpus.source.scheme != "hf":  # of the hub, whether it is there is enough
+            next(read_documents(corpus))
+
+
+def _check_training_documents(study: Study) -> None:
+    for corpus in corpora_to_learn(study):
+        if corpus.source.scheme != "hf":
+            scored = {str(row["text"]) for row in read_documents(corpus)}
+            read_training_documents(corpus, scored, LEAST_DOCUMENTS)
+
+
+def _check_passages(study: Study) -> None:
+    game = study.shannon_game
+    if game is not None and game.source != "corpora":
+        game.digest()
+        if game.source.scheme != "hf" and next(read_passages(game.source, game), None) is None:
+            raise InputError(f"shannon_game: {game.source} holds no passage")
+
+
+def _check_aligner(study: Study) -> None:
+    with opened(study.aligner):
+        pass  # which looks whether it is installed
+
+
+def _need(study: Study, checkpoint: Checkpoint) -> Need:
+    if checkpoint.source.is_generations:
+        rows = read_generations(Path(checkpoint.source.location))
+        return Need(checkpoint.name, str(checkpoint.source), len(rows), None)
+    asks = asked(study, checkpoint, prompts_of(study, checkpoint))
+    generations = sum(len(ask.prompts) * ask.n_samples for ask in asks)
+    if study.prefixes and checkpoint.continues_text:
+        # As many of each corpus as are asked for, should it have them.
+        per_prefix = sum(
+            1 if decoding == "greedy" else study.prefixes.samples
+            for decoding in study.compared_decodings(checkpoint)
+        )
+        generations += len(study.corpora) * study.prefixes.documents * per_prefix
+    tokens = generations * study.max_new_tokens
+    return Need(checkpoint.name, str(checkpoint.source), generations, tokens)

@@ -1,0 +1,71 @@
+"""The one list of every asset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assets.blueprints.alignments import ALIGNMENTS
+from assets.drawing.figure_asset import figure_asset
+from assets.figures import FIGURES
+from assets.generations.generations import GENERATIONS
+from assets.lineage.graph import AssetGraph
+from assets.measures.declared import declared_measurements
+from assets.measures.tables import measurement_asset, study_parameters
+from assets.predictions.probe_accuracy import PROBE_ACCURACY
+from assets.predictions.probe_guesses import PROBE_GUESSES
+from assets.predictions.readapted_texts import READAPTED_TEXTS
+from assets.predictions.scored_texts import SCORED_TEXTS
+from assets.predictions.shannon_guesses import SHANNON_GUESSES
+from assets.predictions.token_distributions import TOKEN_DISTRIBUTIONS
+from assets.report.report import report_asset
+from assets.sources.checkpoints import CHECKPOINTS
+from assets.sources.documents import DOCUMENTS
+from assets.sources.passages import PASSAGES
+from assets.sources.prompts import PROMPTS
+from assets.sources.training_documents import TRAINING_DOCUMENTS
+
+if TYPE_CHECKING:
+    from assets.lineage.asset import Asset, TableAsset
+    from assets.study.study import Study
+    from warehouse import Lake
+
+BASE_ASSETS: tuple[TableAsset, ...] = (
+    DOCUMENTS,
+    PROMPTS,
+    PASSAGES,
+    CHECKPOINTS,
+    GENERATIONS,
+    SCORED_TEXTS,
+    TOKEN_DISTRIBUTIONS,
+    SHANNON_GUESSES,
+    PROBE_GUESSES,
+    PROBE_ACCURACY,
+    TRAINING_DOCUMENTS,
+    READAPTED_TEXTS,
+    ALIGNMENTS,
+)
+"""The assets that Python makes; their tables are `warehouse.tables.BASE_TABLES`."""
+
+
+def assets_of(study: Study) -> list[Asset]:
+    """Every asset, as a study parametrizes it.
+
+    Raises:
+        DeclarationError: A measurement cannot become a table.
+    """
+    measurements = declared_measurements(study_parameters(study))
+    return [
+        *BASE_ASSETS,
+        *(measurement_asset(measurement) for measurement in measurements),
+        *(figure_asset(figure) for figure in FIGURES),
+        report_asset(FIGURES),
+    ]
+
+
+def build_graph(study: Study, lake: Lake) -> AssetGraph:
+    """The graph of a study's assets over a lake.
+
+    Raises:
+        DeclarationError: A measurement cannot become a table.
+    """
+    return AssetGraph(study, lake, assets_of(study))

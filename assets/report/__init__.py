@@ -1,0 +1,1 @@
+"""The report: every figure beside the statement that it tests."""

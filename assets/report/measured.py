@@ -1,0 +1,100 @@
+"""What was measured of each checkpoint, and what cannot be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from assets.drawing.figure import Grid
+from warehouse import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from assets.lineage.context import AssetContext
+    from assets.study.checkpoints import Checkpoint
+    from warehouse import Lake, Table
+
+_NOT_MADE, _NOT_ASKED, _CANNOT = "not made", "", "–"
+
+
+def what_was_measured(context: AssetContext, facts: Mapping[str, Mapping[str, Any]]) -> Grid:
+    """A row for each checkpoint, with a column for each kind of measurement.
+
+    Args:
+        context: What the report is made for.
+        facts: Rows of `checkpoints`, by name.
+    """
+    rows = [_row(context, context.study.checkpoint(name), row) for name, row in facts.items()]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    return Grid(columns, [[row[column] for column in columns] for row in rows])
+
+
+def what_cannot_be(context: AssetContext, names: Iterable[str]) -> list[str]:
+    """A sentence for each source that gives less than a model's weights do."""
+    sentences = []
+    for checkpoint in map(context.study.checkpoint, names):
+        if checkpoint.source.is_server and context.lake.files(tables.GENERATIONS, checkpoint.name):
+            sentences += _of_server(context, checkpoint)
+        elif checkpoint.source.is_generations:
+            wrote = "written by people" if checkpoint.role == "human" else "generated elsewhere"
+            sentences.append(
+                f"{checkpoint.name}: {wrote}; what it wrote is measured, and nothing is predicted "
+                "by it."
+            )
+    return sentences
+
+
+def _of_server(context: AssetContext, checkpoint: Checkpoint) -> list[str]:
+    name = checkpoint.name
+    compared = context.study.compared_decodings(checkpoint)
+    rows = context.lake.read(tables.GENERATIONS, name, ["decoding", "finish_reason"])
+    n_texts = sum(decoding in compared for decoding in rows["decoding"].to_pylist())
+    n_told = _n_rows(context.lake, tables.SCORED_TEXTS, name)
+    told = "log-probabilities of the likeliest tokens"
+    if n_told < n_texts:
+        told += f" that can be used for {n_told:,} of the {n_texts:,} texts to be scored"
+    sentences = [
+        f"{name} is behind a server, which gives generations, and "
+        f"{told if n_told else 'no log-probabilities that can be used'}: no support, no prediction "
+        "of other text, no hidden states, no fine-tuning."
+    ]
+    if withheld := rows["finish_reason"].to_pylist().count("content_filter"):
+        sentences.append(
+            f"Of {name} {withheld:,} of {len(rows):,} generations were withheld by a filter; they "
+            "count as they came, most likely empty."
+        )
+    return sentences
+
+
+def _row(context: AssetContext, checkpoint: Checkpoint, facts: Mapping[str, Any]) -> dict[str, str]:
+    study, lake, name = context.study, context.lake, checkpoint.name
+    scores, states = (ability in checkpoint.abilities for ability in ("score", "hidden_states"))
+
+    def said(word: str, table: str, asked: object = True, can: bool = True) -> str:
+        if not can:
+            return _CANNOT
+        if not asked:
+            return _NOT_ASKED
+        there = lake.provenance(context.tables[table], name) is not None
+        return word if there else _NOT_MADE
+
+    own = said("predicted", "token_distributions", can=scores)
+    if checkpoint.source.is_server and _n_rows(lake, tables.TOKEN_DISTRIBUTIONS, name):
+        own = "likeliest tokens"
+    return {
+        "checkpoint": name,
+        "generations": f"{_n_rows(lake, tables.GENERATIONS, name):,}",
+        "n-grams": "tokens, words" if facts["tokenizer"] else "words",
+        "spans": said("yes", "anchor_spans"),
+        "human text": said("predicted", "token_distributions", study.corpora, scores),
+        "own text": own,
+        "last words": said("guessed", "shannon_guesses", study.shannon_game, scores),
+        "probes": said("yes", "probe_accuracy", study.probes, states),
+        "tuning": said("yes", "readaptation", study.readaptation, scores),
+    }
+
+
+def _n_rows(lake: Lake, table: Table, name: str) -> int:
+    return sum(pq.read_metadata(file).num_rows for file in lake.files(table, name))

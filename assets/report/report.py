@@ -1,0 +1,197 @@
+"""The report: every figure beside the statement it tests, in one file that works offline."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from assets.drawing.figure import Grid
+from assets.drawing.figure_files import read_drawn
+from assets.drawing.page import Front, write_page
+from assets.lineage.asset import Asset, Materialization, provenance_of
+from assets.lineage.signature import Signature
+from assets.report.measured import what_cannot_be, what_was_measured
+from warehouse import Provenance
+from warehouse.storage import in_one_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from assets.drawing.figure import Figure
+    from assets.lineage.context import AssetContext
+    from assets.lineage.data_version import DataVersion
+    from warehouse import Lake
+
+_META = re.compile(r'<meta name="anchorlake\.(\w+)" content="([^"]*)">')
+
+
+_FACTS = {
+    "role": "role",
+    "base": "base",
+    "n_parameters": "parameters",
+    "vocab_size": "vocabulary",
+    "engine": "engine",
+    "dtype": "dtype",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportAsset(Asset):
+    """How the report comes to be.
+
+    Attributes:
+        figures: What it shows, in this order.
+    """
+
+    figures: tuple[Figure, ...]
+
+    def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
+        """Reads it from the page's meta elements."""
+        try:
+            with lake.report.open(encoding="utf-8", errors="replace") as page:
+                head = page.read(1 << 14)
+        except FileNotFoundError:
+            return None
+        footer = {f"anchorlake.{k}".encode(): unescape(v).encode() for k, v in _META.findall(head)}
+        return Provenance.from_footer(footer)
+
+    def make(self, context: AssetContext, data_version: DataVersion) -> Materialization:
+        """Writes report.html from the figures as they are."""
+        figures = [f for f in self.figures if f"figures/{f.name}" in context.upstream]
+        drawn = [d for figure in figures if (d := read_drawn(context.lake, figure)) is not None]
+        provenance = provenance_of(context, data_version, Signature.of(report=len(drawn)))
+        with in_one_step(context.lake.report) as page:
+            write_page(
+                page,
+                f"What alignment does: {context.study.name}",
+                [d.section() for d in drawn],
+                front=_front(context),
+                meta=provenance.to_footer(),
+            )
+        context.notes["path"] = str(context.lake.report)
+        return Materialization(provenance, notes=context.notes)
+
+
+def _front(context: AssetContext) -> Front:
+    table = context.tables["checkpoints"]
+    facts = {
+        checkpoint.name: context.lake.read(table, checkpoint.name).to_pylist()[0]
+        for checkpoint in context.scope.checkpoints
+        if context.lake.files(table, checkpoint.name)
+    }
+    study = context.study
+    return Front(
+        lines=[
+            f"{len(facts)} checkpoint{'s' * (len(facts) > 1)}, each sampled "
+            f"{study.samples_per_prompt} times on every prompt, up to {study.max_new_tokens} "
+            "tokens; generations made elsewhere are as they came. After Li et al. (2024), "
+            "Predicting vs. Acting: A Trade-off Between World Modeling & Agent Modeling.",
+            *_predicted(context),
+            *what_cannot_be(context, facts),
+        ],
+        warnings=uncontrolled(facts),
+        reminder=_reminder(facts),
+        checkpoints=Grid(
+            ["checkpoint", *_FACTS.values()],
+            [[name, *(_text(row[key]) for key in _FACTS)] for name, row in facts.items()],
+        ),
+        measured=what_was_measured(context, facts),
+        signatures=[
+            (f"{name}, {table}", str(context.upstream[table].signature(name)))
+            for name in facts
+            for table in ("generations", "token_distributions")
+            if table in context.upstream and name in context.upstream[table].partitions
+        ],
+    )
+
+
+def _predicted(context: AssetContext) -> list[str]:
+    """What checkpoints predict."""
+    table = context.tables["documents"]
+    with_weights = any("score" in checkpoint.abilities for checkpoint in context.study.checkpoints)
+    if not context.study.corpora or not with_weights or not context.lake.files(table):
+        return []
+    n_documents = pq.read_metadata(context.lake.path(table)).num_rows
+    corpora = ", ".join(corpus.name for corpus in context.study.corpora)
+    return [
+        f"Each model whose weights are here predicts {n_documents:,} documents ({corpora}), its "
+        "own text, and its partner's."
+    ]
+
+
+def _reminder(facts: dict[str, dict[str, Any]]) -> str:
+    """The warnings in a few words, for each place where checkpoints are compared."""
+    named = [
+        f"{name} and {row['base']}"
+        for name, row in facts.items()
+        if uncontrolled({n: facts[n] for n in (name, row["base"]) if n in facts})
+    ]
+    return f"No controlled comparison: {'; '.join(named)} (see above)." if named else ""
+
+
+def _text(value: Any) -> str:
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def uncontrolled(facts: dict[str, dict[str, Any]]) -> list[str]:
+    """Says of which aligned checkpoints the base is not the one that they were made from.
+
+    Alignment changes weights, not their number nor the tokenizer. Where those differ, so does more
+    than alignment.
+
+    Args:
+        facts: Rows of `checkpoints`, by name.
+
+    Returns:
+        A sentence for each pair that is not controlled, or of which that cannot be told.
+    """
+    sentences = []
+    for name, row in facts.items():
+        base = facts.get(row["base"] or "")
+        if base is None or "human" in (row["role"], base["role"]):
+            continue
+        if row["tokenizer"] is None or base["tokenizer"] is None:
+            sentences.append(
+                f"Whether {name} was made from {row['base']} is not known here: at least one of "
+                "them was sampled elsewhere. A difference between them need not be alignment's."
+            )
+            continue
+        differences = [
+            wording.format(_text(row[key]), _text(base[key]))
+            for key, wording in (
+                ("n_parameters", "parameters ({} and {})"),
+                ("vocab_size", "vocabulary ({} and {})"),
+                ("tokenizer", "tokenizer"),
+            )
+            if row[key] != base[key]
+        ]
+        if differences:
+            sentences.append(
+                f"Not a controlled pair: {name} was not made from {row['base']}. They differ in "
+                f"{', '.join(differences)}, so what sets them apart here is not alignment alone."
+            )
+    return sentences
+
+
+def report_asset(figures: Iterable[Figure]) -> ReportAsset:
+    """The asset of a report that shows figures, as far as a study has something for them."""
+    figures = tuple(figures)
+    names = tuple(f"figures/{figure.name}" for figure in figures)
+    return ReportAsset(
+        name="report",
+        group="figures",
+        description="Every figure beside the paper's statement that it tests, in one offline file.",
+        reads=(*names, "documents", "checkpoints", "generations", "token_distributions"),
+        optional=(*names, "documents", "token_distributions"),
+        partitioned=False,
+        parameters=lambda study, checkpoint: {
+            "samples_per_prompt": study.samples_per_prompt,
+            "max_new_tokens": study.max_new_tokens,
+        },
+        over="compared",
+        figures=figures,
+    )

@@ -1,0 +1,213 @@
+"""How a checkpoint is run, and whom it is compared with, as a study file says it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+
+from assets.study.errors import InputError
+from assets.study.parts import JsonObject, Part
+from models import Decoding, Ending, PromptFormat, Reasoning, Source
+from models.engines import EngineName
+from models.files import read_once
+from models.loading import DTYPES
+from models.prompting import CHAT, PLACEHOLDER, PLAIN
+
+_DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+_DECODINGS = "`greedy`, or `{top_p: P}` with P in (0, 1] and, if wanted, `temperature: T` over 0"
+
+
+def _decoding(value: Any) -> Decoding:
+    if isinstance(value, Decoding):
+        return value
+    if value == "greedy":
+        return Decoding.greedy()
+    if isinstance(value, str):  # by its name, as the command line and the lake's own files give it
+        pairs = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
+        try:
+            value = {key: float(number) for key, number in pairs.items()}
+        except ValueError:
+            raise ValueError(f"a decoding is {_DECODINGS}") from None
+    if not isinstance(value, dict) or not set(value) <= {"top_p", "temperature"} or not value:
+        raise ValueError(f"a decoding is {_DECODINGS}")
+    numbers = {key: number for key, number in value.items() if type(number) in (int, float)}
+    if numbers != value or value.get("top_p", 1) == 0:
+        raise ValueError(f"a decoding is {_DECODINGS}")
+    return Decoding(**{key: float(number) for key, number in numbers.items()})
+
+
+DecodingField = Annotated[
+    Decoding, BeforeValidator(_decoding), PlainSerializer(lambda decoding: decoding.name)
+]
+
+
+def parse_source(text: Any, info: ValidationInfo, **options: Any) -> Source:
+    """A source of a study file; relative paths in it start at the folder of that."""
+    if isinstance(text, Source):
+        return text
+    folder = (info.context or {}).get("folder", Path())
+    allowed = {key: info.data.get(key, False) for key in ("allow_pickle", "allow_remote_code")}
+    return Source.parse(str(text), folder, **allowed, **options)
+
+
+_FILE = "file:"
+
+
+def _reasoning(value: Any) -> Any:
+    if isinstance(value, bool):
+        return Reasoning() if value else None
+    known = isinstance(value, dict) and value and set(value) <= {"start", "end"}
+    if known and all(isinstance(text, str) and text for text in value.values()):
+        return Reasoning(**value)
+    if value is None or isinstance(value, Reasoning):
+        return value
+    raise ValueError("is `true`, for <think> and </think>, or {start: TEXT, end: TEXT}")
+
+
+ReasoningField = Annotated[
+    Reasoning, BeforeValidator(_reasoning), PlainSerializer(lambda tags: asdict(tags))
+]
+
+
+@read_once
+def _read_format(path: Path) -> PromptFormat:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(f"prompt_format: {path} cannot be read: {reason}") from None
+    if PLACEHOLDER not in text:
+        raise InputError(f"prompt_format: {path} must hold {PLACEHOLDER}, where the prompt goes")
+    return PromptFormat(text)
+
+
+class Measured(Part):
+    """How a checkpoint is run, and whom it is compared with.
+
+    Attributes:
+        role: `human` is for texts that people wrote.
+        base: The checkpoint that it is compared with.
+        decodings: How it is sampled; the first one is what comparisons are made at.
+        engine: What samples from it; by default `openai` for a server, else `transformers`.
+        dtype: Number format of the weights.
+        device: Where it runs.
+        batch_tokens: Tokens of one batch at most; by default as many as memory holds.
+        tensor_parallel: GPUs that vLLM splits it over.
+        prompt_format: As `PromptFormat.template`, or `file:PATH` of a text file with `{prompt}`.
+        system: What the system says first in a chat.
+        chat_template_kwargs: Arguments of the chat template, such as `enable_thinking`.
+        stop: Texts that end an answer.
+        reasoning: What its reasoning traces stand between; `true` for <think> and </think>.
+        allow_pickle: Whether its weights may be a pickle.
+        allow_remote_code: Whether code that comes with it may run.
+        adapter_on: Where it is an adapter, what that is put on instead of what it names itself.
+    """
+
+    role: Literal["base", "aligned", "human"] = "base"
+    base: StrictStr | None = None
+    decodings: tuple[DecodingField, ...] = ()
+    engine: EngineName | None = None
+    dtype: Literal[DTYPES] = "auto"  # type: ignore[valid-type]
+    device: StrictStr | None = None
+    batch_tokens: StrictInt | None = Field(default=None, ge=1)
+    tensor_parallel: StrictInt = Field(default=1, ge=1)
+    prompt_format: StrictStr | None = None
+    system: StrictStr | None = None
+    chat_template_kwargs: JsonObject = Field(default_factory=dict)
+    stop: tuple[Annotated[StrictStr, Field(min_length=1)], ...] = ()
+    reasoning: ReasoningField | None = None
+    allow_pickle: StrictBool = False
+    allow_remote_code: StrictBool = False
+    adapter_on: Source | None = None
+
+    @field_validator("adapter_on", mode="before")
+    @classmethod
+    def _parse_base(cls, text: Any, info: ValidationInfo) -> Source | None:
+        return None if text is None else parse_source(text, info)
+
+    @field_serializer("adapter_on")
+    def _name_base(self, source: Source | None) -> str | None:
+        return None if source is None else str(source)
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, value: str | None) -> str | None:
+        if value is not None and not _DEVICE.fullmatch(value):
+            raise ValueError("a device is cpu, mps, cuda or cuda:N")
+        return value
+
+    @field_validator("prompt_format")
+    @classmethod
+    def _check_prompt_format(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None or not value.startswith(_FILE):
+            return None if value is None else PromptFormat(value).template
+        folder = (info.context or {}).get("folder", Path())
+        return f"{_FILE}{(folder / Path(value.removeprefix(_FILE)).expanduser()).absolute()}"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _aligned_where_it_has_a_base(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("base") and "role" not in values:
+            return {**values, "role": "aligned"}
+        return values
+
+    @model_validator(mode="after")
+    def _check_decodings(self) -> Self:
+        names = [decoding.name for decoding in self.decodings]
+        if len(set(names)) < len(names):
+            raise ValueError(f"decodings has a name twice: {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_chat(self) -> Self:
+        if self._template != CHAT and (self.system is not None or self.chat_template_kwargs):
+            raise ValueError(
+                "system: and chat_template_kwargs: are for chats, and its prompts are given as "
+                "text; set `prompt_format: chat`, or leave them out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_tensor_parallel(self) -> Self:
+        if self.tensor_parallel > 1 and self.engine != "vllm":
+            raise ValueError("tensor_parallel: is of vLLM alone; set `engine: vllm` too")
+        return self
+
+    @property
+    def _template(self) -> str:
+        """`prompt_format`, or the role's: an aligned model's chat template, a plain prompt else."""
+        return self.prompt_format or (CHAT if self.role == "aligned" else PLAIN)
+
+    @property
+    def format_of_prompts(self) -> PromptFormat:
+        """How it is given the study's prompts.
+
+        Raises:
+            InputError: The file that says so cannot be read, or does not say where the prompt goes.
+        """
+        template = self._template
+        if template == CHAT:
+            return PromptFormat.chat(system=self.system, switches=self.chat_template_kwargs)
+        if not template.startswith(_FILE):
+            return PromptFormat(template)
+        return _read_format(Path(template.removeprefix(_FILE)))
+
+    @property
+    def ending(self) -> Ending:
+        """Where its answers begin and end."""
+        return Ending(self.stop, self.reasoning)

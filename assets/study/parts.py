@@ -1,0 +1,248 @@
+"""What a study file is made of, its checkpoints aside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from assets.study.datasets import DatasetSource
+from assets.study.digests import digest
+from models.servers import KEY_VARIABLE
+
+TextFields = Annotated[
+    tuple[StrictStr, ...],
+    Field(min_length=1),
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+]
+
+
+def _text_source(text: Any, info: ValidationInfo) -> DatasetSource:
+    folder = (info.context or {}).get("folder", Path())
+    return text if isinstance(text, DatasetSource) else DatasetSource.parse(str(text), folder)
+
+
+def _passages_source(text: Any, info: ValidationInfo) -> DatasetSource | str:
+    try:
+        return text if text == "corpora" else _text_source(text, info)
+    except ValueError as error:
+        raise ValueError(f"{error}; or corpora, passages cut from the study's") from None
+
+
+TextSource = Annotated[DatasetSource, BeforeValidator(_text_source)]
+PassagesSource = Annotated[DatasetSource | Literal["corpora"], BeforeValidator(_passages_source)]
+
+
+def _json(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"holds what is no JSON value: {error}") from None
+    return value
+
+
+JsonObject = Annotated[dict[StrictStr, Any], AfterValidator(_json)]
+NucleusMass = Annotated[float, Field(gt=0, le=1)]
+Horizon = Annotated[StrictInt, Field(ge=0, le=1000)]
+Limit = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+Times = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+MeasureName = Literal[
+    "perplexity",
+    "bits_per_byte",
+    "top_1_mass",
+    "support",
+    "ngram_sharing",
+    "overlap",
+    "anchor_coverage",
+]
+
+LEAST_DOCUMENTS = 10
+"""Documents that fine-tuning needs beside those that are scored."""
+
+
+class Part(BaseModel):
+    """A part of a study: its keys are those named here, and it never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Dataset(Part):
+    """Rows of text from outside."""
+
+    config: StrictStr | None = None
+    split: StrictStr | None = None
+    text_field: TextFields = ("text",)
+
+
+class Corpus(Dataset):
+    """A collection of documents."""
+
+    name: StrictStr = Field(min_length=1)
+    source: TextSource
+    category: StrictStr = "pretraining"
+    separator: StrictStr = "\n\n"
+    documents: StrictInt | None = Field(default=None, ge=1)
+    max_words: StrictInt | None = Field(default=None, ge=1)
+    train_split: StrictStr | None = None
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Corpus:
+        if self.source.scheme == "hf" and self.documents is None:
+            raise ValueError("a corpus from the hub needs `documents: N`, how many are read")
+        if self.source.scheme != "hf" and self.train_split is not None:
+            raise ValueError(
+                "train_split: only datasets of the hub have splits; elsewhere what is read beyond "
+                "`documents:` is learned from"
+            )
+        return self
+
+    def digest(self) -> str:
+        """Tells its documents from any others.
+
+        Raises:
+            InputError: Its source is not there.
+        """
+        described = self.model_dump(mode="json", exclude={"source", "train_split"})
+        return digest([described, self.source.digest()])
+
+
+class Prefixes(Part):
+    """Beginnings of documents that every checkpoint continues (figure 5)."""
+
+    documents: StrictInt = Field(ge=1)
+    words: StrictInt = Field(default=32, ge=1)
+    samples: StrictInt = Field(default=1, ge=1, le=1_000_000)
+
+
+class ShannonGame(Dataset):
+    """Passages whose last word is to be guessed (table 1): a dataset, or cut from the corpora."""
+
+    source: PassagesSource
+    passages: StrictInt | None = Field(default=None, ge=1)
+    words: StrictInt = Field(default=64, ge=2)
+
+    @model_validator(mode="after")
+    def _check_size(self) -> ShannonGame:
+        if self.passages is None and (self.source == "corpora" or self.source.scheme == "hf"):
+            raise ValueError("needs `passages: N`, how many are read")
+        return self
+
+    def digest(self) -> str:
+        """Tells its passages from any others, those cut from corpora aside.
+
+        Raises:
+            InputError: Its source is not there.
+        """
+        source = "" if self.source == "corpora" else self.source.digest()
+        return digest([self.model_dump(mode="json", exclude={"source"}), source])
+
+
+class Probes(Part):
+    """How far ahead hidden states are asked for the tokens to come (figure 6)."""
+
+    prompt_sets: tuple[StrictStr, ...] = ()
+    depth: float = Field(default=0.875, gt=0, le=1, strict=True)
+    horizons: tuple[Horizon, ...] = Field(default=(1, 2, 3), min_length=1)
+    tokens: StrictInt = Field(default=100_000, ge=1)
+    probe: Literal["auto", "vocabulary", "output_layer"] = "auto"
+
+    @field_validator("horizons")
+    @classmethod
+    def _check_horizons(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("has a horizon twice")
+        return values
+
+    def includes(self, prompt_set: str) -> bool:
+        """Whether the continuations of a set of prompts are probed."""
+        return not self.prompt_sets or prompt_set in self.prompt_sets
+
+
+class Readaptation(Part):
+    """How checkpoints are fine-tuned on corpora before they are scored again (figure 2B)."""
+
+    corpora: tuple[StrictStr, ...] = ()
+    method: Literal["full", "lora"] = "full"
+    documents: StrictInt = Field(default=1000, ge=LEAST_DOCUMENTS)
+    steps: StrictInt = Field(default=200, ge=1)
+    documents_per_step: StrictInt = Field(default=8, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)
+    rank: StrictInt | None = Field(default=None, ge=1)
+    evaluate_every: StrictInt = Field(default=20, ge=1)
+    keep_weights: StrictBool = False
+
+    @model_validator(mode="after")
+    def _check_rank(self) -> Readaptation:
+        if self.rank is not None and self.method != "lora":
+            raise ValueError("rank: is of adapters; set `method: lora` or leave it out")
+        return self
+
+    def includes(self, corpus: str) -> bool:
+        """Whether checkpoints are fine-tuned on a corpus."""
+        return not self.corpora or corpus in self.corpora
+
+
+class DiversitySweep(Part):
+    """Further values of top_p at which the diversity of some prompts is measured (table 4)."""
+
+    top_p: tuple[NucleusMass, ...] = Field(min_length=1)
+    prompts: StrictInt | None = Field(default=None, ge=1)
+
+
+class ServerAccess(Part):
+    """How a server is asked.
+
+    Attributes:
+        concurrency: Requests at once.
+        timeout: Seconds for one whole answer.
+        attempts: Of one request, before it counts as failed.
+        api_key_env: Name of the environment variable that holds the key.
+        top_logprobs: Of how many of the likeliest tokens log-probabilities are asked for.
+        completions: Whether it continues text, and not only chats.
+        extra: Further parameters of each request, such as `{top_k: -1}`.
+    """
+
+    concurrency: StrictInt = Field(default=8, ge=1, le=1000)
+    timeout: float = Field(default=600.0, gt=0, le=86_400)
+    attempts: StrictInt = Field(default=6, ge=1, le=100)
+    api_key_env: StrictStr | None = None
+    top_logprobs: StrictInt = Field(default=20, ge=0, le=100)
+    completions: StrictBool = True
+    extra: JsonObject = Field(default_factory=dict)
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _check_name(cls, name: str | None) -> str | None:
+        if name is not None and not KEY_VARIABLE.fullmatch(name):
+            raise ValueError("the name of an environment variable goes here, not the key itself")
+        return name
+
+
+class DriftRule(Part):
+    """A measure of checkpoints in training, and where it is to warn."""
+
+    measure: MeasureName
+    over: Limit | None = None
+    under: Limit | None = None
+    over_base: Times | None = None
+    under_base: Times | None = None
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> DriftRule:
+        if {self.over, self.under, self.over_base, self.under_base} == {None}:
+            raise ValueError("needs `over`, `under`, `over_base` or `under_base`")
+        return self

@@ -1,0 +1,327 @@
+"""The study file: what is measured, of which checkpoints, and how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    Field,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from assets.study.checkpoints import Checkpoint, Registered
+from assets.study.errors import InputError
+from assets.study.parts import (
+    Corpus,
+    DiversitySweep,
+    DriftRule,
+    Part,
+    Prefixes,
+    Probes,
+    Readaptation,
+    ServerAccess,
+    ShannonGame,
+)
+from assets.study.watches import Watch
+from models import Decoding, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+DEFAULT_PROMPTS = Path(__file__).parents[2] / "studies" / "prompts" / "demo.jsonl"
+
+
+class Study(Part):
+    """A study file."""
+
+    name: StrictStr = Field(min_length=1)
+    checkpoints: tuple[Checkpoint, ...] = Field(min_length=1)
+    samples_per_prompt: StrictInt = Field(default=100, ge=1, le=1_000_000)
+    max_new_tokens: StrictInt = Field(default=512, ge=1, le=1_000_000)
+    seed: StrictInt = Field(default=0, ge=0, lt=1 << 63)
+    prompts: Path = DEFAULT_PROMPTS
+    corpora: tuple[Corpus, ...] = ()
+    prefixes: Prefixes | None = None
+    shannon_game: ShannonGame | None = None
+    probes: Probes | None = None
+    readaptation: Readaptation | None = None
+    diversity_sweep: DiversitySweep | None = None
+    aligner: Literal["anchorlake", "mafft"] = "anchorlake"
+    drift: tuple[DriftRule, ...] = ()
+    watch: tuple[Watch, ...] = ()
+    watch_every: StrictInt = Field(default=30, ge=1)
+    schedule: StrictStr | None = None
+    retries: StrictInt = Field(default=2, ge=0, le=100)
+
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _from_the_file(cls, value: Any, info: ValidationInfo) -> Any:
+        folder = (info.context or {}).get("folder", Path())
+        return (folder / Path(value).expanduser()).absolute() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Study:
+        names = [checkpoint.name for checkpoint in self.checkpoints]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"checkpoints has two of the name {name!r}; rename one")
+        for checkpoint in self.checkpoints:
+            if checkpoint.base is not None and checkpoint.base not in names:
+                raise ValueError(
+                    f"checkpoints: the base of {checkpoint.name!r} is {checkpoint.base!r}, which "
+                    f"is none of the study's checkpoints ({', '.join(names)})"
+                )
+            if checkpoint.base == checkpoint.name:
+                raise ValueError(f"checkpoints: {checkpoint.name!r} is its own base")
+        steps: dict[tuple[str | None, int], str] = {}
+        for checkpoint in self.checkpoints:
+            if checkpoint.step is not None:
+                at = checkpoint.series, checkpoint.step
+                if steps.setdefault(at, checkpoint.name) != checkpoint.name:
+                    raise ValueError(
+                        f"checkpoints: {steps[at]!r} and {checkpoint.name!r} are both step "
+                        f"{checkpoint.step} of the series {checkpoint.series!r}"
+                    )
+        for watch in self.watch:
+            if [other.place for other in self.watch].count(watch.place) > 1:
+                raise ValueError(f"watch: {watch.place} stands twice; make one entry of them")
+            if watch.base is not None and watch.base not in names:
+                raise ValueError(
+                    f"watch: the base of {watch.place} is {watch.base!r}, which is none of the "
+                    f"study's checkpoints ({', '.join(names)})"
+                )
+        # What continues a corpus's documents is a prompt set of the corpus's name.
+        sets = [self.prompts.stem, *names]
+        for corpus in self.corpora:
+            if sets.count(corpus.name):
+                raise ValueError(
+                    f"corpora: {corpus.name!r} names a corpus, and also a checkpoint, another "
+                    "corpus or the file of prompts; rename it"
+                )
+            sets.append(corpus.name)
+        if self.prefixes and not self.corpora:
+            raise ValueError("prefixes: are cut from corpora, and the study has none")
+        if self.shannon_game and self.shannon_game.source == "corpora" and not self.corpora:
+            raise ValueError("shannon_game: its passages are cut from corpora, and there are none")
+        corpora = [corpus.name for corpus in self.corpora]
+        if self.readaptation:
+            if not corpora:
+                raise ValueError("readaptation: is fine-tuning on corpora, and the study has none")
+            _check_named("readaptation.corpora", self.readaptation.corpora, corpora)
+        if self.probes:
+            if max(self.probes.horizons) >= self.max_new_tokens:
+                raise ValueError(
+                    f"probes.horizons: {max(self.probes.horizons)} tokens ahead is beyond every "
+                    f"generation of max_new_tokens: {self.max_new_tokens}"
+                )
+            imported = [c.name for c in self.checkpoints if c.source.is_generations]
+            continued = corpora if self.prefixes else []
+            sets = [self.prompts.stem, *continued, *imported]
+            _check_named("probes.prompt_sets", self.probes.prompt_sets, sets)
+        return self
+
+    def with_registered(self, registered: Iterable[Registered]) -> Study:
+        """The study with checkpoints that came later; of the same name that of the file stands."""
+        names = {checkpoint.name for checkpoint in self.checkpoints}
+        added = [checkpoint for checkpoint in registered if checkpoint.name not in names]
+        return self.model_copy(update={"checkpoints": (*self.checkpoints, *added)})
+
+    def expecting(self) -> Study:
+        """The study with a checkpoint such as each `watch:` may bring, of which nothing is there.
+
+        It tells which tables and figures there are going to be.
+        """
+        stand_ins = [
+            Checkpoint(
+                name=f"watched-{number}",
+                source=Source("dir", watch.place),
+                step=0,
+                **watch.settings(f"dir:{number}"),
+            )
+            for number, watch in enumerate(self.watch)
+        ]
+        return self.model_copy(update={"checkpoints": (*self.checkpoints, *stand_ins)})
+
+    def limited_to(self, names: Collection[str]) -> Study:
+        """The study with some of its checkpoints only."""
+        some = tuple(checkpoint for checkpoint in self.checkpoints if checkpoint.name in names)
+        return self.model_copy(update={"checkpoints": some})
+
+    def partners(self, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
+        """Whose text it predicts beside its own: its base's, or else those that it is the base of.
+
+        A base does not predict what is registered later: its tables would be made anew with each.
+        """
+        if checkpoint.base is not None:
+            return (self.checkpoint(checkpoint.base),)
+        return tuple(
+            other
+            for other in self.checkpoints
+            if other.base == checkpoint.name and not isinstance(other, Registered)
+        )
+
+    def compared(self) -> tuple[str, ...]:
+        """Names of the checkpoints that figures compare: of each series the last step, and bases.
+
+        Those of no series are all compared.
+        """
+        last: dict[str, Checkpoint] = {}
+        for checkpoint in self.checkpoints:
+            if checkpoint.series is not None and checkpoint.step is not None:
+                known = last.setdefault(checkpoint.series, checkpoint)
+                if checkpoint.step > (known.step or 0):
+                    last[checkpoint.series] = checkpoint
+        bases = {checkpoint.base for checkpoint in self.checkpoints}
+        return tuple(
+            checkpoint.name
+            for checkpoint in self.checkpoints
+            if checkpoint.series is None
+            or checkpoint.step is None
+            or last[checkpoint.series] is checkpoint
+            or checkpoint.name in bases
+        )
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """The checkpoint of this name.
+
+        Raises:
+            InputError: There is none.
+        """
+        for checkpoint in self.checkpoints:
+            if checkpoint.name == name:
+                return checkpoint
+        names = ", ".join(checkpoint.name for checkpoint in self.checkpoints)
+        raise InputError(f"the study has no checkpoint {name!r}; it has {names}")
+
+    def decodings(self, checkpoint: Checkpoint) -> tuple[Decoding, ...]:
+        """What a checkpoint is sampled with: its own, or the paper's 0.7 (base) or 0.9."""
+        default = Decoding(top_p=0.9 if checkpoint.role == "aligned" else 0.7)
+        return checkpoint.decodings or (default,)
+
+    def compared_decodings(self, checkpoint: Checkpoint) -> tuple[str, ...]:
+        """Names of the decodings whose generations are scored: the first, and greedy if listed."""
+        first = self.first_decoding(checkpoint)
+        greedy = Decoding.greedy().name
+        listed = [decoding.name for decoding in checkpoint.decodings]
+        return (first, greedy) if greedy in listed and greedy != first else (first,)
+
+    def first_decoding(self, checkpoint: Checkpoint) -> str:
+        """The name of the decoding that comparisons are made at; - where it is not known."""
+        if checkpoint.source.is_generations and not checkpoint.decodings:
+            return "-"
+        return self.decodings(checkpoint)[0].name
+
+
+def _check_named(key: str, names: tuple[str, ...], allowed: list[str]) -> None:
+    for name in names:
+        if name not in allowed:
+            raise ValueError(
+                f"{key}: there is no {name!r}; what there is to choose from: {', '.join(allowed)}"
+            )
+
+
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class _StudyLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, where plain YAML keeps the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != _MERGE]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise InputError(f"line {node.start_mark.line + 1}: the key {key!r} stands twice")
+        return super().construct_mapping(node, deep)
+
+
+def load_study(path: Path) -> Study:
+    """Reads and validates a study file; looks at nothing else on the disk.
+
+    Raises:
+        InputError: It is not there or not valid; the message names each key, what was found there
+            and what is allowed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(f"the study {path} cannot be read: {reason}") from None
+    try:
+        values = yaml.load(text, _StudyLoader)  # a safe loader
+    except InputError as error:
+        raise InputError(f"{path}, {error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold keys and values; allowed keys: {_keys(Study)}")
+    try:
+        return Study.model_validate(values, context={"folder": path.absolute().parent})
+    except ValidationError as error:
+        found = [problem for problem in error.errors() if not _follows(problem, error.errors())]
+        raise InputError("\n".join(f"{path}: {explain(problem)}" for problem in found)) from None
+    except (RuntimeError, OverflowError) as error:  # such as a home folder of nobody
+        raise InputError(f"{path}: {error}") from None
+
+
+def _keys(model: type[BaseModel]) -> str:
+    return ", ".join(model.model_fields)
+
+
+_PARTS: dict[object, type[BaseModel]] = {
+    "checkpoints": Checkpoint,
+    "corpora": Corpus,
+    "prefixes": Prefixes,
+    "shannon_game": ShannonGame,
+    "probes": Probes,
+    "readaptation": Readaptation,
+    "diversity_sweep": DiversitySweep,
+    "drift": DriftRule,
+    "watch": Watch,
+    "server": ServerAccess,
+}
+
+
+def _follows(problem: Any, problems: Any) -> bool:
+    """Whether a list is only too short because what stands in it is wrong."""
+    where = problem["loc"]
+    return problem["type"] == "too_short" and any(
+        len(other["loc"]) > len(where) and other["loc"][: len(where)] == where for other in problems
+    )
+
+
+def _may_hold_a_key(problem: Any) -> bool:
+    """Whether what was found is not to be shown, as keys of servers are written in wrong places."""
+    return "server" in problem["loc"] or str(problem["input"]).startswith("openai:")
+
+
+def explain(problem: Any) -> str:
+    """A problem that pydantic found, as a sentence that begins with its key."""
+    where = ""
+    for step in problem["loc"]:
+        where += f"[{step}]" if isinstance(step, int) else f".{step}" if where else str(step)
+    message = problem["msg"].removeprefix("Value error, ").replace("tuple", "list")
+    if problem["type"] == "string_type":
+        message += "; put it in quotes"
+    if problem["type"] == "model_type":
+        message = "here must be keys and values"
+    if problem["type"] == "missing":
+        return f"{where}: is missing"
+    if problem["type"] == "extra_forbidden":
+        parts: list[type[BaseModel]] = [Study]
+        parts += (_PARTS[step] for step in problem["loc"][:-1] if step in _PARTS)
+        return f"{where}: is no key; allowed here: {_keys(parts[-1])}"
+    if not where or (
+        isinstance(problem["input"], dict | list) and problem["type"] == "value_error"
+    ):
+        return f"{where}: {message}" if where else message
+    if _may_hold_a_key(problem):
+        return f"{where}: {message}"
+    return f"{where}: found {problem['input']!r}; {message[0].lower()}{message[1:]}"

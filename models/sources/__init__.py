@@ -1,0 +1,1 @@
+"""Where a checkpoint's weights come from."""

@@ -1,0 +1,38 @@
+"""`file:`, generations made elsewhere, of which there are no weights."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import ClassVar
+
+from models.errors import ModelError
+from models.sources.place import LocalWeights, Place, local_path
+
+
+class GenerationsFile(Place):
+    """A file of generations."""
+
+    SCHEME: ClassVar = "file"
+    USAGE: ClassVar = "file:PATH.jsonl, generations made elsewhere"
+    RANK: ClassVar = 60
+    GIVES: ClassVar = "generations"
+
+    @classmethod
+    def parse(cls, location: str, folder: Path) -> str:
+        """Makes the path absolute."""
+        return local_path(location, folder)
+
+    def check(self) -> None:
+        """Looks whether there is such a file."""
+        if not Path(self.location).is_file():
+            raise ModelError(f"there is no file {self.location}")
+
+    def digest(self) -> str:
+        """A digest of all of the file."""
+        with Path(self.location).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+    def locate(self) -> LocalWeights:
+        """Finds nothing."""
+        raise ModelError(f"{self} gives generations, and no weights")

@@ -1,0 +1,53 @@
+"""`anchorlake check`: what is wrong with a study, and what a run would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table as Grid
+
+from orchestration.commands.console import LakeFolder, StudyFile, input_errors, lake_at, out
+
+
+def check_command(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
+    """Validate a study and all it names; print what a run would do, why, and what it needs."""
+    from assets.lineage.reasons import some
+    from assets.preflight import check_inputs, lacking
+    from assets.registry import build_graph
+    from assets.study.registered import as_it_stands
+    from assets.study.study import load_study
+    from assets.study.watching import look
+
+    with input_errors():
+        read = load_study(study)
+        place = lake_at(lake)
+        standing = as_it_stands(read, place)
+        needs = check_inputs(standing)
+        looked = look(read, place, {})
+        graph = build_graph(standing, place)
+        nodes = graph.select(())
+        stale = graph.stale(nodes)
+    to_be_made = {partition for _, partition in stale}
+    own = {checkpoint.name for checkpoint in read.checkpoints}
+    grid = Grid("checkpoint", "source", "generations", "tokens at most", box=None, pad_edge=False)
+    for need in needs:
+        if need.checkpoint in own | to_be_made:
+            tokens = "made elsewhere" if need.tokens is None else f"{need.tokens:,}"
+            grid.add_row(need.checkpoint, need.source, f"{need.generations:,}", tokens)
+    out.print(f"{study} is valid")
+    out.print(grid)
+    if rest := len({need.checkpoint for need in needs} - own - to_be_made):
+        out.print(f"{rest} registered checkpoints are up to date")
+    for origin in looked.waiting:
+        out.print(f"a run would take in {origin}")
+    for remark in [*looked.remarks, *lacking(standing, stale)]:
+        out.print(remark)
+    if not stale:
+        out.print("a run would make nothing of what is known: everything is up to date")
+        return
+    out.print(f"a run would make {len(stale)} of {len(nodes)} assets:")
+    alike: dict[tuple[str, str], list[str]] = {}
+    for (name, partition), why in stale.items():
+        alike.setdefault((name, why), []).extend([partition] if partition else [])
+    for (name, why), partitions in alike.items():
+        out.print(f"  {name}{f' of {some(partitions)}' if partitions else ''}: {why}")

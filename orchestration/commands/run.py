@@ -1,0 +1,102 @@
+"""`anchorlake run`: brings a lake up to date with a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.commands.console import (
+    DRIFTED,
+    FAILED,
+    STOPPED,
+    Debugging,
+    LakeFolder,
+    StudyFile,
+    err,
+    input_errors,
+    lake_at,
+    out,
+)
+
+if TYPE_CHECKING:
+    from assets.study.study import Study
+    from warehouse import Lake
+
+
+def run_command(
+    study: StudyFile,
+    lake: LakeFolder = Path("lake"),
+    select: Annotated[
+        list[str] | None,
+        typer.Option(help="A table, figure or group; what it needs comes along. Repeatable."),
+    ] = None,
+    checkpoint: Annotated[
+        list[str] | None, typer.Option(help="Only this checkpoint. Repeatable.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make what is named, or all, anew.")
+    ] = False,
+) -> None:
+    """Bring the lake up to date with a study, with what is new where it watches."""
+    from assets.preflight import check_inputs
+    from assets.registry import build_graph
+    from assets.study.registered import as_it_stands
+    from assets.study.study import load_study
+    from assets.study.watching import take_in_new
+    from warehouse.catalog import write_catalog
+
+    with input_errors():
+        read = load_study(study)
+        place = lake_at(lake)
+        check_inputs(as_it_stands(read, place))
+        take_in_new(read, place, say=err.print)
+        graph = build_graph(as_it_stands(read, place), place)
+        nodes = graph.select(select or (), checkpoint or ())
+        stale = list(graph.stale(nodes))
+        if place.root.exists():  # it may have been moved, or its catalog removed
+            write_catalog(place, list(graph.tables.values()))
+        if force:
+            named = graph.named(select or ())
+            stale = [node for node in nodes if node in stale or node[0] in named]
+    if not stale:
+        out.print(f"{read.name}: everything is up to date ({len(nodes)} of {len(nodes)} assets)")
+        _conclude(read, place)
+        return
+    from orchestration.build import build_defs
+    from orchestration.instance import open_instance
+    from orchestration.progress import BarProgress, LogProgress
+    from orchestration.runner import run
+
+    progress = BarProgress(out) if out.is_terminal else LogProgress(out.print)
+    defs = build_defs(read, place, progress=progress)
+    out.print(f"{read.name}: {len(stale)} of {len(nodes)} assets are to be made")
+    try:
+        with open_instance(place) as instance:
+            outcome = run(
+                defs, graph, stale, instance, force=force, debug=Debugging.on, say=out.print
+            )
+    except KeyboardInterrupt:
+        err.print("stopped; finished batches are kept, and the same command goes on from there")
+        raise typer.Exit(STOPPED) from None
+    for name, reason in outcome.failures:
+        err.print(f"{name} failed: {reason}")
+    out.print(f"{read.name}: {len(outcome.made)} of {len(stale)} assets made")
+    _conclude(read, place, failed=bool(outcome.failures))
+
+
+def _conclude(study: Study, lake: Lake, *, failed: bool = False) -> None:
+    """Says where the report is and what has drifted, and ends with the status of it all."""
+    from assets.drawing.figure_files import read_drawn
+    from assets.figures.trajectory import FIGURE as TRAJECTORY
+
+    if lake.report.exists():
+        out.print(f"report: {lake.report}")
+    drawn = read_drawn(lake, TRAJECTORY) if study.drift else None
+    for sentence in drawn.drift if drawn else []:
+        err.print(f"drift: {sentence}")
+    if failed:
+        raise typer.Exit(FAILED)
+    if drawn and drawn.drift:
+        raise typer.Exit(DRIFTED)

@@ -1,0 +1,27 @@
+"""Every table has an asset that fills it, and every asset a table that is declared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assets.figures import FIGURES
+from assets.lineage.asset import TableAsset
+from assets.measures.declared import declared_tables
+from assets.registry import BASE_ASSETS, assets_of
+from warehouse.tables import BASE_TABLES
+
+if TYPE_CHECKING:
+    from tests.studies import Bench
+
+
+def test_the_assets_that_python_makes_fill_the_tables_that_it_declares() -> None:
+    assert [asset.table for asset in BASE_ASSETS] == list(BASE_TABLES)
+    assert all(asset.name == asset.table.name for asset in BASE_ASSETS)
+
+
+def test_all_tables_and_figures_are_assets(bench: Bench) -> None:
+    assets = assets_of(bench.study())
+    tables = [asset.table for asset in assets if isinstance(asset, TableAsset)]
+    assert [table.name for table in tables] == [table.name for table in declared_tables()]
+    others = [asset.name for asset in assets if not isinstance(asset, TableAsset)]
+    assert others == [*(f"figures/{figure.name}" for figure in FIGURES), "report"]

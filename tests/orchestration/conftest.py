@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import dagster as dg
 import pytest
 
 from assets.figures import FIGURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from warehouse import Lake
 
 _FEW = ("ngram_sharing", "ngram_spread", "trajectory")
 
@@ -19,4 +23,17 @@ def few_figures() -> Iterator[None]:
     """Limits the figures that there are; drawing takes longer than what is tested here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("assets.registry.FIGURES", [f for f in FIGURES if f.name in _FEW])
+        yield
+
+
+@pytest.fixture
+def instance_in_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keeps what Dagster remembers in memory: its databases take longer than what is tested."""
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        @contextmanager
+        def opened(lake: Lake) -> Iterator[dg.DagsterInstance]:
+            yield instance
+
+        monkeypatch.setattr("orchestration.instance.open_instance", opened)
         yield

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from models import Source
 
 pytestmark = [pytest.mark.whole, pytest.mark.usefixtures("few_figures")]
+in_memory = pytest.mark.usefixtures("instance_in_memory")
 
 TEXTS = ["a b c d e f", "a b c d e g", ""]
 QUERY = "select checkpoint, n, max_shared from ngram_sharing where n = 5 order by all"
@@ -92,6 +93,7 @@ def test_a_run_makes_everything_and_a_second_one_nothing(
     assert "20 of 20 assets made" in run("run", "s.yaml", "--force").output
 
 
+@in_memory
 def test_a_selection_brings_what_it_needs(folder: Path) -> None:
     # The name is that of a table and of the figure drawn from it.
     assert "5 of 5 assets made" in run("run", "s.yaml", "--select", "ngram_spread").output
@@ -104,6 +106,7 @@ def test_a_selection_brings_what_it_needs(folder: Path) -> None:
     assert "no checkpoint 'x'" in run("run", "s.yaml", "--checkpoint", "x", status=2).stderr
 
 
+@in_memory
 def test_check_says_what_a_run_would_do(folder: Path) -> None:
     output = run("check", "s.yaml").output
     assert "s.yaml is valid" in output
@@ -162,6 +165,7 @@ def test_missing_prompts_of_a_model_are_bad_input(folder: Path, llama_source: So
     assert "there is no file" in run("run", "s.yaml", status=2).stderr
 
 
+@in_memory
 def test_a_failed_checkpoint_keeps_nobody_else_and_shows_in_the_exit_status(
     folder: Path, llama_source: Source, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -181,6 +185,7 @@ def test_a_failed_checkpoint_keeps_nobody_else_and_shows_in_the_exit_status(
     assert json.loads(run("sql", "--format", "json", QUERY).stdout)[0]["checkpoint"] == "m"
 
 
+@in_memory
 def test_a_model_is_sampled_with_progress(folder: Path, llama_source: Source) -> None:
     model = {"name": "llama", "source": str(llama_source), "decodings": [{"top_p": 0.9}]}
     write_study(folder, checkpoints=[model], samples_per_prompt=3, max_new_tokens=5)
@@ -256,6 +261,7 @@ def test_the_data_dictionary(folder: Path) -> None:
         assert word in output
 
 
+@in_memory
 def test_a_new_file_alone_is_a_table_an_asset_a_view_and_a_page(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,6 +301,7 @@ def test_an_output_that_is_a_link_or_a_pipe_is_written_to_not_replaced(folder: P
     assert reader.communicate(timeout=60)[0].split() == ["a", "1"]
 
 
+@in_memory
 def test_ctrl_c_stops_a_run_and_keeps_what_was_finished(
     folder: Path, llama_source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,6 +322,7 @@ def test_ctrl_c_stops_a_run_and_keeps_what_was_finished(
     assert "3 of 8 assets are to be made" in run(*command).output
 
 
+@in_memory
 @pytest.mark.parametrize(
     ("path", "content"),
     [
@@ -340,6 +348,7 @@ def test_what_is_damaged_or_gone_is_made_anew(
     assert "everything is up to date" in run("run", "s.yaml").output
 
 
+@in_memory
 def test_a_moved_lake_has_its_catalog_mended(measured: Path) -> None:
     (measured / "lake").rename(measured / "moved")
     run("run", "s.yaml", "--lake", "moved")
@@ -363,6 +372,7 @@ def test_a_checkpoint_named_like_the_set_of_prompts(folder: Path, llama_source: 
     assert "rename one of them" in run("check", "s.yaml", status=2).stderr
 
 
+@in_memory
 def test_different_prompts_of_one_id_are_not_compared(folder: Path) -> None:
     theirs = [row | {"prompt": "another question"} for row in imported("p", *TEXTS)]
     write_jsonl(folder / "theirs.jsonl", theirs)
@@ -403,6 +413,7 @@ def test_a_wrong_measurement_is_refused_before_it_runs(
     assert not (folder / "stolen.csv").exists()
 
 
+@in_memory
 def test_checkpoints_are_listed_taken_in_and_taken_out(folder: Path, llama_source: Source) -> None:
     base = {"name": "base", "source": str(llama_source), "decodings": [{"top_p": 0.7}]}
     watch = {"dir": "runs/checkpoint-*", "series": "sft", "base": "base"}
@@ -459,6 +470,7 @@ def test_checkpoints_are_listed_taken_in_and_taken_out(folder: Path, llama_sourc
     assert "figures/trajectory: checkpoints" in check
 
 
+@in_memory
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -483,6 +495,7 @@ def test_checkpoints_that_cannot_be_had(measured: Path, arguments: list[str], wo
     assert "Traceback" not in result.stderr
 
 
+@in_memory
 def test_check_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copied = shutil.copytree(declared.SQL_FOLDER, folder / "sql")
     monkeypatch.setattr(declared, "SQL_FOLDER", copied)

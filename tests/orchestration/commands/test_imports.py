@@ -47,6 +47,7 @@ def test_an_import_says_what_it_wrote_and_what_not(folder: Path) -> None:
     assert found == [("Why?", 0, "Because."), ("Why?", 1, "So.")]
 
 
+@pytest.mark.usefixtures("few_figures", "instance_in_memory")
 def test_what_was_imported_is_measured(folder: Path) -> None:
     run("import", "csv", "made.csv", "-o", "made.jsonl", *COLUMNS)
     study = {"name": "s", "checkpoints": [{"name": "m", "source": "file:made.jsonl"}]}

@@ -7,29 +7,23 @@ import os
 import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's library is imported, which reads it once
+os.environ["OMP_NUM_THREADS"] = "1"  # models this small are slower on more threads
 
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
-from tokenizers.models import BPE
-from transformers import (
-    Gemma3ForCausalLM,
-    Gemma3TextConfig,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
-
-from models import LanguageModel, Source
-from tests.studies import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-torch.set_num_threads(1)  # models this small are slower on more, the more so on a busy machine
+    from transformers import PreTrainedTokenizerFast
+
+    from models import LanguageModel, Source
+    from tests.studies import Bench
+
+# What runs models is imported by fixtures, not here: the process that hands out the tests to
+# others does without, and starts them the sooner.
 
 _SETTINGS = ("ANCHORLAKE_STUDY", "ANCHORLAKE_LAKE", "DAGSTER_HOME")
 
@@ -63,6 +57,10 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
     """A byte a token, with a chat template; `<bos>` comes first."""
+    from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
+    from tokenizers.models import BPE
+    from transformers import PreTrainedTokenizerFast
+
     vocabulary = [*SPECIAL_TOKENS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
     backend = Tokenizer(BPE({token: i for i, token in enumerate(vocabulary)}, []))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -80,6 +78,10 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _random_model(architecture: Any, config: Any, tokenizer: Any) -> LanguageModel:
+    import torch
+
+    from models import LanguageModel
+
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = architecture(config).eval()
@@ -93,6 +95,8 @@ def _random_model(architecture: Any, config: Any, tokenizer: Any) -> LanguageMod
 @pytest.fixture(scope="session")
 def tiny_llama(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
     """A random Llama of two layers."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     config = LlamaConfig(**SHAPE, num_hidden_layers=2, initializer_range=0.4)
     return _random_model(LlamaForCausalLM, config, tokenizer)
 
@@ -100,6 +104,8 @@ def tiny_llama(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
 @pytest.fixture(scope="session")
 def wide_llama(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
     """A random Llama whose heads are as wide as vLLM's kernels for CPUs ask for."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     shape = SHAPE | {"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1}
     config = LlamaConfig(**shape | {"head_dim": 32}, num_hidden_layers=2, initializer_range=0.25)
     return _random_model(LlamaForCausalLM, config, tokenizer)
@@ -108,6 +114,8 @@ def wide_llama(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
 @pytest.fixture(scope="session")
 def tiny_gemma(tokenizer: PreTrainedTokenizerFast) -> LanguageModel:
     """A random Gemma 3 whose sliding windows are shorter than the tests' sequences."""
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
     config = Gemma3TextConfig(
         **SHAPE,
         num_hidden_layers=3,
@@ -128,6 +136,7 @@ def tiny_model(request: pytest.FixtureRequest) -> LanguageModel:
 @pytest.fixture(scope="session")
 def save_model() -> Callable[[LanguageModel, Path], Source]:
     """A function that saves a model and its tokenizer as a `dir:` checkpoint."""
+    from models import Source
 
     def save(model: LanguageModel, folder: Path) -> Source:
         model.model.save_pretrained(folder)
@@ -194,4 +203,15 @@ def strange_code(
 @pytest.fixture
 def bench(tmp_path: Path, llama_source: Source) -> Bench:
     """A folder for a study of the tiny Llama, and a lake."""
+    from tests.studies import Bench
+
     return Bench(tmp_path, llama_source)
+
+
+@pytest.fixture
+def few_figures() -> Iterator[None]:
+    """Limits the figures that there are, for tests in which drawing them would take longest."""
+    from tests.studies import limited_to_few_figures
+
+    with limited_to_few_figures():
+        yield

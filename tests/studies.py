@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 
+from assets.figures import FIGURES
 from assets.lineage.materialize import materialize
 from assets.registry import build_graph
 from assets.study.study import Study, load_study
 from warehouse import Lake
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from assets.lineage.asset import Materialization
@@ -24,6 +28,18 @@ PROMPTS = [
     {"prompt_id": "long", "category": "writing", "text": "Tell me a story, please."},
     {"prompt_id": "odd", "category": "generic", "text": "π ≈ 3 — why?"},
 ]
+
+
+_FEW_FIGURES = ("ngram_sharing", "ngram_spread", "trajectory")
+
+
+@contextmanager
+def limited_to_few_figures() -> Iterator[None]:
+    """Limits the figures that there are."""
+    few = [figure for figure in FIGURES if figure.name in _FEW_FIGURES]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.registry.FIGURES", few)
+        yield
 
 
 @dataclass

@@ -8,22 +8,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-from assets.figures import FIGURES
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from warehouse import Lake
-
-_FEW = ("ngram_sharing", "ngram_spread", "trajectory")
-
-
-@pytest.fixture(scope="module")
-def few_figures() -> Iterator[None]:
-    """Limits the figures that there are; drawing takes longer than what is tested here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("assets.registry.FIGURES", [f for f in FIGURES if f.name in _FEW])
-        yield
 
 
 @pytest.fixture

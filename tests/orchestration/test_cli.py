@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from assets.figures import FIGURES
 from assets.measures import declared
 from orchestration import cli
-from tests.studies import imported, write_jsonl
+from tests.studies import imported, limited_to_few_figures, write_jsonl
 
 if TYPE_CHECKING:
     from models import Source
@@ -41,10 +41,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def measured_once(tmp_path_factory: pytest.TempPathFactory, few_figures: None) -> Path:
+def measured_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That folder, with a lake and a report; not to be written to."""
     folder = tmp_path_factory.mktemp("measured")
-    with pytest.MonkeyPatch.context() as patch:
+    with limited_to_few_figures(), pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("DAGSTER_HOME", str(folder / ".dagster"))
         write_inputs(folder)

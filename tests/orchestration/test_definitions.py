@@ -90,6 +90,7 @@ def test_the_module_that_dagster_loads(bench: Bench, monkeypatch: pytest.MonkeyP
     assert module.defs.metadata["lake"].value == str(bench.lake.root)
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_materializing_writes_tables_checks_and_metadata(
     bench: Bench, instance: dg.DagsterInstance
 ) -> None:

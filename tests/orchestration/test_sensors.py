@@ -14,7 +14,7 @@ from assets.study.registered import as_it_stands
 from assets.study.watching import take_in_new
 from orchestration.build import build_defs
 from tests.orchestration.daemon import Daemon
-from tests.studies import Bench
+from tests.studies import Bench, limited_to_few_figures
 from warehouse import Lake, tables
 
 if TYPE_CHECKING:
@@ -35,12 +35,11 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture(scope="module")
-def measured_once(
-    tmp_path_factory: pytest.TempPathFactory, llama_source: Source, few_figures: None
-) -> Lake:
+def measured_once(tmp_path_factory: pytest.TempPathFactory, llama_source: Source) -> Lake:
     """A lake with the study's own checkpoint and the figures; not to be written to."""
     bench = Bench(tmp_path_factory.mktemp("measured"), llama_source)
-    bench.run(watching(bench), figures=True)
+    with limited_to_few_figures():
+        bench.run(watching(bench), figures=True)
     return bench.lake
 
 

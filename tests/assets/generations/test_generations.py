@@ -126,6 +126,7 @@ def test_nothing_is_made_twice(bench: Bench) -> None:
     assert bench.run(study, figures=True) == {}
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_a_change_makes_anew_only_what_depends_on_it(bench: Bench) -> None:
     path = write_jsonl(bench.folder / "made.jsonl", imported("p", "a b c", "a b d"))
     llama = {"name": "llama", "source": str(bench.llama), "decodings": [{"top_p": 0.9}]}

@@ -129,13 +129,13 @@ def test_only_the_horizon_that_states_tell_of_is_read(
     context = build_graph(study, bench.lake).context("probe_guesses", "llama")
     random = np.random.default_rng(1)
     probed = ProbedTexts("llama", "top_p=0.9", "prompts")
-    for i in range(200):
+    for i in range(120):
         probed.texts.append(Text(f"p{i % 10}/{i}", [0], random.integers(4, 20, 30).tolist()))
         probed.items.append(f"p{i % 10}")
     rows = probe_guesses._probed(context, tiny_llama, probed, probe, layer=2).to_pylist()
     for horizon in (1, 2, 3):
         found = accuracy(row for row in rows if row["horizon"] == horizon)
-        assert found["n_test"] == 200 * (30 - horizon)
+        assert found["n_test"] == 120 * (30 - horizon)
         if horizon == ahead:
             assert found["accuracy"] > 0.97
         else:

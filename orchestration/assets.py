@@ -20,7 +20,7 @@ from assets.study.study import Study
 from models import ModelError, ModelPool
 from orchestration.partitions import CHECKPOINTS
 from orchestration.progress import LogProgress
-from warehouse import Lake, RejectedError
+from warehouse import Lake, Provenance, RejectedError
 from warehouse.checks import CHECKS
 
 FORCE = "anchorlake/force"
@@ -84,6 +84,7 @@ def build_asset(
         partition = context.partition_key if asset.partitioned else None
         try:
             graph = build_graph(as_it_stands(study, lake), lake)
+            graph.checkpoint(partition)  # which must be one of the study's
         except InputError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         if not graph.has(asset.name, partition):
@@ -118,8 +119,11 @@ def build_asset(
         except (InputError, ModelError) as error:
             # Trying again changes nothing about what is wrong with the input.
             raise dg.Failure(str(error), allow_retries=False) from error
+        provenance = asset.stored(lake, partition)
+        assert provenance is not None
         yield dg.MaterializeResult(
-            metadata=_metadata(asset, lake, partition, materialization, seconds),
+            data_version=dg.DataVersion(provenance.data_version),
+            metadata=_metadata(asset, lake, provenance, materialization, seconds),
             check_results=[
                 *(
                     _check_passed(check.name, _detail(materialization, check.name))
@@ -202,15 +206,15 @@ def _meaning(meaning: str, unit: str) -> str:
 def _metadata(
     asset: Asset,
     lake: Lake,
-    partition: str | None,
+    provenance: Provenance,
     materialization: Materialization | None,
     seconds: float,
 ) -> dict[str, Any]:
     """What the UI says of an asset, made now or up to date already."""
-    stored = materialization.provenance if materialization else asset.stored(lake, partition)
-    metadata: dict[str, Any] = {}
-    if stored is not None:
-        metadata = {"signature": stored.signature, "data version": stored.data_version}
+    metadata: dict[str, Any] = {
+        "signature": provenance.signature,
+        "data version": provenance.data_version,
+    }
     if materialization is None:
         metadata["up to date"] = True
     else:

@@ -48,6 +48,10 @@ class LogProgress:
         """Writes the last line."""
         self._line()
 
+    def say(self, line: str) -> None:
+        """Writes it."""
+        self._write(line)
+
     def _line(self) -> None:
         seconds = perf_counter() - self._began
         left = seconds * (self._total / self._settled - 1) if self._settled else float("inf")
@@ -86,6 +90,10 @@ class BarProgress:
         self._done += done
         rate = self._done / max(perf_counter() - self._began, 1e-9)
         self._bar.update(self._task, advance=settled, rate=f"{rate:,.0f} {self._unit}/s")
+
+    def say(self, line: str) -> None:
+        """Prints it."""
+        self._console.print(line)
 
     def finish(self) -> None:
         """Leaves it as it is."""

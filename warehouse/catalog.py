@@ -38,11 +38,16 @@ def write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
     Returns:
         The file.
     """
+    # Of two that write at once the last has seen the tables of both.
+    with lake.lock("catalog"):
+        return _write_catalog(lake, tables)
+
+
+def _write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
     there = {table for table in tables if lake.has(table)}
     viewed = _viewed(lake)
     if viewed == there:
         return lake.catalog
-    lake.staging.mkdir(parents=True, exist_ok=True)
     unfinished = lake.staging / f"catalog.{uuid.uuid4().hex}.duckdb"
     try:
         if viewed and viewed < there:

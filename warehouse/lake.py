@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock
 
 from warehouse.schema import PARTITION_COLUMN, Table
 
@@ -134,6 +135,12 @@ class Lake:
     def report(self) -> Path:
         """The report."""
         return self.root / "report.html"
+
+    def lock(self, name: str) -> FileLock:
+        """A lock that processes on this machine can hold, one at a time."""
+        folder = self.staging / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / name)
 
     def path(self, table: Table, checkpoint: str | None = None) -> Path:
         """Where a partition's file is, or will be."""

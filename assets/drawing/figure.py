@@ -109,7 +109,6 @@ class Figure:
         every_step: Whether it shows every step of a series, and not only the last.
         applies: Whether a study has anything for it.
         warnings: Sentences that a reader must not miss, by the rules of the study.
-        version: Changes when it is drawn differently.
     """
 
     name: str
@@ -127,4 +126,3 @@ class Figure:
     every_step: bool = False
     applies: Callable[[Study], bool] = lambda study: True
     warnings: Callable[[FigureData, Study], list[str]] | None = None
-    version: str = "1"

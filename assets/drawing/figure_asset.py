@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,7 +15,9 @@ from assets.drawing.figure import Figure, FigureCheckpoint, FigureData
 from assets.drawing.figure_files import Drawn, read_drawn, write_drawn
 from assets.drawing.page import Drawing
 from assets.lineage.asset import Asset, Materialization, provenance_of
+from assets.lineage.code import code_version
 from assets.lineage.signature import Signature
+from assets.measures import drift, intervals
 from assets.sources.prompts import prompt_set, prompts_of
 from warehouse import Lake, Provenance, session
 from warehouse.declarations import used_parameters
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from assets.lineage.data_version import DataVersion
     from assets.study.checkpoints import Checkpoint
     from assets.study.study import Study
+
+
+SHARED_CODE = (Path(__file__).parent, Path(intervals.__file__), Path(drift.__file__))
+"""What figures are made of beside their own modules and queries."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +77,8 @@ class FigureAsset(Asset):
 
 
 def figure_asset(figure: Figure) -> FigureAsset:
-    """The asset of a figure."""
-    query = figure.query.read_text(encoding="utf-8")
+    """The asset of a figure; it is drawn anew where its code changes, or what figures share."""
+    module = figure.query.with_suffix(".py")
     origin = f"the paper's {figure.paper}" if figure.paper else "beyond the paper"
 
     def parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
@@ -87,7 +93,7 @@ def figure_asset(figure: Figure) -> FigureAsset:
         reads=figure.reads,
         optional=figure.optional,
         code="how it is drawn",
-        version=hashlib.sha256(f"{figure.version}\n{query}".encode()).hexdigest()[:32],
+        version=code_version(module, figure.query, *SHARED_CODE),
         partitioned=False,
         parameters=parameters,
         over="measured" if figure.every_step else "compared",

@@ -127,8 +127,9 @@ class TableAsset(Asset):
         Raises:
             RejectedError: The rows break the table's declaration; the partition is as it was.
         """
+        before = context.checkpoint.digest() if context.checkpoint else ""  # loads nothing yet
         with self.rows(context) as rows:
-            counted = _Counted(_of_unchanged_checkpoint(rows, context))
+            counted = _Counted(_of_unchanged_checkpoint(rows, context, before))
             provenance = provenance_of(context, data_version, self.signature(context))
             findings = write_table(
                 context.lake,
@@ -144,15 +145,19 @@ class TableAsset(Asset):
 
 
 def _of_unchanged_checkpoint(
-    rows: Iterable[pa.RecordBatch], context: AssetContext
+    rows: Iterable[pa.RecordBatch], context: AssetContext, before: str
 ) -> Iterator[pa.RecordBatch]:
     """Passes rows on, unless their checkpoint has become another one at the end.
+
+    Args:
+        rows: The rows.
+        context: What they are made from.
+        before: The digest of the checkpoint before it was loaded.
 
     Raises:
         InputError: It was written over, or removed, while it was measured.
     """
     checkpoint = context.checkpoint
-    before = checkpoint.digest() if checkpoint else ""
     yield from rows
     if checkpoint and checkpoint.digest() != before:
         raise InputError(

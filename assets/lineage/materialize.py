@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
+from filelock import Timeout
 
+from assets.lineage.progress import Silent
 from assets.study.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from assets.lineage.asset import Materialization
     from assets.lineage.graph import AssetGraph
     from assets.lineage.progress import Progress
@@ -45,7 +49,7 @@ def materialize(
     """
     # Nothing is made twice at once; and of what every checkpoint's run makes, such as figures, the
     # last has seen what all the others made.
-    with _locked(graph.lake, f"{name}.{partition}" if partition else name):
+    with _locked(graph.lake, name, partition, progress or Silent()):
         data_version = graph.data_version_now(name, partition)
         if data_version is None:
             missing = graph.missing(name, partition)
@@ -68,8 +72,22 @@ def materialize(
         return asset.make(context, data_version)
 
 
-def _locked(lake: Lake, name: str) -> FileLock:
-    """A lock on what is made, which a command and the daemon's runs may want to make at once."""
-    folder = lake.staging / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / name.replace("/", "."))
+@contextmanager
+def _locked(lake: Lake, name: str, partition: str | None, progress: Progress) -> Iterator[None]:
+    """Holds a lock on what is made, which a command and the daemon's runs may want to make at once.
+
+    Whoever has to wait for it is told so.
+    """
+    key, node = name.replace("/", "."), name
+    if partition:
+        key, node = f"{key}.{partition}", f"{name} of {partition}"
+    lock = lake.lock(key)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        progress.say(f"waiting for another run, which is making {node}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

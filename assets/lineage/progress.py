@@ -17,6 +17,9 @@ class Progress(Protocol):
     def finish(self) -> None:
         """The work is over, whatever is settled."""
 
+    def say(self, line: str) -> None:
+        """Something that whoever waits should know."""
+
 
 class Silent:
     """Shows nothing."""
@@ -28,4 +31,7 @@ class Silent:
         """Does nothing."""
 
     def finish(self) -> None:
+        """Does nothing."""
+
+    def say(self, line: str) -> None:
         """Does nothing."""

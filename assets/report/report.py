@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from html import unescape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
 from assets.drawing.figure import Grid
+from assets.drawing.figure_asset import SHARED_CODE
 from assets.drawing.figure_files import read_drawn
 from assets.drawing.page import Front, write_page
 from assets.lineage.asset import Asset, Materialization, provenance_of
+from assets.lineage.code import code_version
 from assets.lineage.signature import Signature
 from assets.report.measured import what_cannot_be, what_was_measured
 from warehouse import Provenance
@@ -193,5 +196,7 @@ def report_asset(figures: Iterable[Figure]) -> ReportAsset:
             "max_new_tokens": study.max_new_tokens,
         },
         over="compared",
+        code="how it is written",
+        version=code_version(Path(__file__).parent, *SHARED_CODE),
         figures=figures,
     )

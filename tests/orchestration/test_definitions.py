@@ -202,6 +202,42 @@ def test_where_there_is_no_model_nothing_is_predicted(
     assert not bench.lake.files(TOKEN_DISTRIBUTIONS)
 
 
+def test_a_partition_that_no_checkpoint_stands_behind_fails(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    defs = build_defs(study(bench), bench.lake)
+    instance.add_dynamic_partitions("checkpoint", ["nobody"])
+    result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance,
+        partition_key="nobody",
+        asset_selection=[dg.AssetKey("generations")],
+        raise_on_error=False,
+    )
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    reason = failure.step_failure_data.user_failure_data.description
+    assert reason == "the study has no checkpoint 'nobody'; it has elsewhere, llama"
+    assert instance.get_latest_materialization_event(dg.AssetKey("generations")) is None
+
+
+def test_dagster_is_told_the_data_version(bench: Bench, instance: dg.DagsterInstance) -> None:
+    read = study(bench)
+    graph = build_graph(read, bench.lake)
+    run(build_defs(read, bench.lake), graph, graph.select(["generations"]), instance)
+    for name, checkpoint in (("generations", "llama"), ("prompts", None)):
+        (record,) = instance.fetch_materializations(
+            dg.AssetRecordsFilter(
+                asset_key=dg.AssetKey(name),
+                asset_partitions=[checkpoint] if checkpoint else None,
+            ),
+            limit=1,
+        ).records
+        stored = bench.lake.provenance(graph.tables[name], checkpoint)
+        assert stored is not None
+        tags = record.asset_materialization.tags
+        assert tags["dagster/data_version"] == stored.data_version
+
+
 def test_a_partner_that_failed_is_scored_once_it_is_there(
     bench: Bench, instance: dg.DagsterInstance
 ) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+import threading
+import time
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -10,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warehouse import Lake, QueryError, ask, session
+from warehouse import Lake, QueryError, ask, catalog, session
 from warehouse.catalog import write_catalog
-from warehouse.tables import BASE_TABLES, GENERATIONS
+from warehouse.tables import BASE_TABLES, GENERATIONS, PROMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,6 +165,38 @@ def test_the_catalog_is_written_again_only_where_it_would_differ(
     file.write_bytes(whole)
     assert written() != damaged
     assert views() == [("generations",)]
+
+
+def test_of_two_catalogs_that_are_written_at_once_neither_loses_a_view(
+    lake: Lake, put_generations: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_generations({"a": ["one"]}, checkpoint="first")
+    lake.path(GENERATIONS, "first").parent.parent.rename(lake.root / "aside")
+    prompts = lake.path(PROMPTS)
+    prompts.parent.mkdir(parents=True)
+    pq.write_table(PROMPTS.arrow_schema.empty_table(), prompts)
+    add, begun, other_has_begun = catalog._add, threading.Event(), threading.Event()
+
+    def slowly(*arguments: Any) -> Any:
+        begun.set()
+        other_has_begun.wait(60)
+        time.sleep(0.2)
+        return add(*arguments)
+
+    monkeypatch.setattr(catalog, "_add", slowly)
+    slow = threading.Thread(target=write_catalog, args=[lake, BASE_TABLES])
+    slow.start()
+    assert begun.wait(60)
+    monkeypatch.setattr(catalog, "_add", add)
+    (lake.root / "aside").rename(lake.root / "generations")
+    fast = threading.Thread(target=write_catalog, args=[lake, BASE_TABLES])
+    fast.start()
+    other_has_begun.set()
+    for thread in (slow, fast):
+        thread.join(60)
+    with duckdb.connect(str(lake.catalog), read_only=True) as connection:
+        views = connection.sql("show tables").fetchall()
+    assert views == [("generations",), ("prompts",)]
 
 
 @given(st.text(alphabet=st.one_of(st.sampled_from(WHITESPACE), st.characters(codec="utf-8"))))

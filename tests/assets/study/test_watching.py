@@ -413,22 +413,35 @@ def test_weights_that_change_before_the_rows_are_in_place(bench: Bench) -> None:
         meddled.make(context, data_version)
     assert not bench.lake.files(tables.CHECKPOINTS, "dpo-1")
     graph = build_graph(as_it_stands(study, bench.lake), bench.lake)
+    data_version = graph.data_version_now("checkpoints", "dpo-1")
+    assert data_version
+    meddled = replace(asset, rows=meddling(asset.rows, target, early=True))
+    with pytest.raises(InputError, match="written over while it was measured"):
+        meddled.make(graph.context("checkpoints", "dpo-1"), data_version)
+    assert not bench.lake.files(tables.CHECKPOINTS, "dpo-1")
+    graph = build_graph(as_it_stands(study, bench.lake), bench.lake)
     context = graph.context("checkpoints", "dpo-1")
     (bench.lake.registered / "dpo-1.json").unlink()
     with pytest.raises(InputError, match="removed while it was measured"):
         asset.make(context, data_version)
 
 
-def meddling(rows: Any, target: Path) -> Any:
-    """Rows of an asset, the weights written over after the last of them."""
+def meddling(rows: Any, target: Path, *, early: bool = False) -> Any:
+    """Rows of an asset, the weights written over after the last of them, or as they are loaded."""
+
+    def write_over() -> None:
+        weights = load_file(target / "model.safetensors")
+        save({name: value * 1.1 for name, value in weights.items()}, target)
 
     @contextmanager
     def meddled(context: AssetContext) -> Iterator[Any]:
         def passed_on() -> Iterator[Any]:
             yield from made
-            weights = load_file(target / "model.safetensors")
-            save({name: value * 1.1 for name, value in weights.items()}, target)
+            if not early:
+                write_over()
 
+        if early:
+            write_over()
         with rows(context) as made:
             yield passed_on()
 

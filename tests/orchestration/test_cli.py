@@ -80,17 +80,17 @@ def run(*arguments: str, status: int = 0, stdin: str | None = None) -> Result:
     return result
 
 
-def test_a_run_makes_everything_and_a_second_one_nothing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("assets.registry.FIGURES", FIGURES)
-    first = run("run", "s.yaml").output
-    assert "20 of 20 assets made" in first
-    assert str(folder / "lake" / "report.html") in first.replace("\n", "")
-    changed = {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
-    assert "everything is up to date (20 of 20 assets)" in run("run", "s.yaml").output
-    assert changed == {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
-    assert "20 of 20 assets made" in run("run", "s.yaml", "--force").output
+def test_a_run_makes_everything_and_a_second_one_nothing(folder: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.registry.FIGURES", FIGURES)
+        first = run("run", "s.yaml").output
+        assert "20 of 20 assets made" in first
+        assert str(folder / "lake" / "report.html") in first.replace("\n", "")
+        changed = {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
+        assert "everything is up to date (20 of 20 assets)" in run("run", "s.yaml").output
+        assert changed == {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
+        forced = run("run", "s.yaml", "--force", "--select", "ngram_spread").output
+        assert "2 of 2 assets made" in forced  # the table and the figure that are named
 
 
 @in_memory

@@ -57,6 +57,26 @@ def fresh(tiny_model):
     return make
 
 
+_UNINTERRUPTED: dict[tuple[int, str], tuple[Any, dict[str, torch.Tensor]]] = {}
+
+
+@pytest.fixture
+def uninterrupted(tiny_model, fresh, tmp_path_factory, monkeypatch):
+    """The course and the weights of a whole fine-tuning, made once for each model and method."""
+
+    def course(method: str) -> tuple[Any, dict[str, torch.Tensor]]:
+        key = id(tiny_model.model), method
+        if key not in _UNINTERRUPTED:
+            monkeypatch.setattr(finetuning, "_SAVE_SECONDS", 0.0)
+            model, texts = fresh(), documents(fresh())
+            folder = tmp_path_factory.mktemp("whole")
+            course = finetune(model, texts[:8], texts[8:], schedule(method=method), folder)
+            _UNINTERRUPTED[key] = course, weights(model)
+        return _UNINTERRUPTED[key]
+
+    return course
+
+
 def weights(model: LanguageModel) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in model.model.named_parameters()}
 
@@ -108,26 +128,24 @@ def test_the_same_seed_gives_the_same_weights(fresh, tmp_path: Path, method):
 
 @pytest.mark.parametrize("method", ["full", "lora"])
 @pytest.mark.parametrize("stop", [1, 4, 5, 11, 12])
-def test_what_was_stopped_ends_as_if_it_never_was(fresh, tmp_path: Path, monkeypatch, method, stop):
+def test_what_was_stopped_ends_as_if_it_never_was(
+    fresh, uninterrupted, tmp_path: Path, monkeypatch, method, stop
+):
+    expected, expected_weights = uninterrupted(method)
     monkeypatch.setattr(finetuning, "_SAVE_SECONDS", 0.0)
     texts = documents(fresh())
     plan = schedule(method=method)
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    whole.mkdir()
-    stopped.mkdir()
-    uninterrupted = fresh()
-    expected = finetune(uninterrupted, texts[:8], texts[8:], plan, whole)
 
     def interrupt(step: int) -> None:
         if step == stop:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        finetune(fresh(), texts[:8], texts[8:], plan, stopped, on_step=interrupt)
+        finetune(fresh(), texts[:8], texts[8:], plan, tmp_path, on_step=interrupt)
     model, steps = fresh(), []
-    course = finetune(model, texts[:8], texts[8:], plan, stopped, on_step=steps.append)
+    course = finetune(model, texts[:8], texts[8:], plan, tmp_path, on_step=steps.append)
     assert course == expected
-    assert same(weights(model), weights(uninterrupted))
+    assert same(weights(model), expected_weights)
     assert steps[0] == stop - 1
 
 
@@ -229,15 +247,12 @@ def test_weights_that_hardly_change_predict_as_before(tiny_model, tmp_path, dtyp
 
 @pytest.mark.parametrize("killed", range(1, 9))
 def test_a_kill_while_something_is_saved_changes_nothing(
-    fresh, tmp_path: Path, monkeypatch, killed
+    fresh, uninterrupted, tmp_path: Path, monkeypatch, killed
 ):
     """Between the weights of the best step and the state, and the other way round."""
+    expected, expected_weights = uninterrupted("full")
     monkeypatch.setattr(finetuning, "_SAVE_SECONDS", 0.0)
     texts = documents(fresh())
-    for name in ("whole", "stopped"):
-        (tmp_path / name).mkdir()
-    uninterrupted = fresh()
-    expected = finetune(uninterrupted, texts[:8], texts[8:], schedule(), tmp_path / "whole")
     save, saved = finetuning._save, []
 
     def kill(path: Path, value: object) -> None:
@@ -249,7 +264,7 @@ def test_a_kill_while_something_is_saved_changes_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(finetuning, "_save", kill)
         with pytest.raises(KeyboardInterrupt):
-            finetune(fresh(), texts[:8], texts[8:], schedule(), tmp_path / "stopped")
+            finetune(fresh(), texts[:8], texts[8:], schedule(), tmp_path)
     model = fresh()
-    assert finetune(model, texts[:8], texts[8:], schedule(), tmp_path / "stopped") == expected
-    assert same(weights(model), weights(uninterrupted))
+    assert finetune(model, texts[:8], texts[8:], schedule(), tmp_path) == expected
+    assert same(weights(model), expected_weights)

@@ -264,6 +264,21 @@ def describe(source: Source, *, device: str | None = None, dtype: str = "auto") 
     return _load(source, device, dtype, empty=True)
 
 
+def resolve_device(device: str | None) -> torch.device:
+    """The device that a model is put on: the one that is asked for, or a GPU where there is one."""
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> str:
+    """The number format that a model has on a device.
+
+    Returns:
+        `float32`, `bfloat16` or `float16`; `auto` for the format of the weights themselves, which
+        `auto` is on every device but a CPU.
+    """
+    return "float32" if dtype == "auto" and device.type == "cpu" else dtype
+
+
 def plain_folder(source: Source, *, dtype: str = "auto") -> Path:
     """A folder with a checkpoint's configuration, tokenizer and weights, for any engine to load.
 
@@ -292,9 +307,8 @@ def _load(source: Source, device: str | None, dtype: str, *, empty: bool = False
     _check_dtype(dtype)
     weights = source.locate()
     with _errors_said(source):
-        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        if dtype == "auto" and place.type == "cpu":
-            dtype = "float32"
+        place = resolve_device(device)
+        dtype = resolve_dtype(dtype, place)
         model, tokenizer = _read(weights, source, torch.device("meta") if empty else place, dtype)
     return LanguageModel(
         model=model.eval(),

@@ -57,20 +57,21 @@ def vllm_version() -> str:
     Raises:
         ModelError: It is not installed.
     """
-    return _installed(_python())
+    version = _installed_version(_python())
+    if version is None:
+        raise _not_installed()
+    return version
 
 
 @lru_cache
-def _installed(python: str) -> str:
+def _installed_version(python: str) -> str | None:
     try:
         asked = subprocess.run(
             [python, "-P", "-c", _ASK_VERSION], check=False, capture_output=True, text=True
         )
     except OSError as error:
         raise _no_interpreter(error) from None
-    if asked.returncode:
-        raise _not_installed()
-    return asked.stdout.strip()
+    return None if asked.returncode else asked.stdout.strip()
 
 
 @contextmanager

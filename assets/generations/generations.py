@@ -15,7 +15,7 @@ from assets.generations.engines import opened
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
 from assets.lineage.staging import finished_rows, note_part_versions, stage
-from assets.sources.checkpoints import tokenizer_parameters
+from assets.sources.checkpoints import sampled_by, tokenizer_parameters
 from assets.sources.generation_files import read_generations
 from assets.sources.prompts import (
     Prompt,
@@ -140,7 +140,7 @@ def _sampled(context: AssetContext, checkpoint: Checkpoint) -> pa.Table:
     ]
     keys = [(decoding.name, str(prompt["prompt_id"]), n) for decoding, prompt, n in plan]
     part_versions = _part_versions(context.study, checkpoint, prompts)
-    note_part_versions(context, part_versions)
+    note_part_versions(context, part_versions, sampled_by(checkpoint))
     pieces = [_SCHEMA.empty_table(), *_finished_rows(context, part_versions)]
     finished = {key for piece in pieces for key in _keys(piece)}
     context.notes["generations kept from before"] = sum(key in finished for key in keys)
@@ -284,11 +284,11 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     plan = asked(study, checkpoint, given)
     return {
         "weights": checkpoint.digest(),
-        "dtype": checkpoint.dtype,
+        **sampled_by(checkpoint).to_dict(),
         "max_new_tokens": study.max_new_tokens,
         "seed": study.seed,
         "prompt_format": checkpoint.format_of_prompts.parameters,
-        **_way(checkpoint),
+        **{key: value for key, value in _way(checkpoint).items() if key != "engine"},
         **tokenizer_parameters(checkpoint),
         **({"continues": checkpoint.continues_text} if checkpoint.source.is_server else {}),
         "prompts": [[prompt["prompt_id"], prompt["text"]] for prompt in given],
@@ -320,6 +320,7 @@ def _signature(context: AssetContext) -> Signature:
         tokenizer=short(facts["tokenizer"]),
         prompt_format=_short_format(checkpoint),
         engine=facts["engine"],
+        device=sampled_by(checkpoint).to_dict().get("device", "-"),
         dtype=facts["dtype"] or "-",
     )
     return signature + LOGPROBS if checkpoint.engine_name == "vllm" else signature

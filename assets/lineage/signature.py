@@ -68,6 +68,10 @@ class Signature:
         """
         return dict(self.entries)[_SHORT.get(key, key)]
 
+    def to_dict(self) -> dict[str, str | None]:
+        """Its keys, in their short form, and their values."""
+        return dict(self.entries)
+
     def without_version(self) -> Signature:
         """The signature without the version of Anchorlake that closes it."""
         closed = bool(self.entries) and self.entries[-1][0] == _SHORT["version"]

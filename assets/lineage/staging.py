@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from assets.lineage.signature import Signature
 from warehouse.storage import write_parquet
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _PART_VERSIONS = "anchorlake.made_from"
 """Footer key of a JSON object: for each part of the rows a digest of all that they depend on."""
+_RUN_BY = "anchorlake.run_by"
+"""Footer key of a signature: the engine, device type and dtype that a model was run with."""
+_SIGNATURE = "anchorlake.signature"
 
 
 def staging(context: AssetContext, table: Table) -> Path:
@@ -49,7 +53,7 @@ def finished_rows(context: AssetContext, table: Table) -> Iterator[tuple[pa.Tabl
     """Rows of a partition that are published or staged, and the versions of their parts."""
     published = [] if context.force else context.lake.files(table, context.partition)
     for path in [*published, *sorted(staging(context, table).glob("*.parquet"))]:
-        if opened := open_rows(path):  # what is damaged is made anew
+        if opened := open_rows(context, path):
             file, part_versions = opened
             yield file.read(), part_versions
 
@@ -77,15 +81,48 @@ def finished_parts(
     return finished
 
 
-def note_part_versions(context: AssetContext, part_versions: Mapping[str, str]) -> None:
-    """Has the footer say of each part a digest of all that its rows depend on."""
+def note_part_versions(
+    context: AssetContext, part_versions: Mapping[str, str], run_by: Signature | None = None
+) -> None:
+    """Has the footer say what the rows depend on.
+
+    Args:
+        context: What they are made for.
+        part_versions: For each part a digest of all that its rows depend on, `run_by` aside.
+        run_by: What runs the model that makes them; rows that another one made are not reused.
+    """
     context.footer[_PART_VERSIONS] = json.dumps(part_versions)
+    if run_by is not None:
+        context.footer[_RUN_BY] = str(run_by)
 
 
-def open_rows(path: Path) -> tuple[pq.ParquetFile, dict[str, str]] | None:
-    """Opens a file of rows, and reads the versions of its parts; None where it is damaged."""
+def open_rows(context: AssetContext, path: Path) -> tuple[pq.ParquetFile, dict[str, str]] | None:
+    """Opens a file of rows, and reads the versions of its parts.
+
+    Returns:
+        None where it is damaged, or where its rows were run by something else than this context's.
+    """
     try:
         file = pq.ParquetFile(path)
     except pa.ArrowInvalid:
         return None
-    return file, json.loads((file.metadata.metadata or {}).get(_PART_VERSIONS.encode(), b"{}"))
+    footer = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
+    run_by = context.footer.get(_RUN_BY)
+    if run_by is not None and not _are_alike(footer, Signature.parse(run_by)):
+        return None
+    return file, json.loads(footer.get(_PART_VERSIONS, "{}"))
+
+
+def _are_alike(footer: Mapping[str, str], run_by: Signature) -> bool:
+    """Whether rows were run by the same engine, on the same type of device, in the same dtype."""
+    if _RUN_BY in footer:
+        return footer[_RUN_BY] == str(run_by)
+    if _SIGNATURE not in footer:  # staged by a version that did not say, by the run that goes on
+        return True
+    # Versions before this key signed tables with the engine and the dtype that a model had.
+    before, now = Signature.parse(footer[_SIGNATURE]).to_dict(), run_by.to_dict()
+    if before.get("engine") != now["engine"]:
+        return False
+    if now.get("dtype") == "auto":
+        return before.get("dtype") != "float32"
+    return "dtype" not in now or before.get("dtype") == now["dtype"]

@@ -17,7 +17,7 @@ from assets.lineage.signature import Signature
 from assets.lineage.staging import finished_parts, note_part_versions, stage, staging
 from assets.predictions.probed_texts import FOLDS, LEAST_PROMPTS, ProbedTexts, Split
 from assets.predictions.scored_texts import OWN, generated_texts, has_states
-from assets.sources.checkpoints import load_model, model_parameters, model_signature
+from assets.sources.checkpoints import load_model, model_parameters, model_signature, predicted_by
 from assets.study.digests import digest
 from assets.study.errors import InputError
 from models import Text
@@ -61,7 +61,7 @@ def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
         )
         for part in parts
     }
-    note_part_versions(context, part_versions)
+    note_part_versions(context, part_versions, predicted_by(checkpoint))
     finished = finished_parts(context, _TABLE, ["generator", "corpus"], part_versions)
     context.notes["parts kept from before"] = len(finished)
     for part in parts:

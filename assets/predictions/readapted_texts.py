@@ -15,7 +15,7 @@ from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
 from assets.lineage.staging import finished_parts, note_part_versions, stage, staging
 from assets.predictions.scored_texts import can_score
-from assets.sources.checkpoints import model_parameters, take_model
+from assets.sources.checkpoints import model_parameters, predicted_by, scorer_name, take_model
 from assets.sources.training_documents import corpora_to_learn
 from assets.study.digests import digest
 from models import Text, score
@@ -63,7 +63,7 @@ def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
         corpus: digest([*shared, documents[corpus].to_pylist(), learned[corpus].to_pylist()])
         for corpus in corpora
     }
-    note_part_versions(context, part_versions)
+    note_part_versions(context, part_versions, predicted_by(checkpoint))
     finished = finished_parts(context, _TABLE, ["corpus"], part_versions)
     context.notes["corpora kept from before"] = len(finished)
     _forget_all_but(context, part_versions.values())
@@ -190,17 +190,20 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
 
 
 def _signature(context: AssetContext) -> Signature:
+    checkpoint = context.checkpoint
+    assert checkpoint is not None
     plan = schedule(context.study)
     how = f"{plan.method}:{plan.rank}" if plan.method == "lora" else plan.method
     documents = context.upstream["training_documents"].signature()
-    facts = context.lake.read(tables.CHECKPOINTS, context.partition).to_pylist()[0]
+    facts = context.lake.read(tables.CHECKPOINTS, checkpoint.name).to_pylist()[0]
     return documents + Signature.of(
         tune=how,
         steps=f"{plan.steps}x{plan.documents_per_step}",
         learning_rate=f"{plan.learning_rate:g}",
         seed=plan.seed,
         tokenizer=short(facts["tokenizer"]),
-        engine=facts["engine"],
+        engine=scorer_name(),
+        device=predicted_by(checkpoint).to_dict()["device"],
         dtype=facts["dtype"],
     )
 

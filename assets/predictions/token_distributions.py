@@ -23,6 +23,7 @@ from assets.sources.checkpoints import (
     load_model,
     model_parameters,
     model_signature,
+    predicted_by,
     sampler_name,
 )
 from assets.study.digests import digest
@@ -57,7 +58,8 @@ def _scored(context: AssetContext, checkpoint: Checkpoint) -> Iterator[pa.Record
     """Scores what is not there yet, keeping every finished group of texts on the disk."""
     model = load_model(context, checkpoint)
     digests, n_tokens = _survey(context, model)
-    note_part_versions(context, {_name(part): version for part, version in digests.items()})
+    versions = {_name(part): version for part, version in digests.items()}
+    note_part_versions(context, versions, predicted_by(checkpoint))
     published = {part: _published(context, part, version) for part, version in digests.items()}
     missing = {part for part, rows in published.items() if rows is None}
     context.notes["tokens kept from before"] = sum(
@@ -197,7 +199,7 @@ def _published(context: AssetContext, part: Part, version: str) -> Iterator[pa.R
     path = context.lake.path(tables.TOKEN_DISTRIBUTIONS, context.partition)
     if context.force or not path.exists():
         return None
-    opened = open_rows(path)
+    opened = open_rows(context, path)
     if opened is None:
         return None
     file, versions = opened
@@ -238,7 +240,9 @@ def _staged(folder: Path, n_tokens: int) -> Iterator[pa.RecordBatch]:
 
 def _staging(context: AssetContext, part: Part, version: str) -> Path:
     """A part's folder; two parts may be the same texts, where two models write the same."""
-    return staging(context, tables.TOKEN_DISTRIBUTIONS) / digest([_name(part), version])
+    assert context.checkpoint is not None
+    run_by = str(predicted_by(context.checkpoint))
+    return staging(context, tables.TOKEN_DISTRIBUTIONS) / digest([_name(part), version, run_by])
 
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import importlib.metadata
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
-from models.loading import describe, load_tokenizer, tokenizer_digest
+from models import ModelError
+from models.loading import (
+    describe,
+    load_tokenizer,
+    resolve_device,
+    resolve_dtype,
+    tokenizer_digest,
+)
 from models.vllm import vllm_version
 from warehouse import tables
 
@@ -46,6 +54,7 @@ def take_model(context: AssetContext, checkpoint: Checkpoint) -> LanguageModel:
     return model
 
 
+@cache
 def scorer_name() -> str:
     """What scores, and its version, such as `hf-5.23.0`."""
     return f"hf-{importlib.metadata.version('transformers')}"
@@ -58,13 +67,35 @@ def sampler_name(checkpoint: Checkpoint) -> str:
     return "openai" if checkpoint.engine_name == "openai" else scorer_name()
 
 
+def sampled_by(checkpoint: Checkpoint) -> Signature:
+    """What samples from a checkpoint on this machine; see `predicted_by`."""
+    try:
+        engine = sampler_name(checkpoint)
+    except ModelError:  # of a run that fails for it; what the lake has was sampled by another
+        engine = "vllm-none"
+    return _run_by(checkpoint, engine)
+
+
+def predicted_by(checkpoint: Checkpoint) -> Signature:
+    """What runs a checkpoint's model here: the engine and its version, device type and dtype.
+
+    It is resolved on this machine, and not what the study asks for, such as `dtype: auto`. Numbers
+    that were run by something else are not compared with these.
+    """
+    return _run_by(checkpoint, scorer_name())
+
+
+def _run_by(checkpoint: Checkpoint, engine: str) -> Signature:
+    if not checkpoint.source.has_weights:
+        return Signature.of(engine=engine)
+    device = resolve_device(checkpoint.device)
+    dtype = resolve_dtype(checkpoint.dtype, device)
+    return Signature.of(engine=engine, device=device.type, dtype=dtype)
+
+
 def model_parameters(checkpoint: Checkpoint) -> dict[str, object]:
     """What of a checkpoint changes its predictions, as JSON values."""
-    return {
-        "weights": checkpoint.digest(),
-        "dtype": checkpoint.dtype,
-        "device": checkpoint.device,
-    }
+    return {"weights": checkpoint.digest(), **predicted_by(checkpoint).to_dict()}
 
 
 def tokenizer_parameters(checkpoint: Checkpoint) -> dict[str, object]:
@@ -75,7 +106,10 @@ def tokenizer_parameters(checkpoint: Checkpoint) -> dict[str, object]:
 def model_signature(model: LanguageModel) -> Signature:
     """What people are told of the model that predicted."""
     return Signature.of(
-        tokenizer=short(model.tokenizer_digest), engine=scorer_name(), dtype=model.dtype
+        tokenizer=short(model.tokenizer_digest),
+        engine=scorer_name(),
+        device=model.device.type,
+        dtype=model.dtype,
     )
 
 
@@ -111,13 +145,13 @@ def _rows(context: AssetContext) -> Iterator[list[pa.RecordBatch]]:
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert checkpoint is not None
     return {
-        **model_parameters(checkpoint),
+        "weights": checkpoint.digest(),
+        **(sampled_by(checkpoint).to_dict() if checkpoint.engine_name else {}),
         "role": checkpoint.role,
         "base": checkpoint.base,
         "source": str(checkpoint.source),
         "series": checkpoint.series,
         "step": checkpoint.step,
-        "engine": checkpoint.engine_name,
         **tokenizer_parameters(checkpoint),
     }
 

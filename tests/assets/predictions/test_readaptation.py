@@ -9,6 +9,7 @@ import pytest
 from assets.measures.declared import declared_tables
 from assets.predictions import readapted_texts
 from assets.preflight import check_inputs
+from assets.sources import checkpoints
 from assets.study.errors import InputError
 from models import ModelPool, Source, finetuning
 from models.finetuning import mean_loss
@@ -62,6 +63,16 @@ def test_documents_that_are_scored_are_never_learned_from(bench: Bench, gemma: S
     parts = [row["part"] for row in docs]
     assert parts == (["training"] * 4 + ["validation"]) * 4
     assert len([row for row in learned if row["corpus"] == "topics"]) == 20
+
+
+def test_it_is_signed_by_what_tuned_and_not_by_what_sampled(
+    bench: Bench, gemma: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "sampler_name", lambda checkpoint: "vllm-0")
+    study = pair(bench, gemma, SETTINGS | {"steps": 1, "evaluate_every": 1})
+    made = bench.run(study, only=("readapted_texts",))
+    signature = made["readapted_texts", "tuned"].provenance.signature
+    assert f"|engine:{checkpoints.scorer_name()}|device:cpu|dtype:float32|" in signature
 
 
 def test_before_is_how_well_the_documents_are_predicted_anyway(bench: Bench, gemma: Source) -> None:

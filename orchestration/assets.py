@@ -1,4 +1,4 @@
-"""Our assets as Dagster's assets and checks."""
+"""The assets of the lake as Dagster's assets and checks."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -20,14 +20,14 @@ from assets.study.study import Study
 from models import ModelError, ModelPool
 from orchestration.partitions import CHECKPOINTS
 from orchestration.progress import LogProgress
+from orchestration.steps import one_step
 from warehouse import Lake, Provenance, RejectedError
 from warehouse.checks import CHECKS
 
 FORCE = "anchorlake/force"
 """Run tag that makes assets anew whether or not they are up to date."""
 STOPPED = "stopped; finished batches are kept, and the next run goes on from there"
-NOT_MEASURED = "nothing to measure: the study has no model for this checkpoint"
-NOT_DRAWN = "nothing to draw yet"
+NOT_MEASURED = "{} is not measured: the study has nothing for it here"
 GONE = (
     "the weights of {0} were gone before it was measured; "
     "`anchorlake checkpoints remove STUDY {0}` forgets it"
@@ -44,6 +44,7 @@ def asset_key(name: str) -> dg.AssetKey:
 def build_asset(
     asset: Asset,
     expected: AssetGraph,
+    code_version: str,
     study: Study,
     lake: Lake,
     models: ModelPool,
@@ -54,32 +55,21 @@ def build_asset(
     Args:
         asset: The asset.
         expected: The assets, with what the study may still bring.
+        code_version: Its code version.
         study: The study, without what is registered later.
         lake: Where tables are.
         models: Keeps the loaded model from one step to the next.
         progress: Told how far long work is; by default the run's log is.
     """
+    key = asset_key(asset.name)
     checks = [
-        dg.AssetCheckSpec(check, asset=asset_key(asset.name), blocking=True)
+        dg.AssetCheckSpec(check, asset=key)
         for check in (CHECKS if isinstance(asset, TableAsset) else ())
     ]
     warns = study.drift and isinstance(asset, FigureAsset) and asset.figure.warnings
-    drift = [dg.AssetCheckSpec(DRIFT, asset=asset_key(asset.name))] if warns else []
+    drift = [dg.AssetCheckSpec(DRIFT, asset=key)] if warns else []
 
-    @dg.asset(
-        key=asset_key(asset.name),
-        description=asset.description,
-        deps=_deps(asset, expected),
-        group_name=asset.group,
-        partitions_def=CHECKPOINTS if asset.partitioned else None,
-        pool=MODEL_POOL if asset.uses_model else None,
-        retry_policy=_retries(study) if asset.uses_model else None,
-        code_version=asset.version,
-        kinds=_kinds(asset),
-        metadata=_definition_metadata(asset, lake),
-        check_specs=[*checks, *drift],
-    )
-    def build(context: dg.AssetExecutionContext) -> Iterator[object]:
+    def compute(context: dg.OpExecutionContext) -> Iterator[object]:
         # A run of one checkpoint also makes what is not partitioned.
         partition = context.partition_key if asset.partitioned else None
         try:
@@ -90,11 +80,7 @@ def build_asset(
         if not graph.has(asset.name, partition):
             if partition is not None and graph.is_gone(partition) and asset.uses_model:
                 raise dg.Failure(GONE.format(partition), allow_retries=False)
-            reason = NOT_MEASURED if asset.partitioned else NOT_DRAWN
-            yield dg.MaterializeResult(
-                metadata={"not measured": reason},
-                check_results=[_check_passed(check.name, reason) for check in [*checks, *drift]],
-            )
+            context.log.info(NOT_MEASURED.format(asset.name))
             return
         try:
             start = perf_counter()
@@ -110,7 +96,10 @@ def build_asset(
         except RejectedError as error:
             for finding in error.findings:
                 yield dg.AssetCheckResult(
-                    check_name=finding.check, passed=finding.passed, description=finding.detail
+                    asset_key=key,
+                    check_name=finding.check,
+                    passed=finding.passed,
+                    description=finding.detail,
                 )
             raise dg.Failure(str(error), allow_retries=False) from error
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as error:
@@ -122,6 +111,7 @@ def build_asset(
         provenance = asset.stored(lake, partition)
         assert provenance is not None
         yield dg.MaterializeResult(
+            asset_key=key,
             data_version=dg.DataVersion(provenance.data_version),
             metadata=_metadata(asset, lake, provenance, materialization, seconds),
             check_results=[
@@ -133,7 +123,22 @@ def build_asset(
             ],
         )
 
-    return build
+    return one_step(
+        dg.AssetSpec(
+            key,
+            description=asset.description,
+            deps=_deps(asset, expected),
+            group_name=asset.group,
+            partitions_def=CHECKPOINTS if asset.partitioned else None,
+            code_version=code_version,
+            kinds=_kinds(asset),
+            metadata=_definition_metadata(asset, lake),
+        ),
+        [*checks, *drift],
+        compute,
+        pool=MODEL_POOL if asset.uses_model else None,
+        retry_policy=_retries(study) if asset.uses_model else None,
+    )
 
 
 def _retries(study: Study) -> dg.RetryPolicy:

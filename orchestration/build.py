@@ -39,11 +39,14 @@ def build_defs(
         InputError: A registered checkpoint cannot be read, or the schedule.
     """
     graph = build_graph(as_it_stands(study, lake).expecting(), lake)
+    # What is registered later has no part in it: it comes while a code location is loaded.
+    code_versions = build_graph(study, lake).code_versions()
     models = models or ModelPool()
     refresh = refresh_job(study, lake, lambda: defs)
     defs = dg.Definitions(
         assets=[
-            build_asset(asset, graph, study, lake, models, progress) for asset in graph.present
+            build_asset(asset, graph, code_versions[asset.name], study, lake, models, progress)
+            for asset in graph.present
         ],
         jobs=[MEASURE_CHECKPOINT, refresh],
         sensors=[checkpoint_sensor(study, lake, refresh, {r.name for r in graph.present})],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from orchestration.assets import FORCE, STOPPED, asset_key
 from orchestration.instance import PROCESS
 from orchestration.partitions import register
+from orchestration.steps import asset_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -132,7 +133,7 @@ def _possible(graph: AssetGraph, steps: list[Node]) -> list[Node]:
 
 
 def _name(event: dg.DagsterEvent) -> str:
-    return str(event.step_key).replace("__", "/")
+    return asset_of(str(event.step_key))
 
 
 def _materialized(event: dg.DagsterEvent) -> str | None:

@@ -162,6 +162,7 @@ ALIGNMENTS = TableAsset(
     description=tables.ALIGNMENTS.description,
     reads=("generations",),
     parameters=_parameters,
+    settings=("aligner",),
     table=tables.ALIGNMENTS,
     rows=_rows,
     signature=_signature,

@@ -96,6 +96,7 @@ def figure_asset(figure: Figure) -> FigureAsset:
         version=code_version(module, figure.query, *SHARED_CODE),
         partitioned=False,
         parameters=parameters,
+        settings=("prompts", "drift") if figure.warnings else ("prompts",),
         over="measured" if figure.every_step else "compared",
         applies=lambda study, checkpoint: figure.applies(study),
         figure=figure,

@@ -261,6 +261,19 @@ class AssetGraph:
                 )
         return stale
 
+    def code_versions(self) -> dict[str, str]:
+        """Of each asset a digest of its code and the study's settings, and of what it reads.
+
+        Whatever the checkpoint, what changes it changes the asset; so Dagster, which has one code
+        version for all partitions, is told of a study that was changed.
+        """
+        versions: dict[str, str] = {}
+        for name, asset in self.assets.items():
+            settings = self.study.model_dump(mode="json", include=set(asset.settings))
+            upstream = {read: versions[read] for read in asset.counted}
+            versions[name] = digest([asset.version, settings, upstream])[:16]
+        return versions
+
     def data_version_after(self, name: str, partition: str | None) -> str:
         """The data version that a node has once all that it reads is up to date."""
         if self._is_frozen(name, partition):

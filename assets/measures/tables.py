@@ -62,6 +62,7 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
         version=version,
         code=f"{SQL_FOLDER.name}/{measurement.table.name}.sql",
         partitioned=measurement.table.partitioned,
+        settings=tuple(used_parameters(measurement.query, dict.fromkeys(STUDY_PARAMETERS))),
         parameters=lambda study, checkpoint: {
             **used_parameters(measurement.query, study_parameters(study)),
             # A change in the words that it may use may change any result.

@@ -294,6 +294,7 @@ PROBE_GUESSES = TableAsset(
     changes_with=("checkpoints", "generations"),
     uses_model=True,
     parameters=_parameters,
+    settings=("probes", "seed"),
     applies=lambda study, checkpoint: study.probes is not None and has_states(study, checkpoint),
     of_partners=("checkpoints", "generations"),
     table=_TABLE,

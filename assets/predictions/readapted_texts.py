@@ -216,6 +216,7 @@ READAPTED_TEXTS = TableAsset(
     changes_with=("documents", "training_documents"),
     uses_model=True,
     parameters=_parameters,
+    settings=("readaptation", "seed"),
     applies=can_score,
     table=_TABLE,
     rows=_rows,

@@ -195,6 +195,7 @@ def report_asset(figures: Iterable[Figure]) -> ReportAsset:
             "samples_per_prompt": study.samples_per_prompt,
             "max_new_tokens": study.max_new_tokens,
         },
+        settings=("samples_per_prompt", "max_new_tokens"),
         over="compared",
         code="how it is written",
         version=code_version(Path(__file__).parent, *SHARED_CODE),

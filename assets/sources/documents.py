@@ -110,6 +110,7 @@ DOCUMENTS = TableAsset(
     description=tables.DOCUMENTS.description,
     partitioned=False,
     parameters=_parameters,
+    settings=("corpora",),
     applies=lambda study, checkpoint: bool(study.corpora),
     table=tables.DOCUMENTS,
     rows=_rows,

@@ -145,6 +145,7 @@ PASSAGES = TableAsset(
     changes_with=(),  # a corpus that no passage is cut from changes nothing
     partitioned=False,
     parameters=_parameters,
+    settings=("shannon_game", "corpora"),
     applies=lambda study, checkpoint: study.shannon_game is not None,
     table=tables.PASSAGES,
     rows=_rows,

@@ -191,6 +191,7 @@ PROMPTS = TableAsset(
     optional=("documents",),
     partitioned=False,
     parameters=_parameters,
+    settings=("prompts", "prefixes"),
     table=tables.PROMPTS,
     rows=_rows,
     signature=_signature,

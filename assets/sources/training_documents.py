@@ -106,6 +106,7 @@ TRAINING_DOCUMENTS = TableAsset(
     reads=("documents",),
     partitioned=False,
     parameters=_parameters,
+    settings=("corpora", "readaptation"),
     applies=lambda study, checkpoint: bool(corpora_to_learn(study)),
     table=_TABLE,
     rows=_rows,

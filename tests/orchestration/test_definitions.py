@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 
 from assets.registry import build_graph
 from orchestration.assets import FORCE
@@ -16,16 +18,27 @@ from orchestration.build import build_defs
 from orchestration.instance import PROCESS, open_instance
 from orchestration.partitions import register
 from orchestration.runner import run, stages
-from tests.studies import Bench, imported, write_jsonl
+from tests.studies import PROMPTS, Bench, imported, write_jsonl
 from warehouse.checks import CHECKS
 from warehouse.tables import GENERATIONS, TOKEN_DISTRIBUTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from assets.lineage.graph import AssetGraph
+
 pytestmark = pytest.mark.whole
 
 SNAPSHOT = Path(__file__).with_name("assets.json")
+
+
+SETTINGS: dict[str, Any] = {
+    "corpora": [{"name": "docs", "source": "pydoc:topics", "documents": 3, "max_words": 20}],
+    "prefixes": {"documents": 2, "words": 4},
+    "shannon_game": {"source": "corpora", "passages": 3, "words": 8},
+    "probes": {"prompt_sets": ["prompts"]},
+    "readaptation": {"documents": 10, "steps": 2},
+}
 
 
 def study(bench: Bench) -> Any:
@@ -35,11 +48,7 @@ def study(bench: Bench) -> Any:
             {"name": "elsewhere", "source": "file:made.jsonl"},
             {"name": "llama", "source": str(bench.llama), "decodings": [{"top_p": 0.9}]},
         ],
-        corpora=[{"name": "docs", "source": "pydoc:topics", "documents": 3, "max_words": 20}],
-        prefixes={"documents": 2, "words": 4},
-        shannon_game={"source": "corpora", "passages": 3, "words": 8},
-        probes={"prompt_sets": ["prompts"]},
-        readaptation={"documents": 10, "steps": 2},
+        **SETTINGS,
     )
 
 
@@ -66,19 +75,16 @@ def test_every_asset_is_as_it_was_agreed(bench: Bench) -> None:
     assert found == json.loads(SNAPSHOT.read_text())
 
 
-def test_every_table_has_blocking_checks_and_every_model_step_pool_and_retries(
-    bench: Bench,
-) -> None:
+def test_every_table_has_checks_and_every_model_step_pool_and_retries(bench: Bench) -> None:
     defs = build_defs(study(bench), bench.lake)
     graph = build_graph(study(bench), bench.lake)
     for asset in graph.present:
         definition = defs.resolve_assets_def(dg.AssetKey(asset.name.split("/")))
-        checks = list(definition.check_specs)
         if asset.name in graph.tables:
-            assert tuple(check.name for check in checks) == CHECKS
-            assert all(check.blocking for check in checks)
-        assert definition.op.pool == ("model" if asset.uses_model else None)
-        assert (definition.op.retry_policy is not None) == asset.uses_model
+            assert tuple(check.name for check in definition.check_specs) == CHECKS
+        (step,) = definition.node_def.node_defs
+        assert step.pool == ("model" if asset.uses_model else None)
+        assert (step.retry_policy is not None) == asset.uses_model
 
 
 def test_the_module_that_dagster_loads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,20 +192,110 @@ def test_a_study_has_assets_only_for_what_it_names(bench: Bench) -> None:
     assert not names & absent
 
 
-def test_where_there_is_no_model_nothing_is_predicted(
+@pytest.mark.usefixtures("few_figures")
+def test_what_is_not_measured_is_not_there_and_holds_nothing_else_up(
     bench: Bench, instance: dg.DagsterInstance
 ) -> None:
-    defs = build_defs(study(bench), bench.lake)
-    register(instance, bench.study_there())
-    result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
-        instance=instance,
-        partition_key="elsewhere",
-        asset_selection=[dg.AssetKey("token_distributions")],
+    write_jsonl(bench.folder / "made.jsonl", imported("p", "a b c d e", "a b c d e"))
+    llama = {"name": "llama", "source": str(bench.llama)}
+    elsewhere = {"name": "elsewhere", "source": "file:made.jsonl"}
+    read = bench.study(checkpoints=[elsewhere, llama])
+    register(instance, read)
+    # All there is, as "Materialize all" in the UI asks for it.
+    result = (
+        build_defs(read, bench.lake)
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(instance=instance, partition_key="elsewhere")
     )
     assert result.success
-    event = instance.get_latest_materialization_event(dg.AssetKey("token_distributions"))
-    assert "no model" in event.asset_materialization.metadata["not measured"].value
+    made = {e.asset_key.to_user_string() for e in result.all_events if e.is_step_materialization}
+    assert {"generations", "ngram_sharing", "figures/ngram_sharing", "report"} <= made
+    assert not {"token_distributions", "text_statistics", "perplexity"} & made
+    assert instance.get_latest_materialization_event(dg.AssetKey("token_distributions")) is None
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey("token_distributions"), "not_empty"), limit=5
+    )
+    assert "SUCCEEDED" not in {record.status.value for record in records}
     assert not bench.lake.files(TOKEN_DISTRIBUTIONS)
+
+
+def stale_in_dagster(defs: dg.Definitions, instance: dg.DagsterInstance, graph: AssetGraph) -> set:
+    """What Dagster says is missing or stale of what it looks at."""
+    resolver = CachingStaleStatusResolver(
+        instance, defs.resolve_asset_graph(), LoadingContextForTest(instance)
+    )
+    return {
+        (name, partition)
+        for name, partition in graph.select(())
+        if resolver.get_status(dg.AssetKey(name.split("/")), partition) != StaleStatus.FRESH
+    }
+
+
+@pytest.mark.usefixtures("few_figures")
+def test_dagster_says_stale_of_what_check_says_it_of(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    def models(**changes: Any) -> Any:
+        return bench.study(max_new_tokens=3, samples_per_prompt=2, **changes)
+
+    def agreed() -> set:
+        read = bench.study_there()
+        graph = build_graph(read, bench.lake)
+        stale = set(graph.stale(graph.select(())))
+        assert stale_in_dagster(build_defs(read, bench.lake), instance, graph) == stale
+        return stale
+
+    read = models()
+    graph = build_graph(read, bench.lake)
+    run(build_defs(read, bench.lake), graph, graph.select(()), instance)
+    assert agreed() == set()
+    bench.study(max_new_tokens=3, samples_per_prompt=3)
+    assert {("generations", "llama"), ("ngram_sharing", "llama"), ("report", None)} <= agreed()
+    read = bench.study_there()
+    graph = build_graph(read, bench.lake)
+    run(build_defs(read, bench.lake), graph, graph.select(["ngram_sharing"]), instance)
+    assert ("ngram_sharing", "llama") not in agreed()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"samples_per_prompt": 5},
+        {"max_new_tokens": 11},
+        {"seed": 1},
+        {"prompts": "others.jsonl", "probes": {"prompt_sets": ["others"]}},
+        {"aligner": "mafft"},
+        {"corpora": [{"name": "docs", "source": "pydoc:topics", "documents": 2}]},
+        {"prefixes": {"documents": 1, "words": 4}},
+        {"shannon_game": {"source": "corpora", "passages": 2, "words": 8}},
+        {"probes": {"prompt_sets": ["prompts"], "horizons": [1]}},
+        {"readaptation": {"documents": 12, "steps": 2}},
+        {"diversity_sweep": {"top_p": [0.5], "prompts": 1}},
+        {"drift": [{"measure": "perplexity", "over": 9.0}]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_setting_that_changes_an_asset_changes_its_code_version(
+    bench: Bench, change: dict[str, Any]
+) -> None:
+    """Of what is changed for all checkpoints Dagster learns by the code version alone."""
+    (bench.folder / "others.jsonl").write_text(json.dumps(PROMPTS[0]))
+    steps = [
+        {"name": f"step-{i}", "source": str(bench.llama), "series": "run", "step": i}
+        for i in (1, 2)
+    ]
+    given = SETTINGS | {"checkpoints": steps}
+    before = build_graph(bench.study(**given), bench.lake)
+    after = build_graph(bench.study(**(given | change)), bench.lake)
+    old, new = before.code_versions(), after.code_versions()
+    changed = {
+        name
+        for name, partition in after.select(())
+        if before.has(name, partition)
+        and before.data_version_after(name, partition) != after.data_version_after(name, partition)
+    }
+    assert changed
+    assert changed <= {name for name in new if new[name] != old[name]}
 
 
 def test_a_partition_that_no_checkpoint_stands_behind_fails(

@@ -18,6 +18,7 @@ from assets.study.errors import InputError
 from assets.study.registered import as_it_stands
 from assets.study.study import Study
 from models import ModelError, ModelPool
+from orchestration.instance import MODEL_POOL
 from orchestration.partitions import CHECKPOINTS
 from orchestration.progress import LogProgress
 from orchestration.steps import one_step
@@ -33,7 +34,6 @@ GONE = (
     "`anchorlake checkpoints remove STUDY {0}` forgets it"
 )
 DRIFT = "drift"
-MODEL_POOL = "model"
 
 
 def asset_key(name: str) -> dg.AssetKey:

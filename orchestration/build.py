@@ -49,7 +49,9 @@ def build_defs(
             for asset in graph.present
         ],
         jobs=[MEASURE_CHECKPOINT, refresh],
-        sensors=[checkpoint_sensor(study, lake, refresh, {r.name for r in graph.present})],
+        sensors=[
+            checkpoint_sensor(study, lake, refresh, {a.name for a in graph.present}, code_versions)
+        ],
         schedules=[refresh_schedule(study, refresh)] if study.schedule else [],
         # One process a run, so that its steps share the loaded model.
         executor=dg.in_process_executor,

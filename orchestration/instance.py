@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,17 @@ import psutil
 from filelock import FileLock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from warehouse import Lake
 
 PROCESS = "anchorlake/process"
 """Run tag with the process that a command's run is in."""
+
+MODEL_POOL = "model"
+"""The pool of runs that load a model."""
+_LOOK_AGAIN = 1.0
+"""Seconds between looks at a pool that is full."""
 
 _SETTINGS = Path(__file__).with_name("dagster.yaml")
 _UNFINISHED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
@@ -50,6 +59,42 @@ def fail_abandoned(instance: dg.DagsterInstance) -> None:
         process = _process(instance, record)
         if process is not None and not _is_alive(*process):
             instance.report_run_failed(record.dagster_run, "The process that ran it was stopped.")
+
+
+def wait_for_pool(instance: dg.DagsterInstance, say: Callable[[str], None]) -> None:
+    """Waits until the pool `model` has room for one more run; a queue waits for it by itself.
+
+    Args:
+        instance: The instance.
+        say: Told once that there is something to wait for.
+    """
+    waiting = False
+    while _runs_in_pool(instance) >= _pool_limit(instance):
+        if not waiting:
+            say(f"waiting for a run that Dagster has in the pool {MODEL_POOL!r}")
+        waiting = True
+        time.sleep(_LOOK_AGAIN)
+        fail_abandoned(instance)
+
+
+def _runs_in_pool(instance: dg.DagsterInstance) -> int:
+    """How many runs of other processes are in the pool."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=[*_UNFINISHED, dg.DagsterRunStatus.CANCELING]))
+    return sum(
+        run.run_op_concurrency is not None
+        and MODEL_POOL in (run.run_op_concurrency.all_pools or ())
+        and run.tags.get(PROCESS) != str(os.getpid())
+        for run in runs
+    )
+
+
+def _pool_limit(instance: dg.DagsterInstance) -> float:
+    """How many runs may be in it: the limit set in the UI, or the instance's own."""
+    for pool in instance.event_log_storage.get_pool_limits():
+        if pool.name == MODEL_POOL:
+            return int(pool.limit)
+    default = instance.get_concurrency_config().pool_config.default_pool_limit
+    return math.inf if default is None else default
 
 
 def _process(instance: dg.DagsterInstance, record: dg.RunRecord) -> tuple[int, float] | None:

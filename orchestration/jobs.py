@@ -8,7 +8,8 @@ from assets.lineage.graph import AssetGraph
 from assets.registry import build_graph
 from assets.study.registered import as_it_stands
 from assets.study.study import Study
-from orchestration.assets import MODEL_POOL, asset_key
+from orchestration.assets import asset_key
+from orchestration.instance import MODEL_POOL
 from orchestration.runner import run
 from warehouse import Lake
 
@@ -26,9 +27,11 @@ class Only(dg.Config):
 
     Attributes:
         checkpoints: Names of checkpoints; all where there are none.
+        assets: Names of assets; all where there are none.
     """
 
     checkpoints: list[str] = []  # noqa: RUF012 - a pydantic model, which copies it
+    assets: list[str] = []  # noqa: RUF012
 
 
 def measure_request(
@@ -48,9 +51,8 @@ def measure_request(
     )
 
 
-def first_load_request(study: Study, run_key: str) -> dg.RunRequest:
-    """Asks for a run of what the study itself lists; what was registered has runs of its own."""
-    only = Only(checkpoints=[checkpoint.name for checkpoint in study.checkpoints])
+def refresh_request(study: Study, run_key: str, only: Only) -> dg.RunRequest:
+    """Asks for a run of what is stale."""
     return dg.RunRequest(
         run_key=run_key,
         job_name=REFRESH,
@@ -81,9 +83,18 @@ def refresh_job(
     def materialize_stale(context: dg.OpExecutionContext, config: Only) -> None:
         graph = build_graph(as_it_stands(study, lake), lake)
         stale = graph.stale(graph.select((), config.checkpoints))
+        if config.assets:
+            stale = {node: why for node, why in stale.items() if node[0] in config.assets}
         for (name, partition), why in stale.items():
             context.log.info(f"{name} of {partition}: {why}" if partition else f"{name}: {why}")
-        outcome = run(definitions(), graph, list(stale), context.instance, say=context.log.info)
+        outcome = run(
+            definitions(),
+            graph,
+            list(stale),
+            context.instance,
+            holds_pool=True,  # as this op does
+            say=context.log.info,
+        )
         if outcome.failures:
             raise dg.Failure(
                 "\n".join(f"{name} failed: {reason}" for name, reason in outcome.failures),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestration.assets import FORCE, STOPPED, asset_key
-from orchestration.instance import PROCESS
+from orchestration.instance import PROCESS, wait_for_pool
 from orchestration.partitions import register
 from orchestration.steps import asset_of
 
@@ -74,6 +74,7 @@ def run(
     *,
     force: bool = False,
     debug: bool = False,
+    holds_pool: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Runs nodes, in this process; a failed checkpoint does not keep the others.
@@ -85,6 +86,7 @@ def run(
         instance: Where Dagster keeps what happened.
         force: Make them whether or not they are up to date.
         debug: Show all that Dagster logs, tracebacks included.
+        holds_pool: Whether the run that this is a part of is in the pool `model` already.
         say: Told of each run as it begins.
 
     Raises:
@@ -101,6 +103,8 @@ def run(
             names = [name for name, _ in steps]
             if not names:
                 continue
+            if not holds_pool and any(graph.assets[name].uses_model for name in names):
+                wait_for_pool(instance, say)
             say(f"{partition or graph.study.name}: {', '.join(names)}")
             result = job.execute_in_process(
                 instance=instance,

@@ -1,25 +1,37 @@
 """What makes Dagster run without anybody asking: new checkpoints, and the clock."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 
 import dagster as dg
 
+from assets.lineage.graph import AssetGraph
 from assets.registry import build_graph
-from assets.study.checkpoints import Registered
+from assets.sources.checkpoints import predicted_by, sampled_by
+from assets.study.checkpoints import Checkpoint, Registered
+from assets.study.digests import digest
 from assets.study.errors import InputError
 from assets.study.registered import as_it_stands
 from assets.study.study import Study
 from assets.study.watching import look, take_in_ready
+from models.files import File
 from orchestration.assets import GONE
 from orchestration.instance import fail_abandoned
-from orchestration.jobs import MEASURE_CHECKPOINT, first_load_request, measure_request
+from orchestration.jobs import MEASURE_CHECKPOINT, Only, measure_request, refresh_request
 from orchestration.partitions import CHECKPOINTS
-from warehouse import Lake, tables
+from warehouse import Lake
 
 _AT_ONCE, _LONGEST_LOOK = 50, 20.0
 """Checkpoints taken in at one tick, and seconds to look for them: Dagster gives a tick a minute."""
+_UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 @dataclass
@@ -28,12 +40,18 @@ class Cursor:
 
     Attributes:
         seen: What it saw of checkpoints that are not registered, by origin.
-        requested: Keys of the runs that it asked for. Dagster knows them too, and never runs one
-            twice; this spares it looking each of them up at every tick.
+        requested: Keys of the runs of registered checkpoints that it asked for. Dagster knows them
+            too, and never runs one twice; this spares it looking each of them up at every tick.
+        state: The state of the study that it asked for, as `_state` tells it from others.
+        changes: How often that has changed.
+        looked: What there was when it looked last whether figures are stale.
     """
 
     seen: dict[str, str] = field(default_factory=dict)
     requested: list[str] = field(default_factory=list)
+    state: str = ""
+    changes: int = 0
+    looked: str = ""
 
     @classmethod
     def read(cls, text: str | None) -> "Cursor":
@@ -49,25 +67,32 @@ class Cursor:
 
 
 def checkpoint_sensor(
-    study: Study, lake: Lake, refresh: dg.JobDefinition, assets: Collection[str]
+    study: Study,
+    lake: Lake,
+    refresh: dg.JobDefinition,
+    assets: Collection[str],
+    code_versions: Mapping[str, str],
 ) -> dg.SensorDefinition:
     """Looks where the study watches; registers what is new and asks for one run of each.
 
-    Also of the study's own checkpoints: those that the lake has nothing of are measured together,
-    so that a first load needs nobody to start it.
+    Once for each state of the study it asks for a run of all that is stale, the study's own
+    checkpoints together; the first state is their first load. Figures that are stale although
+    nothing runs any more, as somebody has materialized or removed a checkpoint, are asked for too.
 
     Args:
         study: The study.
         lake: Where tables are.
-        refresh: The job that measures the study's own checkpoints.
+        refresh: The job that makes what is stale.
         assets: Names of the assets that Dagster knows.
+        code_versions: The code version of each.
     """
 
     @dg.sensor(
         name="new_checkpoints",
         jobs=[MEASURE_CHECKPOINT, refresh],
         minimum_interval_seconds=study.watch_every,
-        description="Registers checkpoints that appear where the study watches, and measures them.",
+        description="Registers checkpoints that appear where the study watches, and measures them; "
+        "makes what a change of the study, its code or its checkpoints has made stale.",
     )
     def new_checkpoints(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         fail_abandoned(context.instance)
@@ -79,53 +104,153 @@ def checkpoint_sensor(
             now = as_it_stands(study, lake)
         except InputError as error:
             return dg.SkipReason(str(error))
-        keys = _keys(study, now, lake)
-        new = {key: name for key, name in keys.items() if key not in cursor.requested}
-        requests, left = _requests(now, lake, new, assets) if new else ([], {})
+        asked = _Asked()
+        graph = cache(lambda: build_graph(now, lake))
+        _ask_for_study(asked, study, now, cursor, graph, code_versions)
+        _ask_for_registered(asked, now, cursor, graph, assets)
+        if not asked.requests:
+            _ask_for_figures(asked, context.instance, now, cursor, graph, assets)
         notes = [f"{origin}: to be looked at again" for origin in looked.waiting]
-        notes += [*looked.problems.values(), *left.values()]
+        notes += [*looked.problems.values(), *asked.notes]
         for note in notes:
             context.log.info(note)
+        cursor.seen = looked.seen
         return dg.SensorResult(
-            run_requests=requests,
+            run_requests=asked.requests,
             dynamic_partitions_requests=_registrations(context.instance, now),
-            cursor=Cursor(looked.seen, [key for key in keys if key not in left]).to_json(),
-            skip_reason=None if requests else "; ".join(notes) or "nothing new",
+            cursor=cursor.to_json(),
+            skip_reason=None if asked.requests else "; ".join(notes) or "nothing new",
         )
 
     return new_checkpoints
 
 
-def _keys(study: Study, now: Study, lake: Lake) -> dict[str, str | None]:
-    """What is to be run once: by key the checkpoint, or None for the study's own together."""
-    own = [checkpoint.name for checkpoint in study.checkpoints]
-    missing = [name for name in own if not lake.files(tables.CHECKPOINTS, name)]
-    keys: dict[str, str | None] = {}
-    if missing:
-        keys[f"first load of {', '.join(missing)}"] = None
-    later = [c for c in now.checkpoints if isinstance(c, Registered)]
-    return keys | {f"{checkpoint.name} {checkpoint.entry}": checkpoint.name for checkpoint in later}
+@dataclass
+class _Asked:
+    """What a tick asks for, and sentences for what it cannot ask for now."""
+
+    requests: list[dg.RunRequest] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
-def _requests(
-    study: Study, lake: Lake, new: Mapping[str, str | None], assets: Collection[str]
-) -> tuple[list[dg.RunRequest], dict[str, str]]:
-    """Requests for what is to be measured, and by key a sentence for what cannot be now."""
-    graph = build_graph(study, lake)
-    requests, left = [], {}
-    nodes = graph.select(())
-    for key, name in new.items():
-        own = [node for node in nodes if node[1] == name]
+def _ask_for_registered(
+    asked: _Asked,
+    now: Study,
+    cursor: Cursor,
+    graph: Callable[[], AssetGraph],
+    assets: Collection[str],
+) -> None:
+    """Asks for a run of each registered checkpoint, once."""
+    keys = {f"{c.name} {c.entry}": c.name for c in now.checkpoints if isinstance(c, Registered)}
+    requested = set(cursor.requested)
+    cursor.requested = [key for key in keys if key in requested]
+    for key, name in keys.items():
+        if key in requested:
+            continue
         try:
-            if name is None:
-                requests.append(first_load_request(study, key))
-            elif not own:
-                left[key] = GONE.format(name)
-            elif graph.stale(own):  # a command may have been faster
-                requests.append(measure_request(graph, name, key, assets))
+            nodes = [node for node in graph().select(()) if node[1] == name]
+            if not nodes:
+                asked.notes.append(GONE.format(name))
+                continue
+            if graph().stale(nodes):  # a command may have been faster
+                asked.requests.append(measure_request(graph(), name, key, assets))
         except InputError as error:
-            left[key] = f"{name}: {error}"
-    return requests, left
+            asked.notes.append(f"{name}: {error}")
+            continue
+        cursor.requested.append(key)
+
+
+def _ask_for_study(
+    asked: _Asked,
+    study: Study,
+    now: Study,
+    cursor: Cursor,
+    graph: Callable[[], AssetGraph],
+    code_versions: Mapping[str, str],
+) -> None:
+    """Asks for a run of all that is stale, once for each state of the study.
+
+    Registered checkpoints take part in it once they have had a run of their own.
+    """
+    state = _state(study, code_versions)
+    if state == cursor.state:
+        return
+    measured = {key.rpartition(" ")[0] for key in cursor.requested}
+    names = [c.name for c in now.checkpoints if c.name in measured or not isinstance(c, Registered)]
+    try:
+        stale = graph().stale(graph().select((), names)) if names else {}
+    except InputError as error:
+        asked.notes.append(str(error))
+        return
+    cursor.state, cursor.changes = state, cursor.changes + 1
+    if stale:
+        key = f"{study.name} as of {state[:8]} ({cursor.changes})"
+        asked.requests.append(refresh_request(now, key, Only(checkpoints=names)))
+
+
+def _state(study: Study, code_versions: Mapping[str, str]) -> str:
+    """Tells a state of the study from others: its file, the code, and what is on this machine.
+
+    What it names on a hub is not asked for at every tick: a schedule or a command looks there.
+    """
+    return digest(
+        [
+            study.model_dump(mode="json"),
+            dict(code_versions),
+            [_state_of_checkpoint(checkpoint) for checkpoint in study.checkpoints],
+            [_or_error(c.digest) for c in study.corpora if c.source.scheme == "file"],
+            list(File.at(study.prompts)) if study.prompts.is_file() else None,
+        ]
+    )
+
+
+def _state_of_checkpoint(checkpoint: Checkpoint) -> list[object]:
+    """What is on this machine of a checkpoint, and what would run it."""
+    state = [_or_error(lambda: checkpoint.format_of_prompts.parameters)]
+    if checkpoint.source.is_on_disk:
+        state.append(_or_error(checkpoint.digest))
+    if checkpoint.engine_name:
+        state += [str(sampled_by(checkpoint)), str(predicted_by(checkpoint))]
+    return state
+
+
+def _or_error(ask: Callable[[], object]) -> object:
+    """What is asked, or the sentence that says what is wrong with it."""
+    try:
+        return ask()
+    except InputError as error:
+        return str(error)
+
+
+def _ask_for_figures(
+    asked: _Asked,
+    instance: dg.DagsterInstance,
+    now: Study,
+    cursor: Cursor,
+    graph: Callable[[], AssetGraph],
+    assets: Collection[str],
+) -> None:
+    """Asks for the figures that are stale although nothing runs any more.
+
+    Dagster does not find that out: of partitions that were removed it knows nothing, and where an
+    asset reads 100 partitions or more it does not look.
+    """
+    registered = [c.name for c in now.checkpoints if isinstance(c, Registered)]
+    newest = instance.event_log_storage.get_maximum_record_id()
+    there = digest([newest, registered])
+    if there == cursor.looked or instance.get_runs_count(dg.RunsFilter(statuses=_UNDER_WAY)):
+        return
+    cursor.looked = there
+    stale = {}
+    for asset in graph().present:
+        if asset.group == "figures" and asset.name in assets:
+            stored = asset.stored(graph().lake, None)
+            drawn_now = graph().data_version_now(asset.name, None)
+            if drawn_now and (stored is None or stored.data_version != drawn_now.digest):
+                stale[asset.name] = drawn_now.digest
+    if stale:
+        key = f"figures as of {digest(stale)[:8]}"
+        asked.requests.append(refresh_request(now, key, Only(assets=[*stale, "report"])))
 
 
 def _registrations(

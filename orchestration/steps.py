@@ -1,8 +1,8 @@
 """The step of an asset in a run: it runs although some of what it reads was not measured.
 
-Dagster skips a step as soon as one of its inputs did not come. Here all that an asset reads goes into
-one list, of which any part is enough: a figure is drawn of what there is, and an asset that cannot do
-without what did not come finds so by itself.
+Dagster skips a step as soon as one of its inputs did not come. Here all that an asset reads goes
+into one list, of which any part is enough: a figure is drawn of what there is, and an asset that
+cannot do without what did not come finds so by itself.
 """
 
 from collections.abc import Callable, Iterator, Sequence

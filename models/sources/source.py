@@ -97,6 +97,11 @@ class Source:
         return self._place.GIVES == "generations"
 
     @property
+    def is_on_disk(self) -> bool:
+        """Whether looking at it takes no more than this machine's disk."""
+        return self._place.ON_DISK
+
+    @property
     def is_server(self) -> bool:
         """Whether the model is behind a server."""
         return self._place.GIVES == "server"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -388,6 +389,30 @@ def test_a_run_whose_process_is_gone_is_closed(
         assert kept.get_run_by_id(left.run_id).status == dg.DagsterRunStatus.FAILURE
         assert kept.get_dynamic_partitions("checkpoint") == ["elsewhere", "llama"]
         assert not kept.telemetry_enabled
+
+
+def test_a_command_waits_for_the_model_that_the_daemon_runs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    read = study(bench)
+    defs = build_defs(read, bench.lake)
+    graph = build_graph(read, bench.lake)
+    said: list[str] = []
+    with open_instance(bench.lake) as kept:
+        other = kept.create_run_for_job(
+            defs.resolve_implicit_global_asset_job_def(), status=dg.DagsterRunStatus.STARTED
+        )
+        run(defs, graph, [("prompts", None)], kept, say=said.append)
+        assert said == ["tiny: prompts"]
+        ending = Timer(0.5, lambda: kept.report_run_canceled(kept.get_run_by_id(other.run_id)))
+        ending.start()
+        run(defs, graph, [("checkpoints", "llama")], kept, say=said.append)
+        ending.join()
+    assert said[1:] == [
+        "waiting for a run that Dagster has in the pool 'model'",
+        "llama: checkpoints",
+    ]
 
 
 @pytest.fixture

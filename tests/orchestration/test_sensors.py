@@ -10,11 +10,11 @@ import pytest
 
 from assets.registry import build_graph
 from assets.study.errors import InputError
-from assets.study.registered import as_it_stands
+from assets.study.registered import as_it_stands, remove
 from assets.study.watching import take_in_new
 from orchestration.build import build_defs
 from tests.orchestration.daemon import Daemon
-from tests.studies import Bench, limited_to_few_figures
+from tests.studies import PROMPTS, Bench, limited_to_few_figures
 from warehouse import Lake, tables
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def measured(bench: Bench, measured_once: Lake) -> Bench:
 
 def watching(bench: Bench, **changes: Any) -> Study:
     watch = {"dir": "runs/checkpoint-*", "series": "dpo", "base": "llama", "role": "aligned"}
-    return bench.study(**SMALL, watch=[watch], **changes)
+    return bench.study(**(SMALL | {"watch": [watch]} | changes))
 
 
 def drop(bench: Bench, step: int) -> None:
@@ -134,6 +134,80 @@ def test_a_tick_that_was_cut_short_is_made_good_by_the_next(
     assert "dpo-1" in beside.asked
 
 
+def test_a_change_of_the_study_is_asked_for_once_and_reaches_all_that_was_measured(
+    measured: Bench, instance: dg.DagsterInstance
+) -> None:
+    beside = daemon(measured, instance)
+    drop(measured, 1)
+    for _ in range(3):
+        beside.tick()
+    assert beside.asked == ["dpo-1"]
+    changed = {"samples_per_prompt": 2}
+    beside.defs = build_defs(watching(measured, **changed), measured.lake)
+    (result,) = beside.tick()
+    assert result.success
+    assert beside.asked == ["dpo-1", "refresh"]
+    assert stale(measured) == []
+    for checkpoint in ("llama", "dpo-1"):
+        rows = measured.lake.read(tables.GENERATIONS, checkpoint)
+        assert len(rows) == 2 * len(PROMPTS)
+    assert beside.tick() == []
+    # What it was before is another change, though its state is one that was run already.
+    beside.defs = build_defs(watching(measured), measured.lake)
+    assert [result.success for result in beside.tick()] == [True]
+    assert stale(measured) == []
+
+
+def test_weights_of_the_studys_own_that_are_written_over_are_measured_anew(
+    bench: Bench, instance: dg.DagsterInstance, gemma: Source
+) -> None:
+    shutil.copytree(bench.llama.location, bench.folder / "own")
+    beside = daemon(bench, instance, checkpoints=[{"name": "llama", "source": "dir:own"}])
+    assert [beside.tick(run=False), beside.tick(run=False)] == [[], []]
+    assert beside.asked == ["refresh"]
+    shutil.rmtree(bench.folder / "own")
+    shutil.copytree(gemma.location, bench.folder / "own")
+    beside.tick(run=False)
+    assert beside.asked == ["refresh", "refresh"]
+
+
+def test_a_first_load_of_which_one_fails_is_one_run(
+    bench: Bench, instance: dg.DagsterInstance
+) -> None:
+    names = ["llama", *(f"other-{i}" for i in range(4))]
+    for name in names[1:]:
+        shutil.copytree(bench.llama.location, bench.folder / name)
+    config = bench.folder / "other-1/config.json"
+    config.write_text(config.read_text().replace('"llama"', '"no-such-model"'))
+    sources = [str(bench.llama), *(f"dir:{name}" for name in names[1:])]
+    checkpoints = [{"name": n, "source": s} for n, s in zip(names, sources, strict=True)]
+    beside = daemon(bench, instance, checkpoints=checkpoints, retries=0)
+    (result,) = beside.tick()
+    assert not result.success
+    assert bench.lake.partitions(tables.GENERATIONS) == [n for n in names if n != "other-1"]
+    assert [beside.tick(), beside.tick(), beside.tick()] == [[], [], []]
+    assert beside.asked == ["refresh"]
+
+
+def test_figures_that_nothing_else_draws_are_asked_for(
+    measured: Bench, instance: dg.DagsterInstance
+) -> None:
+    beside = daemon(measured, instance)
+    drop(measured, 1)
+    for _ in range(3):
+        beside.tick()
+    assert beside.tick() == []
+    study = measured.study_there()
+    declared = build_graph(study, measured.lake).tables.values()
+    remove(measured.lake, study, list(declared), ["dpo-1"])
+    shutil.rmtree(measured.folder / "runs/checkpoint-1")
+    (result,) = beside.tick()
+    assert result.success
+    assert beside.requests[-1].run_key.startswith("figures as of ")
+    assert stale(measured) == []
+    assert beside.tick() == []
+
+
 def test_one_that_fails_holds_nobody_up(measured: Bench, instance: dg.DagsterInstance) -> None:
     beside = daemon(measured, instance, retries=0)
     drop(measured, 1)
@@ -198,7 +272,7 @@ def test_what_a_command_measured_already_is_not_run_again(
     drop(bench, 1)
     study = bench.study_there()
     take_in_new(study, bench.lake, say=lambda line: None, pause=0.01)
-    bench.run(as_it_stands(study, bench.lake))
+    bench.run(as_it_stands(study, bench.lake), figures=True)
     beside.tick(run=False)
     assert beside.asked == []
     drop(bench, 2)
@@ -243,8 +317,8 @@ def test_steps_and_runs_are_tried_again_as_the_study_says(
     bench: Bench, instance: dg.DagsterInstance
 ) -> None:
     beside = daemon(bench, instance, retries=5)
-    policy = beside.defs.resolve_assets_def(dg.AssetKey("generations")).op.retry_policy
-    assert policy.max_retries == 5
+    (step,) = beside.defs.resolve_assets_def(dg.AssetKey("generations")).node_def.node_defs
+    assert step.retry_policy.max_retries == 5
     drop(bench, 1)
     sensor = beside.defs.resolve_sensor_def("new_checkpoints")
     with dg.build_sensor_context(instance=instance) as context:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from contextlib import suppress
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 _DATES_DIFFER = 2 * 10**9
 """Nanoseconds between two changes of a file that every file system gives different dates."""
 _REMEMBERED = 1 << 16
-"""Folders; of more than that, read in turn, none would be remembered."""
-_FILES_REMEMBERED = 8
-"""Files that are read whole."""
+"""Files and folders; of more than that, read in turn, none would be remembered."""
 
 T = TypeVar("T")
 Options = TypeVarTuple("Options")
@@ -80,13 +79,18 @@ def remembered(
     return reading
 
 
-def read_once(read: Callable[[Path], T]) -> Callable[[Path], T]:
-    """Makes a reader of whole files remember what it read of the last few, until they change."""
+def read_once(read: Callable[[Path], T], size: int = _REMEMBERED) -> Callable[[Path], T]:
+    """Makes a reader of whole files remember what it read of each until the file changes.
+
+    Args:
+        read: Reads a file.
+        size: Of how many files it is remembered; a few only where what is read is large.
+    """
 
     def read_file(files: tuple[File, ...]) -> T:
         return read(files[0].path)
 
-    remembering = remembered(read_file, _FILES_REMEMBERED)
+    remembering = remembered(read_file, size)
 
     @wraps(read)
     def reading(path: Path) -> T:
@@ -94,3 +98,10 @@ def read_once(read: Callable[[Path], T]) -> Callable[[Path], T]:
         return remembering((File.at(path),)) if path.is_file() else read(path)
 
     return reading
+
+
+@read_once
+def file_digest(path: Path) -> str:
+    """The SHA-256 of all of a file, in hexadecimal digits; raises `OSError` as opening it does."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

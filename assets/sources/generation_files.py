@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from assets.study.errors import InputError
@@ -11,6 +12,28 @@ from models.files import read_once
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_FILES_HELD = 8
+"""Files whose generations are held in memory, which one step after the other may ask for."""
+_PROMPTS_HELD = 1 << 16
+"""Different lists of prompts."""
+
+PromptTexts = tuple[tuple[str, str], ...]
+"""Pairs of prompt_id and text."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds, without its texts.
+
+    Attributes:
+        prompts: Its prompts, in their order in the file; files with the same share one object.
+        n_generations: How many generations there are.
+    """
+
+    prompts: PromptTexts
+    n_generations: int
 
 
 @dataclass(frozen=True)
@@ -23,7 +46,7 @@ class Imported:
     text: str
 
 
-@read_once
+@partial(read_once, size=_FILES_HELD)
 def read_generations(path: Path) -> tuple[Imported, ...]:
     """Reads generations, one object a line: prompt_id, prompt, sample, text.
 
@@ -54,3 +77,21 @@ def read_generations(path: Path) -> tuple[Imported, ...]:
     if not generations:
         raise InputError(f"{path} holds no generation")
     return tuple(generations.values())
+
+
+@read_once
+def read_contents(path: Path) -> Contents:
+    """Reads which prompts a file answers, and how often; remembered of every file.
+
+    Raises:
+        InputError: As `read_generations` does.
+    """
+    generations = read_generations(path)
+    prompts = {generation.prompt_id: generation.prompt for generation in generations}
+    return Contents(_shared(tuple(prompts.items())), len(generations))
+
+
+@lru_cache(maxsize=_PROMPTS_HELD)
+def _shared(prompts: PromptTexts) -> PromptTexts:
+    """The first of all that are equal to these."""
+    return prompts

@@ -18,7 +18,7 @@ from assets.study.errors import InputError
 from assets.study.files import read_jsonl
 from models import ModelError
 from models.errors import sentence
-from models.files import read_once
+from models.files import file_digest
 from models.sources.hub import hub_commit
 
 if TYPE_CHECKING:
@@ -246,11 +246,9 @@ def _is_turn(value: object) -> bool:
     return isinstance(value, dict) and "content" in value
 
 
-@read_once
 def _file_digest(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        return bytes.fromhex(file_digest(path))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import ClassVar
 
 from models.errors import ModelError
+from models.files import file_digest
 from models.sources.place import LocalWeights, Place, local_path
 
 
@@ -30,8 +30,10 @@ class GenerationsFile(Place):
 
     def digest(self) -> str:
         """A digest of all of the file."""
-        with Path(self.location).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        try:
+            return file_digest(Path(self.location))[:32]
+        except OSError as error:
+            raise ModelError(f"{self.location} cannot be read: {error.strerror}") from error
 
     def locate(self) -> LocalWeights:
         """Finds nothing."""

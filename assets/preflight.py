@@ -10,9 +10,10 @@ from assets.blueprints.alignments import opened
 from assets.generations.engines import server_of
 from assets.generations.generations import asked
 from assets.sources.documents import read_documents
-from assets.sources.generation_files import read_generations
+from assets.sources.generation_files import read_contents
 from assets.sources.passages import read_passages
-from assets.sources.prompts import given_prompts, prompts_of
+from assets.sources.prompt_sets import prompt_set
+from assets.sources.prompts import given_prompts
 from assets.sources.training_documents import corpora_to_learn, read_training_documents
 from assets.study.errors import InputError
 from assets.study.parts import LEAST_DOCUMENTS
@@ -54,6 +55,7 @@ def check_inputs(study: Study) -> list[Need]:
     Raises:
         InputError: All that is wrong, a line each.
     """
+    study = study.model_copy()  # a look at its files of its own
     problems: dict[str, None] = {}
     needs = []
     for checkpoint in study.checkpoints:
@@ -72,6 +74,7 @@ def check_inputs(study: Study) -> list[Need]:
             problems[f"watch {watch.place}: {error}"] = None
     for check in (
         given_prompts,
+        _check_probed_sets,
         _check_corpora,
         _check_training_documents,
         _check_passages,
@@ -116,6 +119,19 @@ def lacking(study: Study, stale: Collection[Node]) -> list[str]:
     return sentences
 
 
+def _check_probed_sets(study: Study) -> None:
+    """Looks whether probes name sets of prompts, and not checkpoints that answer another's."""
+    names = study.probes.prompt_sets if study.probes else ()
+    for checkpoint in study.checkpoints:
+        if checkpoint.name in names and checkpoint.source.is_generations:
+            answered = prompt_set(study, checkpoint).name
+            if answered != checkpoint.name:
+                raise InputError(
+                    f"probes.prompt_sets: {checkpoint.name!r} answers the prompts of the set "
+                    f"{answered!r}; name that one"
+                )
+
+
 def _check_corpora(study: Study) -> None:
     for corpus in study.corpora:
         corpus.digest()
@@ -145,9 +161,9 @@ def _check_aligner(study: Study) -> None:
 
 def _need(study: Study, checkpoint: Checkpoint) -> Need:
     if checkpoint.source.is_generations:
-        rows = read_generations(Path(checkpoint.source.location))
-        return Need(checkpoint.name, str(checkpoint.source), len(rows), None)
-    asks = asked(study, checkpoint, prompts_of(study, checkpoint))
+        contents = read_contents(Path(checkpoint.source.location))
+        return Need(checkpoint.name, str(checkpoint.source), contents.n_generations, None)
+    asks = asked(study, checkpoint, prompt_set(study, checkpoint).prompts)
     generations = sum(len(ask.prompts) * ask.n_samples for ask in asks)
     if study.prefixes and checkpoint.continues_text:
         # As many of each corpus as are asked for, should it have them.

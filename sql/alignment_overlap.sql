@@ -1,6 +1,6 @@
 -- How much of a prompt's generations agrees, along their alignment (paper: figures 1 and 13).
 --
--- grain:     checkpoint, decoding, prompt_id, bin
+-- grain:     checkpoint, decoding, prompt_set, prompt_id, bin
 -- reads:     generations, alignments
 -- partition: checkpoint
 -- columns:
@@ -23,6 +23,7 @@ with
 select
     checkpoint,
     decoding,
+    prompt_set,
     prompt_id,
     bin::integer as bin,
     n_samples,

@@ -1,6 +1,6 @@
 -- How much of a prompt's generations lies in frequent spans, along their alignment (paper: figure 14).
 --
--- grain:     checkpoint, decoding, prompt_id, bin
+-- grain:     checkpoint, decoding, prompt_set, prompt_id, bin
 -- reads:     generations, alignments, frequent_spans
 -- partition: checkpoint
 -- columns:
@@ -20,7 +20,7 @@ with
             start + length as stop
         from frequent_spans
         join prompts
-            using (checkpoint, decoding, prompt_id)
+            using (checkpoint, decoding, prompt_set, prompt_id)
     ),
     -- Spans overlap; each character counts once.
     reached as (
@@ -58,6 +58,7 @@ with
 select
     checkpoint,
     decoding,
+    prompt_set,
     prompt_id,
     bin::integer as bin,
     n_samples,

@@ -1,6 +1,6 @@
 -- The anchor spans that each generation passes, from START to END.
 --
--- grain:     checkpoint, decoding, prompt_id, sample, step
+-- grain:     checkpoint, decoding, prompt_set, prompt_id, sample, step
 -- reads:     alignments, anchor_spans
 -- partition: checkpoint
 -- columns:
@@ -13,6 +13,7 @@ with
         select
             checkpoint,
             decoding,
+            prompt_set,
             prompt_id,
             unnest(samples) as sample,
             span,
@@ -24,6 +25,7 @@ with
         select
             checkpoint,
             decoding,
+            prompt_set,
             prompt_id,
             sample,
             unnest(['START', 'END']) as span,
@@ -39,11 +41,12 @@ with
 select
     checkpoint,
     decoding,
+    prompt_set,
     prompt_id,
     sample,
     (
         row_number() over (
-            partition by checkpoint, decoding, prompt_id, sample
+            partition by checkpoint, decoding, prompt_set, prompt_id, sample
             order by part, start
         ) - 1
     )::integer as step,

@@ -4,28 +4,35 @@
 -- starts first. A generation no longer counts for a span that overlaps one already picked in it;
 -- spans that are left with less than 20% are dropped, and the order is taken anew.
 --
--- grain:     checkpoint, decoding, prompt_id, span
+-- grain:     checkpoint, decoding, prompt_set, prompt_id, span
 -- reads:     frequent_spans
 -- partition: checkpoint
 -- empty:     where generations have nothing in common
 -- columns:
---   span          VARCHAR   1 to 6, in the order in which generations pass them
---   start_column  INTEGER   column of its first character
---   text          VARCHAR   the span
---   length        INTEGER   [characters] how long it is
---   n_samples     INTEGER   [generations] those that count for it
---   total_samples INTEGER   [generations] generations of this prompt
---   pick          INTEGER   when it was picked, from 1
---   samples       INTEGER[] numbers of those that count for it
---   starts        INTEGER[] [characters] where in each of them it starts, from 0
+--   span         VARCHAR   1 to 6, in the order in which generations pass them
+--   start_column INTEGER   column of its first character
+--   text         VARCHAR   the span
+--   length       INTEGER   [characters] how long it is
+--   n_holders    INTEGER   [generations] those that count for it
+--   n_samples    INTEGER   [generations] generations of this prompt
+--   pick         INTEGER   when it was picked, from 1
+--   samples      INTEGER[] numbers of those that count for it
+--   starts       INTEGER[] [characters] where in each of them it starts, from 0
 with recursive
     -- Within a prompt, a name is a place in the order of those that as many generations have.
     spans as materialized (
         select
             *,
-            dense_rank() over (order by checkpoint, decoding, prompt_id) as prompt,
+            dense_rank() over (order by checkpoint, decoding, prompt_set, prompt_id) as prompt,
             row_number() over (
-                order by checkpoint, decoding, prompt_id, length desc, start_column, text
+                order by
+                    checkpoint,
+                    decoding,
+                    prompt_set,
+                    prompt_id,
+                    length desc,
+                    start_column,
+                    text
             ) as name
         from frequent_spans
     ),
@@ -33,7 +40,7 @@ with recursive
         select
             prompt,
             name,
-            total_samples,
+            n_samples,
             unnest(samples) as sample,
             unnest(starts) as start,
             start + length as stop
@@ -50,13 +57,13 @@ with recursive
                     where not picked and pick < 6
                 ),
                 counts as (
-                    select prompt, name, count(*) as n_samples
+                    select prompt, name, count(*) as n_holders
                     from counting
-                    group by prompt, name, total_samples
-                    having count(*) >= 2 and 5 * count(*) >= total_samples
+                    group by prompt, name, n_samples
+                    having count(*) >= 2 and 5 * count(*) >= n_samples
                 ),
                 best as (
-                    select prompt, arg_max(name, (n_samples, -name)) as name
+                    select prompt, arg_max(name, (n_holders, -name)) as name
                     from counts
                     group by prompt
                 ),
@@ -86,7 +93,7 @@ with recursive
         select
             name,
             pick,
-            count(*)::integer as n_samples,
+            count(*)::integer as n_holders,
             list(sample order by sample) as samples,
             list(start order by sample) as starts
         from picks
@@ -96,13 +103,14 @@ with recursive
 select
     checkpoint,
     decoding,
+    prompt_set,
     prompt_id,
     (row_number() over (partition by prompt order by start_column, pick))::varchar as span,
     start_column,
     text,
     length,
-    picked_spans.n_samples,
-    total_samples,
+    picked_spans.n_holders,
+    n_samples,
     pick,
     picked_spans.samples,
     picked_spans.starts

@@ -4,18 +4,18 @@
 -- column of its first character are the same; it is frequent when at least 20% of them do, and at
 -- least two. Frequent windows that follow each other in the same generations make one span.
 --
--- grain:     checkpoint, decoding, prompt_id, start_column, text
+-- grain:     checkpoint, decoding, prompt_set, prompt_id, start_column, text
 -- reads:     generations, alignments
 -- partition: checkpoint
 -- empty:     where generations have nothing in common
 -- columns:
---   start_column  INTEGER   column of its first character
---   text          VARCHAR   the span
---   length        INTEGER   [characters] how long it is
---   n_samples     INTEGER   [generations] those that have it
---   total_samples INTEGER   [generations] generations of this prompt
---   samples       INTEGER[] numbers of those that have it
---   starts        INTEGER[] [characters] where in each of them it starts, from 0
+--   start_column INTEGER   column of its first character
+--   text         VARCHAR   the span
+--   length       INTEGER   [characters] how long it is
+--   n_holders    INTEGER   [generations] those that have it
+--   n_samples    INTEGER   [generations] generations of this prompt
+--   samples      INTEGER[] numbers of those that have it
+--   starts       INTEGER[] [characters] where in each of them it starts, from 0
 with
     prompts as (
         from aligned_prompts()
@@ -32,9 +32,9 @@ with
         select prompt, n_samples, sample, text
         from alignments
         join generations
-            using (checkpoint, decoding, prompt_id, sample)
+            using (checkpoint, decoding, prompt_set, prompt_id, sample)
         join prompts
-            using (checkpoint, decoding, prompt_id)
+            using (checkpoint, decoding, prompt_set, prompt_id)
     ),
     windows as materialized (
         select
@@ -126,12 +126,13 @@ with
 select
     checkpoint,
     decoding,
+    prompt_set,
     prompt_id,
     start_column,
     substring(text, start + 1, length) as text,
     length,
-    len(samples)::integer as n_samples,
-    prompts.n_samples as total_samples,
+    len(samples)::integer as n_holders,
+    prompts.n_samples,
     samples,
     starts
 from spans

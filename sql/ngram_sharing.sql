@@ -1,10 +1,9 @@
 -- How many generations hold their prompt's most common n-gram (paper: figures 7A and 15A).
 --
--- grain:     checkpoint, decoding, prompt_id, unit, n
+-- grain:     checkpoint, decoding, prompt_set, prompt_id, unit, n
 -- reads:     generations
 -- partition: checkpoint
 -- columns:
---   prompt_set VARCHAR the set that the prompt belongs to
 --   n_samples  INTEGER [generations] generations of this prompt
 --   max_shared INTEGER [generations] those that hold the most common n-gram; 0 where none is long
 --                      enough
@@ -121,10 +120,10 @@ with
 select
     checkpoint,
     decoding,
+    prompt_set,
     prompt_id,
     unit,
     n,
-    prompt_set,
     n_samples,
     coalesce(max_shared, 0) as max_shared,
     ngram

@@ -1,13 +1,12 @@
 -- How many different 10-grams are held by exactly so many of a prompt's generations (paper: figures
 -- 7B and 15B). Every number of generations has a row, also where no n-gram is held by so many.
 --
--- grain:     checkpoint, decoding, prompt_id, unit, n, shared_by
+-- grain:     checkpoint, decoding, prompt_set, prompt_id, unit, n, shared_by
 -- reads:     generations
 -- partition: checkpoint
 -- columns:
---   prompt_set VARCHAR the set that the prompt belongs to
---   shared_by  INTEGER [generations] how many generations hold the n-gram
---   n_ngrams   BIGINT  [n-grams] different n-grams that so many hold
+--   shared_by INTEGER [generations] how many generations hold the n-gram
+--   n_ngrams  BIGINT  [n-grams] different n-grams that so many hold
 with
     prompts as (
         select checkpoint, decoding, prompt_set, prompt_id, unit, prompt, count(*) as n_samples
@@ -28,11 +27,11 @@ with
 select
     checkpoint,
     decoding,
+    prompt_set,
     prompt_id,
     unit,
     10 as n,
     shared_by,
-    prompt_set,
     coalesce(n_ngrams, 0) as n_ngrams
 from prompts
 cross join unnest(range(1, n_samples + 1)) as numbers(shared_by)

@@ -5,11 +5,14 @@ create or replace macro aligned_prompts() as table
     select
         checkpoint,
         decoding,
+        prompt_set,
         prompt_id,
-        (row_number() over (order by checkpoint, decoding, prompt_id))::integer as prompt,
+        (
+            row_number() over (order by checkpoint, decoding, prompt_set, prompt_id)
+        )::integer as prompt,
         count(*)::integer as n_samples
     from alignments
-    group by checkpoint, decoding, prompt_id;
+    group by checkpoint, decoding, prompt_set, prompt_id;
 
 -- Every character of every generation, and the column that it stands in. `place` counts the
 -- characters of a generation from 0.
@@ -22,9 +25,9 @@ create or replace macro aligned_characters() as table
         unnest(string_split(text, '')) as character
     from alignments
     join generations
-        using (checkpoint, decoding, prompt_id, sample)
+        using (checkpoint, decoding, prompt_set, prompt_id, sample)
     join aligned_prompts()
-        using (checkpoint, decoding, prompt_id)
+        using (checkpoint, decoding, prompt_set, prompt_id)
     where len(columns) > 0;
 
 -- How many generations have a character in a column.

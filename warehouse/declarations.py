@@ -2,7 +2,7 @@
 
 A file opens with comments: what it measures, and then
 
-    -- grain:     checkpoint, decoding, prompt_id
+    -- grain:     checkpoint, decoding, prompt_set, prompt_id
     -- reads:     generations
     -- partition: checkpoint
     -- columns:

@@ -23,6 +23,7 @@ _MACROS = (_HERE / "macros.sql").read_text(encoding="utf-8")
 _VIEWS = (_HERE / "views.sql").read_text(encoding="utf-8")
 _PARTITIONS = (_HERE / "partitions.sql").read_text(encoding="utf-8")
 _VOCABULARY = {
+    ("prompts",): (_HERE / "prompts.sql").read_text(encoding="utf-8"),
     ("generations",): (_HERE / "generations.sql").read_text(encoding="utf-8"),
     ("generations", "alignments"): (_HERE / "alignments.sql").read_text(encoding="utf-8"),
 }

@@ -260,9 +260,9 @@ READAPTED_TEXTS = Table(
 ALIGNMENTS = Table(
     name="alignments",
     description="Each prompt's generations in one multiple sequence alignment of their characters.",
-    grain=("checkpoint", "decoding", "prompt_id", "sample"),
+    grain=("checkpoint", "decoding", "prompt_set", "prompt_id", "sample"),
     columns=(
-        *_common("checkpoint", "decoding", "prompt_id", "sample"),
+        *_common("checkpoint", "decoding", "prompt_set", "prompt_id", "sample"),
         Column("columns", "INTEGER[]", "of each Unicode character of the text its column, from 0"),
         Column("width", "INTEGER", "columns of the alignment", "columns"),
         Column("aligner", "VARCHAR", "what made it: anchorlake or mafft"),

@@ -15,7 +15,7 @@ from aligners import AlignerError, NotInstalledError, WordsFirst, open_aligner
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature
 from assets.lineage.staging import finished_parts, note_part_versions, stage
-from assets.sources.prompts import prompt_set
+from assets.sources.prompt_sets import prompt_set
 from assets.study.digests import digest
 from assets.study.errors import InputError
 from warehouse import tables
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from assets.study.study import Study
 
 _SCHEMA = tables.ALIGNMENTS.arrow_schema
+_WAY = "1"
+"""Changes when the same texts are aligned otherwise."""
 
 
 @contextmanager
@@ -54,35 +56,56 @@ def opened(name: str) -> Iterator[Aligner]:
 @contextmanager
 def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
     """Aligns the prompts whose alignments are not there yet, and keeps each that is finished."""
-    prompts = _generations(context)
+    assert context.checkpoint is not None
+    answered = prompt_set(context.study, context.checkpoint).name
+    prompts = _generations(context, context.checkpoint, answered)
     with opened(context.study.aligner) as aligner:
         part_versions = {
             prompt_id: digest(
-                [aligner.signature, ALIGNMENTS.version, rows.drop_columns("prompt_id").to_pylist()]
+                [
+                    aligner.signature,
+                    _WAY,
+                    rows.select(["decoding", "sample", "text"]).to_pylist(),
+                ]
             )
             for prompt_id, rows in prompts.items()
         }
         note_part_versions(context, part_versions)
-        finished = finished_parts(context, tables.ALIGNMENTS, ["prompt_id"], part_versions)
+        finished = {
+            prompt_id: _of_set(answered, rows)
+            for prompt_id, rows in finished_parts(
+                context, tables.ALIGNMENTS, ["prompt_id"], part_versions
+            ).items()
+        }
         context.notes["prompts kept from before"] = len(finished)
         todo = {prompt_id: rows for prompt_id, rows in prompts.items() if prompt_id not in finished}
         finished.update(_aligned(context, aligner, todo))
     yield (batch for prompt_id in prompts for batch in finished[prompt_id].to_batches())
 
 
-def _generations(context: AssetContext) -> dict[str, pa.Table]:
-    """The generations that are aligned, by prompt: those that are compared, of the study's prompts.
+def _of_set(prompt_set_name: str, rows: pa.Table) -> pa.Table:
+    """Rows under the name that their set of prompts has now; older ones have none.
+
+    An alignment depends on texts, and not on what the set is called.
+    """
+    columns = {name: rows[name] for name in rows.column_names}
+    columns["prompt_set"] = pa.repeat(pa.scalar(prompt_set_name, pa.string()), len(rows))
+    return pa.table([columns[name] for name in _SCHEMA.names], schema=_SCHEMA)
+
+
+def _generations(
+    context: AssetContext, checkpoint: Checkpoint, answered: str
+) -> dict[str, pa.Table]:
+    """The generations that are aligned, by prompt: those that are compared, of the set answered.
 
     What continues beginnings of documents is left out: it answers no prompt.
     """
-    checkpoint = context.checkpoint
-    assert checkpoint is not None
     (path,) = context.lake.files(tables.GENERATIONS, checkpoint.name)
     rows = pq.read_table(
         path,
-        columns=["decoding", "prompt_id", "sample", "text"],
+        columns=["decoding", "prompt_set", "prompt_id", "sample", "text"],
         filters=(pc.field("decoding") == context.study.first_decoding(checkpoint))
-        & (pc.field("prompt_set") == prompt_set(context.study, checkpoint)),
+        & (pc.field("prompt_set") == answered),
         partitioning=None,
     )
     return {
@@ -129,6 +152,7 @@ def _table(generations: pa.Table, columns: Sequence[np.ndarray], aligner: str) -
     return pa.table(
         [
             generations["decoding"],
+            generations["prompt_set"],
             generations["prompt_id"],
             generations["sample"],
             pa.array(columns, pa.list_(pa.int32())),
@@ -146,7 +170,7 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     return {
         "aligner": aligner,
         "decodings": study.first_decoding(checkpoint),
-        "prompts": prompt_set(study, checkpoint),
+        "prompts": prompt_set(study, checkpoint).name,
     }
 
 
@@ -161,6 +185,7 @@ ALIGNMENTS = TableAsset(
     group="blueprints",
     description=tables.ALIGNMENTS.description,
     reads=("generations",),
+    version="2",
     parameters=_parameters,
     settings=("aligner",),
     table=tables.ALIGNMENTS,

@@ -61,8 +61,8 @@ class FigureData:
 
     Attributes:
         rows: The rows of its query, one for each prompt or document and whatever else it tells
-            apart. Where they have a `prompt_id`, `prompt` is the prompt's text, which tells whether
-            two checkpoints were given the same; its id where the study does not have it.
+            apart. A `prompt` is a prompt's text, which tells whether two checkpoints were given the
+            same; its id where the lake does not have its text.
         checkpoints: Those of the lake's that the study has, in the study's order.
         unit: What n-grams are made of: token where all checkpoints share a tokenizer, word else.
     """

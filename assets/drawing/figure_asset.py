@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from assets.lineage.asset import Asset, Materialization, provenance_of
 from assets.lineage.code import code_version
 from assets.lineage.signature import Signature
 from assets.measures import drift, intervals
-from assets.sources.prompts import prompt_set, prompts_of
+from assets.sources.prompt_sets import prompt_set
 from warehouse import Lake, Provenance, session
 from warehouse.declarations import used_parameters
 from warehouse.sessions import bind
@@ -108,7 +107,7 @@ def _shown(study: Study) -> list[FigureCheckpoint]:
         FigureCheckpoint(
             checkpoint=checkpoint.name,
             decoding=study.first_decoding(checkpoint),
-            prompt_set=prompt_set(study, checkpoint),
+            prompt_set=prompt_set(study, checkpoint).name,
             role=checkpoint.role,
             base=checkpoint.base,
             series=checkpoint.series,
@@ -138,26 +137,7 @@ def gather(figure: Figure, context: AssetContext) -> FigureData:
         connection.register("shown", listed)
         parameters = used_parameters(query, {"unit": unit})
         rows = connection.sql(query, params=parameters).to_arrow_table().to_pylist()
-    texts = {s.checkpoint: _prompt_texts(context, s.checkpoint) for s in shown}
-    for row in rows:
-        if "prompt_id" in row:
-            prompt_id = row["prompt_id"]
-            row["prompt"] = texts[row["checkpoint"]].get(prompt_id, prompt_id)
     return FigureData(rows, shown, unit)
-
-
-def _prompt_texts(context: AssetContext, checkpoint: str) -> dict[str, str]:
-    """The texts of a checkpoint's prompts, by id; one that recurs is told apart by its id."""
-    prompts = prompts_of(context.study, context.study.checkpoint(checkpoint))
-    times = Counter(prompt["text"] for prompt in prompts)
-    return {
-        str(prompt["prompt_id"]): (
-            str(prompt["text"])
-            if times[prompt["text"]] == 1
-            else f"{prompt['text']} ({prompt['prompt_id']})"
-        )
-        for prompt in prompts
-    }
 
 
 def _facts(context: AssetContext) -> dict[str, dict[str, Any]]:

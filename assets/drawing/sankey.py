@@ -51,14 +51,14 @@ class Ribbon:
     Attributes:
         source: The node it comes from.
         target: The node it goes to.
-        n_samples: Generations.
+        n_holders: Generations that go this way.
         edges: Where it is: (y, left, right) in pixels, y strictly increasing. Between two of them
             that are equally far left it is straight.
     """
 
     source: str
     target: str
-    n_samples: int
+    n_holders: int
     edges: list[tuple[float, float, float]]
 
 

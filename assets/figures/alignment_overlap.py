@@ -46,7 +46,7 @@ FIGURE = Figure(
         "other over their whole length, most at the beginning and again towards the end; a base "
         "model's agree little, at like diversity."
     ),
-    reads=("alignment_overlap", "checkpoints"),
+    reads=("alignment_overlap", "prompts", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
     findings=_findings,

@@ -27,7 +27,7 @@ FIGURE = Figure(
         "generations have at one place of their alignment, the picture is the same: aligned models "
         "pass through them all along, base models hardly."
     ),
-    reads=("anchor_coverage", "checkpoints"),
+    reads=("anchor_coverage", "prompts", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
     findings=_findings,

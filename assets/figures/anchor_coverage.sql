@@ -3,9 +3,12 @@ select
     checkpoint,
     label,
     prompt_id,
+    coalesce(prompt, prompt_id) as prompt,
     bin,
     in_anchor
 from anchor_coverage
 join shown
-    using (checkpoint, decoding)
+    using (checkpoint, decoding, prompt_set)
+left join prompt_texts()
+    using (prompt_set, prompt_id)
 order by place, prompt_id, bin

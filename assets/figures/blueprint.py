@@ -76,11 +76,11 @@ def _marks(
     lines = {name: _wrap(text, int((width - n_flows - 10) / _CELL)) for name, text in texts.items()}
     found = layout(
         list(texts),
-        {(flow["source"], flow["target"]): flow["n_samples"] for flow in row["flows"]},
+        {(flow["source"], flow["target"]): flow["n_holders"] for flow in row["flows"]},
         {name: _LINE * (1 + len(wrapped)) for name, wrapped in lines.items()},
         n_flows,
     )
-    passing = {span["span"]: span["n_samples"] for span in row["spans"]}
+    passing = {span["span"]: span["n_holders"] for span in row["spans"]}
     passing |= {START: row["n_samples"], END: row["n_samples"]}
     counts = {name: f"{n} of {row['n_samples']}" for name, n in passing.items()}
     anchors = texts | {START: "the start", END: "the end"}
@@ -90,7 +90,7 @@ def _marks(
             "colour": _PASSED_BY if (ribbon.source, ribbon.target) == (START, END) else colour,
             "from": _short(anchors[ribbon.source]),
             "to": _short(anchors[ribbon.target]),
-            "generations": ribbon.n_samples,
+            "generations": ribbon.n_holders,
             "y": [round(y, 1) for y, _, _ in ribbon.edges],
             "left": [round(left, 1) for _, left, _ in ribbon.edges],
             "right": [round(right, 1) for _, _, right in ribbon.edges],
@@ -250,7 +250,7 @@ FIGURE = Figure(
         "same long anchor spans, word for word and in the same order, like the items of an "
         "outline; a base model's have no such structure, even when it is sampled more narrowly."
     ),
-    reads=("anchor_spans", "blueprint_flows", "checkpoints"),
+    reads=("anchor_spans", "blueprint_flows", "prompts", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
     findings=_findings,

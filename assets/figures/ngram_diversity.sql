@@ -10,7 +10,9 @@ with
     completed as (
         select
             *,
-            count(distinct decoding) over (partition by checkpoint, prompt_id) as n_values,
+            count(distinct decoding) over (
+                partition by checkpoint, prompt_set, prompt_id
+            ) as n_values,
             count(distinct decoding) over (partition by checkpoint) as most_values
         from nucleus
     )

@@ -87,7 +87,7 @@ FIGURE = Figure(
         "for the base "
         "model at like diversity, and a 25-gram, about a sentence, in a quarter."
     ),
-    reads=("ngram_sharing", "checkpoints"),
+    reads=("ngram_sharing", "prompts", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
     findings=_findings,

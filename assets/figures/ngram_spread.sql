@@ -3,7 +3,9 @@ with
     counts as (
         select
             *,
-            max(shared_by) over (partition by checkpoint, decoding, prompt_id) as n_samples
+            max(shared_by) over (
+                partition by checkpoint, decoding, prompt_set, prompt_id
+            ) as n_samples
         from ngram_spread
         where unit = $unit and n = 10
     )

@@ -1,15 +1,9 @@
 -- What figures make of checkpoints, by measure and document or prompt.
 with
     -- A prompt is told by its text: sets of generations made elsewhere have ids of their own.
-    prompt_texts as (
-        select
-            prompt_set as collection,
-            prompt_id as id,
-            case
-                when count(*) over (partition by prompt_set, text) = 1 then text
-                else text || ' (' || prompt_id || ')'
-            end as prompt
-        from prompts
+    texts as (
+        select prompt_set as collection, prompt_id as id, prompt
+        from prompt_texts()
     ),
     scored as (
         select
@@ -72,7 +66,7 @@ with
             1 as denominator
         from alignment_overlap
         join shown
-            using (checkpoint, decoding)
+            using (checkpoint, decoding, prompt_set)
         group by checkpoint, prompt_set, prompt_id
         union all
         select
@@ -84,7 +78,7 @@ with
             1 as denominator
         from anchor_coverage
         join shown
-            using (checkpoint, decoding)
+            using (checkpoint, decoding, prompt_set)
         group by checkpoint, prompt_set, prompt_id
     )
 select
@@ -96,7 +90,7 @@ select
 from measured
 join shown
     using (checkpoint)
-left join prompt_texts
+left join texts
     using (collection, id)
 where denominator > 0 and numerator is not null
 order by place, measure, collection, id

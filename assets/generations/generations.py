@@ -17,13 +17,8 @@ from assets.lineage.signature import Signature, short
 from assets.lineage.staging import finished_rows, note_part_versions, stage
 from assets.sources.checkpoints import sampled_by, tokenizer_parameters
 from assets.sources.generation_files import read_generations
-from assets.sources.prompts import (
-    Prompt,
-    prefixes_digest,
-    prompt_format,
-    prompts_in_lake,
-    prompts_of,
-)
+from assets.sources.prompt_sets import Prompt, prompt_set
+from assets.sources.prompts import prefixes_digest, prompt_format, prompts_in_lake
 from assets.study.digests import digest
 from models import Decoding
 from models.engines import Prompted
@@ -100,10 +95,11 @@ def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
 
 def _imported(study: Study, checkpoint: Checkpoint) -> pa.Table:
     decoding = study.first_decoding(checkpoint)
+    answered = prompt_set(study, checkpoint).name
     rows = [
         {
             "decoding": decoding,
-            "prompt_set": checkpoint.name,
+            "prompt_set": answered,
             "prompt_id": generation.prompt_id,
             "sample": generation.sample,
             "text": generation.text,
@@ -277,10 +273,11 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     if checkpoint.source.is_generations:
         return {
             "generations": checkpoint.digest(),
+            "prompt_set": prompt_set(study, checkpoint).name,
             "decodings": [decoding.name for decoding in checkpoint.decodings],
             **tokenizer_parameters(checkpoint),
         }
-    given = prompts_of(study, checkpoint)
+    given = prompt_set(study, checkpoint).prompts
     plan = asked(study, checkpoint, given)
     return {
         "weights": checkpoint.digest(),
@@ -305,7 +302,7 @@ def _signature(context: AssetContext) -> Signature:
         decoding = context.study.first_decoding(checkpoint)
         return Signature.of(decoding=decoding, file=short(checkpoint.digest()))
     (facts,) = context.lake.read(tables.CHECKPOINTS, checkpoint.name).to_pylist()
-    prompts = prompts_of(context.study, checkpoint)
+    prompts = prompt_set(context.study, checkpoint).prompts
     decodings = [ask.decoding for ask in asked(context.study, checkpoint, prompts)]
     greedy = "+greedy" if any(d.is_greedy for d in decodings) else ""
     sampled = [decoding for decoding in decodings if not decoding.is_greedy]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
-from assets.sources.prompts import Prompt, prompt_format
+from assets.sources.prompts import prompt_format
 from assets.study.digests import digest
 from warehouse import tables
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from assets.lineage.context import AssetContext
+    from assets.sources.prompt_sets import Prompt
     from assets.study.checkpoints import Checkpoint
     from assets.study.study import Study
     from models import LanguageModel

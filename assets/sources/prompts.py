@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -12,12 +11,10 @@ import pyarrow.parquet as pq
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
 from assets.sources.documents import first_words
-from assets.sources.generation_files import read_generations
+from assets.sources.prompt_sets import Prompt, PromptSet, prompt_set
 from assets.study.digests import digest
 from assets.study.errors import InputError
-from assets.study.files import read_jsonl
 from models import PromptFormat
-from models.files import read_once
 from models.prompting import PLACEHOLDER
 from warehouse import tables
 
@@ -28,71 +25,17 @@ if TYPE_CHECKING:
     from assets.study.checkpoints import Checkpoint
     from assets.study.study import Study
 
-Prompt = dict[str, str | None]
 AS_IT_IS = PromptFormat(PLACEHOLDER)
-
-
-def prompts_of(study: Study, checkpoint: Checkpoint) -> list[Prompt]:
-    """The prompts of files that a checkpoint answers, as rows of the table.
-
-    Raises:
-        InputError: Their file is not as it must be.
-    """
-    if checkpoint.source.is_generations:
-        return _imported_prompts(checkpoint)
-    return list(read_prompts(study.prompts))
-
-
-@read_once
-def read_prompts(path: Path) -> tuple[Prompt, ...]:
-    """Reads a file of prompts; the set is named after it.
-
-    Raises:
-        InputError: There is no such file, a line is wrong, or there is none.
-    """
-    rows: dict[str, Prompt] = {}
-    fields = {"prompt_id": str, "category": str, "text": str}
-    for number, row in read_jsonl(path, fields):
-        prompt_id = str(row["prompt_id"])
-        if prompt_id in rows:
-            raise InputError(f"{path}, line {number}: the prompt_id {prompt_id!r} stands twice")
-        if not str(row["text"]).strip():
-            raise InputError(f"{path}, line {number}: the prompt {prompt_id!r} is empty")
-        given = {name: str(row[name]) for name in fields}
-        rows[prompt_id] = {"prompt_set": path.stem, **given, "corpus": None, "document_id": None}
-    if not rows:
-        raise InputError(f"{path} holds no prompt")
-    return tuple(rows.values())
-
-
-def _imported_prompts(checkpoint: Checkpoint) -> list[Prompt]:
-    texts = {g.prompt_id: g.prompt for g in read_generations(Path(checkpoint.source.location))}
-    return [
-        {
-            "prompt_set": checkpoint.name,
-            "prompt_id": prompt_id,
-            "category": "imported",
-            "text": text,
-            "corpus": None,
-            "document_id": None,
-        }
-        for prompt_id, text in texts.items()
-    ]
-
-
-def prompt_set(study: Study, checkpoint: Checkpoint) -> str:
-    """The name of the set of those prompts."""
-    return checkpoint.name if checkpoint.source.is_generations else study.prompts.stem
 
 
 def prompts_in_lake(context: AssetContext, checkpoint: Checkpoint) -> list[Prompt]:
     """The prompts that a checkpoint answers, those cut from corpora included."""
-    own = prompt_set(context.study, checkpoint)
+    answered = prompt_set(context.study, checkpoint).name
     continues = checkpoint.continues_text
     return [
         prompt
         for prompt in context.lake.read(tables.PROMPTS).to_pylist()
-        if prompt["prompt_set"] == own or (continues and prompt["corpus"] is not None)
+        if prompt["prompt_set"] == answered or (continues and prompt["corpus"] is not None)
     ]
 
 
@@ -107,16 +50,15 @@ def given_prompts(study: Study) -> list[Prompt]:
     Raises:
         InputError: A file is not as it must be, or two sets have one name.
     """
-    sets: dict[str, list[Prompt]] = {}
+    sets: dict[str, PromptSet] = {}
     for checkpoint in study.checkpoints:
-        prompts = prompts_of(study, checkpoint)
-        name = str(prompts[0]["prompt_set"])
-        if sets.setdefault(name, prompts) != prompts:
+        answered = prompt_set(study, checkpoint)
+        if sets.setdefault(answered.name, answered) != answered:
             raise InputError(
-                f"the checkpoint {name!r} brings prompts of its own, and is named like the set of "
-                f"{study.prompts}; rename one of them"
+                f"the checkpoint {answered.name!r} brings prompts of its own, and is named like "
+                f"the set of {study.prompts}; rename one of them"
             )
-    given = [prompt for prompts in sets.values() for prompt in prompts]
+    given = [prompt for answered in sets.values() for prompt in answered.prompts]
     for prompt in given:
         corpus = str(prompt["prompt_id"]).partition("/")[0]
         if study.prefixes and corpus in {c.name for c in study.corpora}:

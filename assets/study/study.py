@@ -9,6 +9,7 @@ import yaml
 from pydantic import (
     BaseModel,
     Field,
+    PrivateAttr,
     StrictInt,
     StrictStr,
     ValidationError,
@@ -60,6 +61,7 @@ class Study(Part):
     watch_every: StrictInt = Field(default=30, ge=1)
     schedule: StrictStr | None = None
     retries: StrictInt = Field(default=2, ge=0, le=100)
+    _whole: Study | None = PrivateAttr(default=None)
 
     @field_validator("prompts", mode="before")
     @classmethod
@@ -153,7 +155,14 @@ class Study(Part):
     def limited_to(self, names: Collection[str]) -> Study:
         """The study with some of its checkpoints only."""
         some = tuple(checkpoint for checkpoint in self.checkpoints if checkpoint.name in names)
-        return self.model_copy(update={"checkpoints": some})
+        limited = self.model_copy(update={"checkpoints": some})
+        limited._whole = self.whole
+        return limited
+
+    @property
+    def whole(self) -> Study:
+        """The study that this one was limited from; itself where it has all its checkpoints."""
+        return self._whole or self
 
     def partners(self, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
         """Whose text it predicts beside its own: its base's, or else those that it is the base of.

@@ -35,8 +35,8 @@ TABLES = (
     "anchor_coverage",
 )
 
-Key = tuple[str, str, str]
-"""Checkpoint, decoding, prompt_id."""
+Key = tuple[str, str, str, str]
+"""Checkpoint, decoding, prompt_set, prompt_id."""
 
 Row = dict[str, Any]
 
@@ -94,7 +94,7 @@ class Blueprints(NamedTuple):
     def of_one(self, texts: list[str], columns: list[list[int]] | None = None) -> Answer:
         """The tables of a single prompt; characters stand in the column of their place."""
         columns = columns or [list(range(len(text))) for text in texts]
-        found = self.of({("m", "greedy", "p"): Alignment(texts, columns)})
+        found = self.of({("m", "greedy", "s", "p"): Alignment(texts, columns)})
         return Answer(**{name: list(rows.values()) for name, rows in found.items()})
 
 
@@ -110,7 +110,7 @@ class Answer(NamedTuple):
 
     @property
     def frequent(self) -> list[tuple[int, str, int]]:
-        return [(r["start_column"], r["text"], r["n_samples"]) for r in self.frequent_spans]
+        return [(r["start_column"], r["text"], r["n_holders"]) for r in self.frequent_spans]
 
     @property
     def anchors(self) -> list[tuple[str, int, str, int]]:
@@ -130,7 +130,7 @@ class Answer(NamedTuple):
 
     @property
     def flows(self) -> dict[tuple[str, str], int]:
-        return {(r["source"], r["target"]): r["n_samples"] for r in self.blueprint_flows}
+        return {(r["source"], r["target"]): r["n_holders"] for r in self.blueprint_flows}
 
     @property
     def matches(self) -> list[float]:
@@ -170,20 +170,21 @@ def table_rows(prompts: dict[Key, Alignment], seed: int) -> tuple[list[Row], lis
     """Rows of `generations` and of `alignments`, in no order."""
     generations: list[Row] = []
     alignments: list[Row] = []
-    for (checkpoint, decoding, prompt_id), (texts, columns) in prompts.items():
+    for (checkpoint, decoding, prompt_set, prompt_id), (texts, columns) in prompts.items():
         width = max((own[-1] + 1 for own in columns if own), default=0)
         for i, (text, own) in enumerate(zip(texts, columns, strict=True)):
             row = {
                 "checkpoint": checkpoint,
                 "decoding": decoding,
+                "prompt_set": prompt_set,
                 "prompt_id": prompt_id,
                 "sample": number(i),
             }
-            generations.append({**row, "prompt_set": "s", "text": text})
+            generations.append({**row, "text": text})
             alignments.append({**row, "columns": own, "width": width, "aligner": "anchorlake"})
             # What is not aligned has no part in it.
-            generations.append({**row, "prompt_set": "s", "text": text, "decoding": "other"})
-            generations.append({**row, "prompt_set": "t", "text": text, "prompt_id": "t/1"})
+            generations.append({**row, "text": text, "decoding": "other"})
+            generations.append({**row, "text": text, "prompt_set": "unaligned"})
     chance = random.Random(seed)
     chance.shuffle(generations)
     chance.shuffle(alignments)
@@ -193,8 +194,13 @@ def table_rows(prompts: dict[Key, Alignment], seed: int) -> tuple[list[Row], lis
 def expected(prompts: dict[Key, Alignment]) -> dict[str, list[Row]]:
     """What the plain functions make of it."""
     rows: dict[str, list[Row]] = {name: [] for name in TABLES}
-    for (checkpoint, decoding, prompt_id), (texts, columns) in prompts.items():
-        key = {"checkpoint": checkpoint, "decoding": decoding, "prompt_id": prompt_id}
+    for (checkpoint, decoding, prompt_set, prompt_id), (texts, columns) in prompts.items():
+        key = {
+            "checkpoint": checkpoint,
+            "decoding": decoding,
+            "prompt_set": prompt_set,
+            "prompt_id": prompt_id,
+        }
 
         def put(name: str, key: Row = key, **row: Any) -> None:
             rows[name].append({**key, **row})
@@ -216,7 +222,7 @@ def expected(prompts: dict[Key, Alignment]) -> dict[str, list[Row]]:
             for step, (span_name, start) in enumerate(path):
                 put("anchor_paths", sample=number(sample), step=step, span=span_name, start=start)
         for (source, target), count in blueprints.flows(texts, columns).items():
-            put("blueprint_flows", source=source, target=target, n_samples=count)
+            put("blueprint_flows", source=source, target=target, n_holders=count)
         for i, share in enumerate(blueprints.coverage(texts, columns)):
             put("anchor_coverage", bin=i, n_samples=len(texts), in_anchor=near(share))
     return rows
@@ -228,8 +234,8 @@ def span_row(span: blueprints.Span, n_samples: int) -> Row:
         "start_column": span.start_column,
         "text": span.text,
         "length": len(span.text),
-        "n_samples": len(samples),
-        "total_samples": n_samples,
+        "n_holders": len(samples),
+        "n_samples": n_samples,
         "samples": [number(sample) for sample in samples],
         "starts": [span.starts[sample] for sample in samples],
     }
@@ -300,12 +306,13 @@ def alignment(chance: random.Random) -> Alignment:
 
 
 KEYS: list[Key] = [
-    ("m", "greedy", "p"),
-    ("m", "greedy", "q"),
-    ("n", "greedy", "p"),
-    ("m", "top_p=0.9", "q"),
-    ("n", "greedy", "a"),
-    ("m", "greedy", "a/b"),
+    ("m", "greedy", "s", "p"),
+    ("m", "greedy", "s", "q"),
+    ("m", "greedy", "t", "p"),
+    ("n", "greedy", "s", "p"),
+    ("m", "top_p=0.9", "s", "q"),
+    ("n", "greedy", "s", "a"),
+    ("m", "greedy", "s", "a/b"),
 ]
 
 
@@ -321,7 +328,9 @@ def test_the_tables_equal_plain_functions(
 @pytest.mark.parametrize("seed", range(3))
 def test_so_they_do_with_many_prompts(tables: Blueprints, seed: int) -> None:
     chance = random.Random(seed)
-    tables.of({(m, d, f"{p}/{i}"): alignment(chance) for m, d, p in KEYS for i in range(10)}, seed)
+    tables.of(
+        {(m, d, s, f"{p}/{i}"): alignment(chance) for m, d, s, p in KEYS for i in range(10)}, seed
+    )
 
 
 # Answers worked by hand.
@@ -340,7 +349,7 @@ def test_equal_generations_are_one_span(tables: Blueprints) -> None:
     answer = tables.of_one([text] * 5)
     assert answer.frequent == [(0, text, 5)]
     (span,) = answer.frequent_spans
-    assert (span["length"], span["total_samples"]) == (40, 5)
+    assert (span["length"], span["n_samples"]) == (40, 5)
     assert [index(sample) for sample in span["samples"]] == [0, 1, 2, 3, 4]
     assert span["starts"] == [0, 0, 0, 0, 0]
     assert answer.anchors == [("1", 0, text, 1)]
@@ -434,7 +443,7 @@ def test_a_generation_counts_for_one_of_overlapping_spans(tables: Blueprints) ->
     assert answer.frequent == [(0, LETTERS[:40], 3), (25, LETTERS[25:], 3)]
     assert answer.anchors == [("1", 0, LETTERS[:40], 1), ("2", 25, LETTERS[25:], 2)]
     assert answer.samples == {"1": [0, 1, 2], "2": [3, 4]}
-    assert [row["n_samples"] for row in answer.anchor_spans] == [3, 2]
+    assert [row["n_holders"] for row in answer.anchor_spans] == [3, 2]
     assert answer.paths[2] == ["START", "1", "END"]
     assert answer.paths[3] == ["START", "2", "END"]
 
@@ -625,7 +634,7 @@ def test_the_order_of_rows_does_not_matter(tables: Blueprints) -> None:
 
 
 def test_a_prompt_is_measured_by_itself(tables: Blueprints) -> None:
-    # What one prompt, decoding or checkpoint has in common with another is not shared.
+    # What one prompt, set, decoding or checkpoint has in common with another is not shared.
     text = LETTERS[:40]
     alone = Alignment([text, own(1)], [list(range(40)), list(range(30))])
     shared = Alignment([text] * 6, [list(range(40))] * 6)

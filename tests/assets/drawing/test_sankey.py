@@ -59,14 +59,14 @@ def test_bars_are_as_wide_as_generations_pass_them(drawn: tuple[list[str], Flows
 def test_ribbons_keep_their_width_and_fill_the_bars(drawn: tuple[list[str], Flows]) -> None:
     spans, flows = drawn
     found = laid_out(spans, flows)
-    assert {(r.source, r.target): r.n_samples for r in found.ribbons} == flows
+    assert {(r.source, r.target): r.n_holders for r in found.ribbons} == flows
     bars = {bar.name: bar for bar in found.bars}
     scale = (WIDTH - found.bars[0].left) / sum(n for f, n in flows.items() if f[0] == START)
     for ribbon in found.ribbons:
         heights = [y for y, _, _ in ribbon.edges]
         assert heights == sorted(set(heights))
         for _, left, right in ribbon.edges:
-            assert right - left == pytest.approx(ribbon.n_samples * scale)
+            assert right - left == pytest.approx(ribbon.n_holders * scale)
             assert left >= -1e-9
             assert right <= WIDTH + 1e-9
         assert ribbon.edges[0][0] == bars[ribbon.source].bottom

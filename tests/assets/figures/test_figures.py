@@ -282,11 +282,11 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
             {
                 "n_samples": 9,
                 "anchored": 8,
-                "spans": [{"span": "1", "text": "as was said before " * 9, "n_samples": 8}],
+                "spans": [{"span": "1", "text": "as was said before " * 9, "n_holders": 8}],
                 "flows": [
-                    {"source": "START", "target": "1", "n_samples": 8},
-                    {"source": "1", "target": "END", "n_samples": 8},
-                    {"source": "START", "target": "END", "n_samples": 1},
+                    {"source": "START", "target": "1", "n_holders": 8},
+                    {"source": "1", "target": "END", "n_holders": 8},
+                    {"source": "START", "target": "END", "n_holders": 1},
                 ],
             }
         ],
@@ -367,7 +367,7 @@ def test_any_character_can_stand_in_an_anchor_and_in_a_prompt(character: str) ->
     shown = data("blueprint", 1)
     text = f"an anchor with {character} in it, and much more besides"
     rows = [row | {"prompt": text} for row in shown.rows[:1]]
-    rows[0]["spans"] = [{"span": "1", "text": text, "n_samples": 8}]
+    rows[0]["spans"] = [{"span": "1", "text": text, "n_holders": 8}]
     figure = next(f for f in FIGURES if f.name == "blueprint")
     svg = vl_convert.vegalite_to_svg(
         figure.draw(FigureData(rows, shown.checkpoints, "word"), 720).to_dict()

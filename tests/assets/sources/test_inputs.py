@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from assets.sources.generation_files import read_generations
-from assets.sources.prompts import read_prompts
+from assets.sources.prompt_sets import read_prompts
 from assets.study.errors import InputError
 from tests.studies import imported, write_jsonl
 

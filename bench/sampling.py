@@ -74,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
 
     model = ModelPool().get(SOURCE, device="cpu", dtype="float32")
-    prompt = PromptFormat("plain").encode(model.tokenizer, PROMPT)
+    prompt = PromptFormat("plain").send(model.tokenizer, PROMPT).token_ids
     forward = Stopwatch(model.forward)
     model.forward = forward  # type: ignore[method-assign]
     print(

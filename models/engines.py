@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from models.decoding import Decoding
     from models.loading import LanguageModel
-    from models.prompting import PromptFormat
+    from models.prompting import PromptFormat, SentPrompt
     from models.sampling import Completion
     from models.servers import Server
     from models.vllm import VllmProcess
@@ -147,17 +147,18 @@ class _WithTokens(Engine):
     ) -> Iterator[list[Generation]]:
         model = self._model
         prompts = {(a.key, a.format): a for a in asked}
-        sent = {k: a.format.render(model.tokenizer, a.prompt) for k, a in prompts.items()}
-        ids = {k: tuple(a.format.encode(model.tokenizer, a.prompt)) for k, a in prompts.items()}
-        _check_room(model, ids, max_new_tokens)
-        requests = {Request(a.key, ids[a.key, a.format], a.sample, a.decoding): a for a in asked}
+        sent = {key: model.sent(a.format, a.prompt) for key, a in prompts.items()}
+        _check_room(model, sent, max_new_tokens)
+        requests = {
+            Request(a.key, sent[a.key, a.format].token_ids, a.sample, a.decoding): a for a in asked
+        }
         for completions in self._draw(
             list(requests), max_new_tokens=max_new_tokens, seed=seed, on_tokens=on_tokens
         ):
             made = []
             for completion in completions:
                 a = requests[completion.request]
-                made.append(_answered(model, a, sent[a.key, a.format], completion, ending))
+                made.append(_answered(model, a, sent[a.key, a.format].text, completion, ending))
             yield made
 
 
@@ -181,13 +182,14 @@ class VllmEngine(_WithTokens):
 
 
 def _check_room(
-    model: LanguageModel, ids: Mapping[tuple[str, PromptFormat], tuple[int, ...]], n_new: int
+    model: LanguageModel, sent: Mapping[tuple[str, PromptFormat], SentPrompt], n_new: int
 ) -> None:
     """Models write nonsense, or nothing, beyond the length that they were trained to read."""
-    (prompt_key, _), longest = max(ids.items(), key=lambda item: len(item[1]))
-    if len(longest) + n_new > model.context_length:
+    n_tokens = {key: len(prompt.token_ids) for (key, _), prompt in sent.items()}
+    longest = max(n_tokens, key=n_tokens.__getitem__)
+    if n_tokens[longest] + n_new > model.context_length:
         raise ModelError(
-            f"the prompt {prompt_key!r} has {len(longest)} tokens; {n_new} more is over the "
+            f"the prompt {longest!r} has {n_tokens[longest]} tokens; {n_new} more is over the "
             f"{model.context_length} that the model reads; shorten it, or lower max_new_tokens"
         )
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from models.prompting import PromptFormat, SentPrompt
     from models.sources.place import LocalWeights
     from models.sources.source import Source
 
@@ -57,6 +58,9 @@ class LanguageModel:
     revision: str | None = None
     batch_tokens: int | None = None
     config: Any = field(init=False)
+    _sent: dict[tuple[PromptFormat, str], SentPrompt] = field(
+        init=False, default_factory=dict, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         self.config = self.model.config.get_text_config()
@@ -176,6 +180,17 @@ class LanguageModel:
             raise ModelError("the model has no linear output layer that a probe could go through")
         weights: Tensor = layer.weight.detach()
         return weights
+
+    def sent(self, prompt_format: PromptFormat, prompt: str) -> SentPrompt:
+        """A prompt as the model is given it, rendered and encoded once, however often it is asked.
+
+        Raises:
+            ModelError: As `PromptFormat.send` does.
+        """
+        key = prompt_format, prompt
+        if key not in self._sent:
+            self._sent[key] = prompt_format.send(self.tokenizer, prompt)
+        return self._sent[key]
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text, without special ones around it."""

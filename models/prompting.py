@@ -17,6 +17,20 @@ PLACEHOLDER = "{prompt}"
 
 
 @dataclass(frozen=True)
+class SentPrompt:
+    """A prompt as a model is given it.
+
+    Attributes:
+        text: What is sent, without what the tokenizer puts before it.
+        token_ids: The tokens that a generation continues, with the special ones that the model
+            expects.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class PromptFormat:
     """How a model is given a prompt.
 
@@ -93,18 +107,18 @@ class PromptFormat:
             ) from error
         return rendered
 
-    def encode(self, tokenizer: Any, prompt: str) -> list[int]:
-        """The tokens that a generation continues, with the special ones that the model expects.
+    def send(self, tokenizer: Any, prompt: str) -> SentPrompt:
+        """Renders and encodes a prompt; `LanguageModel.sent` does so once for each.
 
         Raises:
             ModelError: As `render` does, or there is no token.
         """
         rendered = self.render(tokenizer, prompt)
         # A chat template says itself where special tokens stand.
-        ids = list(tokenizer(rendered, add_special_tokens=not self.is_chat)["input_ids"])
-        if not ids:
+        token_ids = tokenizer(rendered, add_special_tokens=not self.is_chat)["input_ids"]
+        if not token_ids:
             raise ModelError("the prompt is empty and the tokenizer adds no start token to it")
-        return ids
+        return SentPrompt(rendered, tuple(token_ids))
 
     @property
     def parameters(self) -> object:

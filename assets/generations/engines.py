@@ -60,7 +60,7 @@ def opened(
         context.models.release()  # both would not fit into a GPU's memory
         model_facts = describe_model(checkpoint)
         prompts = {(a.prompt, a.format) for a in asked}
-        longest = max(len(f.encode(model_facts.tokenizer, prompt)) for prompt, f in prompts)
+        longest = max(len(model_facts.sent(f, prompt).token_ids) for prompt, f in prompts)
         with running(
             plain_folder(checkpoint.source, dtype=model_facts.dtype),
             dtype=model_facts.dtype,

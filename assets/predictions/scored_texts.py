@@ -18,7 +18,7 @@ from assets.study.digests import digest
 from warehouse import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from assets.lineage.context import AssetContext
     from assets.sources.prompt_sets import Prompt
@@ -71,18 +71,29 @@ class ScoredText:
         """The document or prompt: what figures average over."""
         return self.text_id if self.prompt is None else str(self.prompt["prompt_id"])
 
-    def tokens(self, model: LanguageModel, checkpoint: Checkpoint) -> tuple[list[int], list[int]]:
+    def tokens(
+        self,
+        model: LanguageModel,
+        checkpoint: Checkpoint,
+        encode: Callable[[str], Iterable[int]] | None = None,
+    ) -> tuple[list[int], list[int]]:
         """What comes before it and its own tokens, as the scorer reads them.
 
         Human text comes after BOS. A generation comes after its prompt, given as this checkpoint is
         given it.
+
+        Args:
+            model: The scorer.
+            checkpoint: The scorer's checkpoint.
+            encode: Encodes the text, if it must be; by default the model does.
         """
-        token_ids = model.encode(self.text) if self.token_ids is None else self.token_ids
+        token_ids = self.token_ids
+        if token_ids is None:
+            token_ids = list((encode or model.encode)(self.text))
         if self.prompt is None:
             return [model.start_token_id], token_ids
-        format_ = prompt_format(checkpoint, self.prompt)
-        context_ids = format_.encode(model.tokenizer, str(self.prompt["text"]))
-        return [*context_ids, *self.reasoning_ids], token_ids
+        sent = model.sent(prompt_format(checkpoint, self.prompt), str(self.prompt["text"]))
+        return [*sent.token_ids, *self.reasoning_ids], token_ids
 
 
 def texts_to_score(context: AssetContext) -> Iterator[ScoredText]:

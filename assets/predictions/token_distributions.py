@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from array import array
 from contextlib import contextmanager
+from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +34,16 @@ from models import ModelError, Text, score
 from warehouse import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
     from assets.study.study import Study
     from models import LanguageModel, Scored
+
+    Encode = Callable[[str], array[int]]
+    """Gives the tokens of a text of which none are known."""
 
 _SCHEMA = tables.TOKEN_DISTRIBUTIONS.arrow_schema
 
@@ -57,7 +62,13 @@ def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
 def _scored(context: AssetContext, checkpoint: Checkpoint) -> Iterator[pa.RecordBatch]:
     """Scores what is not there yet, keeping every finished group of texts on the disk."""
     model = load_model(context, checkpoint)
-    digests, n_tokens = _survey(context, model)
+
+    # Texts are gone through twice, and encoded once: 4 bytes a token are kept meanwhile.
+    @cache
+    def encode(text: str) -> array[int]:
+        return array("i", model.encode(text))
+
+    digests, n_tokens = _survey(context, model, encode)
     versions = {_name(part): version for part, version in digests.items()}
     note_part_versions(context, versions, predicted_by(checkpoint))
     published = {part: _published(context, part, version) for part, version in digests.items()}
@@ -76,7 +87,7 @@ def _scored(context: AssetContext, checkpoint: Checkpoint) -> Iterator[pa.Record
         context.progress.advance(scored, scored)
 
     try:
-        for part, texts in _texts_by_part(context, model):
+        for part, texts in _texts_by_part(context, model, encode):
             if part in missing:
                 _score_part(context, model, part, digests[part], texts, on_tokens)
     finally:
@@ -91,23 +102,25 @@ def _scored(context: AssetContext, checkpoint: Checkpoint) -> Iterator[pa.Record
 
 
 def _texts_by_part(
-    context: AssetContext, model: LanguageModel
+    context: AssetContext, model: LanguageModel, encode: Encode
 ) -> Iterator[tuple[Part, Iterator[Text]]]:
     """The texts as the model reads them; each part's must be read before the next's."""
     checkpoint = context.checkpoint
     assert checkpoint is not None
     for part, texts in itertools.groupby(texts_to_score(context), key=lambda text: text.part):
-        yield part, (Text(text.text_id, *text.tokens(model, checkpoint)) for text in texts)
+        yield part, (Text(text.text_id, *text.tokens(model, checkpoint, encode)) for text in texts)
 
 
-def _survey(context: AssetContext, model: LanguageModel) -> tuple[dict[Part, str], dict[Part, int]]:
+def _survey(
+    context: AssetContext, model: LanguageModel, encode: Encode
+) -> tuple[dict[Part, str], dict[Part, int]]:
     """For each part a digest of all that its rows depend on, and its number of tokens."""
     checkpoint = context.checkpoint
     assert checkpoint is not None
     shared = [checkpoint.digest(), checkpoint.dtype, TOKEN_DISTRIBUTIONS.version]
     digests: dict[Part, str] = {}
     n_tokens: dict[Part, int] = {}
-    for part, texts in _texts_by_part(context, model):
+    for part, texts in _texts_by_part(context, model, encode):
         whole = hashlib.sha256(json.dumps(shared).encode())
         n_tokens[part] = 0
         for text in texts:

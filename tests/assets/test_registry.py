@@ -25,3 +25,18 @@ def test_all_tables_and_figures_are_assets(bench: Bench) -> None:
     assert [table.name for table in tables] == [table.name for table in declared_tables()]
     others = [asset.name for asset in assets if not isinstance(asset, TableAsset)]
     assert others == [*(f"figures/{figure.name}" for figure in FIGURES), "report"]
+
+
+def test_a_prompt_is_identified_by_its_set_and_its_id() -> None:
+    for table in declared_tables():
+        columns = {column.name for column in table.columns}
+        assert "prompt_set" in columns or "prompt_id" not in columns, table.name
+        assert "prompt_set" in table.grain or "prompt_id" not in table.grain, table.name
+
+
+def test_n_samples_is_the_number_of_a_prompts_generations() -> None:
+    columns = [column for table in declared_tables() for column in table.columns]
+    samples = [column for column in columns if column.name == "n_samples"]
+    assert len(samples) == 5
+    assert {(c.meaning, c.unit) for c in samples} == {("generations of this prompt", "generations")}
+    assert not [column for column in columns if column.name == "total_samples"]

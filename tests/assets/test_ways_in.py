@@ -82,7 +82,8 @@ def test_a_reasoning_trace_is_kept_apart_and_stands_before_what_is_scored(
     prompts = {prompt["prompt_id"]: prompt["text"] for prompt in PROMPTS}
     expected = []
     for row in rows:
-        context = PromptFormat("plain").encode(tiny_llama.tokenizer, prompts[row["prompt_id"]])
+        prompt = prompts[row["prompt_id"]]
+        context = PromptFormat("plain").send(tiny_llama.tokenizer, prompt).token_ids
         text = Text("t", [*context, *(row["reasoning_ids"] or [])], row["token_ids"])
         for some in score(tiny_llama, [text]):
             for scored in some:

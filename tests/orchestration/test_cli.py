@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from typer.testing import CliRunner, Result
 
 from assets.figures import FIGURES
 from assets.measures import declared
+from assets.sources import generation_files
 from orchestration import cli
 from tests.studies import imported, limited_to_few_figures, write_jsonl
 
@@ -512,3 +515,31 @@ def test_check_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check = [line.strip() for line in run("check", "s.yaml").output.splitlines()]
     assert "generations of m: generations changed" in check
     assert "ngram_spread of m: reads generations" in check
+
+
+def test_a_file_of_generations_is_parsed_and_digested_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"m{number}" for number in range(20)]
+    long_ago = time.time() - 60  # of what was just written, another change might not show
+    for name in names:
+        path = write_jsonl(folder / f"{name}.jsonl", imported("p", *TEXTS, name))
+        os.utime(path, (long_ago, long_ago))
+    write_study(
+        folder, checkpoints=[{"name": name, "source": f"file:{name}.jsonl"} for name in names]
+    )
+    parsed: list[str] = []
+    digested: list[str] = []
+    read, digest = generation_files.read_jsonl, hashlib.file_digest
+    monkeypatch.setattr(
+        generation_files,
+        "read_jsonl",
+        lambda path, fields: parsed.append(path.stem) or read(path, fields),
+    )
+    monkeypatch.setattr(
+        hashlib,
+        "file_digest",
+        lambda file, name: digested.append(Path(file.name).stem) or digest(file, name),
+    )
+    run("check", "s.yaml")
+    assert sorted(parsed) == sorted(digested) == sorted(names)

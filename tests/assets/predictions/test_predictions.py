@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from assets.predictions import token_distributions
 from assets.predictions.shannon_guesses import encode_passage, greedy_continuations, guess
@@ -28,6 +29,8 @@ from warehouse.tables import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from assets.study.study import Study
     from models import Source
 
@@ -111,7 +114,7 @@ def test_own_distributions_line_up_with_the_generations_stored(
         # A prompt is given as it was for sampling: documents go on as they are.
         prompt = cut[generation["prompt_id"]]
         format_ = "{prompt}" if prompt["corpus"] else "plain"
-        context = PromptFormat(format_).encode(tiny_llama.tokenizer, prompt["text"])
+        context = PromptFormat(format_).send(tiny_llama.tokenizer, prompt["text"]).token_ids
         assert_one_by_one(tiny_llama, context, rows)
 
 
@@ -152,10 +155,9 @@ def test_anothers_text_is_scored_without_the_end_that_is_its_own(
             ids = ids[:-1]
         assert [row["token_id"] for row in rows] == ids  # both have the same tokenizer
         if generation["prompt_set"] == "prompts" and rows:
-            context = PromptFormat("chat").encode(
-                tiny_gemma.tokenizer, prompts[generation["prompt_id"]]
-            )
-            assert_one_by_one(tiny_gemma, context, rows)
+            prompt = prompts[generation["prompt_id"]]
+            sent = PromptFormat("chat").send(tiny_gemma.tokenizer, prompt)
+            assert_one_by_one(tiny_gemma, sent.token_ids, rows)
     texts = {row["text_id"] for row in scored.lake.read(SCORED_TEXTS, "tuned").to_pylist()}
     assert {key[3] for key in found} <= texts
 
@@ -173,7 +175,8 @@ def test_generations_made_elsewhere_are_encoded_and_scored(
     found = distributions(bench, "llama")
     rows = found["made", "-", "made", "p/0"]
     assert [row["token_id"] for row in rows] == tiny_llama.encode("été")
-    assert_one_by_one(tiny_llama, PromptFormat("plain").encode(tiny_llama.tokenizer, "p?"), rows)
+    sent = PromptFormat("plain").send(tiny_llama.tokenizer, "p?")
+    assert_one_by_one(tiny_llama, sent.token_ids, rows)
     assert ("made", "-", "made", "p/1") not in found  # an empty text has no token
     assert not bench.lake.files(TOKEN_DISTRIBUTIONS, "made")  # there is no model to predict with
 
@@ -366,3 +369,47 @@ def test_the_game_is_the_mean_of_its_passages(bench: Bench) -> None:
 def test_a_word_that_is_no_token_of_its_own_is_refused(tiny_llama: LanguageModel) -> None:
     with pytest.raises(InputError, match="'p' cannot be guessed"):
         encode_passage(tiny_llama, "p", "context", "x" * 400)
+
+
+@pytest.mark.parametrize("prompt_format", ["chat", "plain"])
+def test_a_prompt_is_rendered_and_encoded_once_a_step(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, prompt_format: str
+) -> None:
+    llama = {"name": "base", "source": str(bench.llama), "prompt_format": prompt_format}
+    write_jsonl(bench.folder / "made.jsonl", imported("p", "one two", "three four", "five six"))
+    made = {"name": "made", "source": "file:made.jsonl", "base": "base"}
+    study = bench.study(
+        checkpoints=[llama, made],
+        corpora=CORPORA,
+        samples_per_prompt=5,
+        probes={"horizons": [1], "prompt_sets": ["prompts"]},
+    )
+    calls: Counter[tuple[str, str]] = Counter()
+
+    def count(name: str, text_of: Callable[[Any], str]) -> None:
+        method = getattr(PreTrainedTokenizerBase, name)
+
+        def counted(self: Any, given: Any, *args: Any, **how: Any) -> Any:
+            calls[name, text_of(given)] += 1
+            return method(self, given, *args, **how)
+
+        monkeypatch.setattr(PreTrainedTokenizerBase, name, counted)
+
+    count("apply_chat_template", lambda messages: str(messages[-1]["content"]))
+    count("__call__", str)
+    n_documents = CORPORA[0]["documents"]
+    n_templates = 1 if prompt_format == "chat" else 0
+    for step, n_prompts, n_texts in (
+        ("generations", 3, 0),
+        # The partner has a prompt of its own, and texts without tokens, as documents are.
+        ("token_distributions", 4, n_documents + 3),
+        ("probe_guesses", 3, 0),
+    ):
+        bench.run(study, only=(step,))
+        templates = {text: n for (name, text), n in calls.items() if name != "__call__"}
+        assert set(templates.values()) == {1} if n_templates else not templates
+        assert len(templates) == n_prompts * n_templates, step
+        encoded = {text: n for (name, text), n in calls.items() if name == "__call__"}
+        assert set(encoded.values()) == {1}, step
+        assert len(encoded) == n_prompts + n_texts, step
+        calls.clear()

@@ -55,7 +55,7 @@ def check_inputs(study: Study) -> list[Need]:
     Raises:
         InputError: All that is wrong, a line each.
     """
-    study = study.model_copy()  # a look at its files of its own
+    study = study.model_copy()  # what is found out of its files is remembered by copy
     problems: dict[str, None] = {}
     needs = []
     for checkpoint in study.checkpoints:

@@ -53,7 +53,7 @@ class AssetGraph:
         Raises:
             graphlib.CycleError: Some of them read each other in a circle.
         """
-        self.study = study.model_copy()  # a look at its files of its own
+        self.study = study.model_copy()  # what is found out of its files is remembered by copy
         self.lake = lake
         self.assets = {asset.name: asset for asset in in_order(assets)}
         self.tables = {

@@ -4,12 +4,14 @@
 -- reads:     generations
 -- partition: checkpoint
 -- columns:
+--   n_samples  INTEGER [generations] generations of this prompt
 --   n_total    BIGINT [n-grams] n-grams in all generations of the prompt
 --   n_distinct BIGINT [n-grams] different ones among them
 with
     prompts as (
-        select distinct checkpoint, decoding, prompt_set, prompt_id, unit, prompt
+        select checkpoint, decoding, prompt_set, prompt_id, unit, prompt, count(*) as n_samples
         from generation_units()
+        group by all
     ),
     windows as materialized (
         select prompt, a, b, c, d, e
@@ -52,6 +54,7 @@ select
     prompt_id,
     unit,
     n,
+    n_samples,
     coalesce(n_total, 0) as n_total,
     coalesce(n_distinct, 0) as n_distinct
 from prompts

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from assets.lineage.reasons import some
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -62,7 +64,8 @@ class FigureData:
     Attributes:
         rows: The rows of its query, one for each prompt or document and whatever else it tells
             apart. A `prompt` is a prompt's text, which tells whether two checkpoints were given the
-            same; its id where the lake does not have its text.
+            same; its id where the lake does not have its text. `n_samples` is how many generations
+            of the prompt a number is made of.
         checkpoints: Those of the lake's that the study has, in the study's order.
         unit: What n-grams are made of: token where all checkpoints share a tokenizer, word else.
     """
@@ -76,6 +79,24 @@ class FigureData:
         """The checkpoints that there is anything of."""
         there = {row["checkpoint"] for row in self.rows}
         return [shown for shown in self.checkpoints if shown.checkpoint in there]
+
+    @property
+    def caveats(self) -> list[str]:
+        """Sentences that say what keeps the checkpoints from being compared as they stand."""
+        most: dict[str, int] = {}
+        for row in self.rows:
+            if row.get("n_samples") is not None:
+                most[row["checkpoint"]] = max(row["n_samples"], most.get(row["checkpoint"], 0))
+        if len(set(most.values())) < 2:
+            return []
+        by_number: dict[int, list[str]] = {}
+        for checkpoint, number in most.items():
+            by_number.setdefault(number, []).append(checkpoint)
+        numbers = "; ".join(f"{n} of {some(names)}" for n, names in sorted(by_number.items()))
+        return [
+            f"Numbers of samples a prompt differ: {numbers}. More samples have more in common, so a "
+            "difference between these checkpoints may come of that alone."
+        ]
 
     @property
     def pairs(self) -> list[tuple[FigureCheckpoint, FigureCheckpoint]]:

@@ -57,6 +57,7 @@ class FigureAsset(Asset):
             figure=self.figure,
             provenance=provenance,
             findings=self.figure.findings(data),
+            caveats=data.caveats,
             drift=self.figure.warnings(data, context.study) if self.figure.warnings else [],
             table=self.figure.table(data) if self.figure.table and data.rows else None,
             drawings=[

@@ -34,6 +34,7 @@ class Drawn:
         figure: The figure.
         provenance: Where it comes from.
         findings: Sentences that say what came out.
+        caveats: As in `FigureData`.
         drift: Sentences that warn, by the rules of the study.
         table: Its numbers, where they are to stand below it.
         drawings: Its charts; the first is that of its files.
@@ -42,6 +43,7 @@ class Drawn:
     figure: Figure
     provenance: Provenance
     findings: list[str]
+    caveats: list[str]
     drift: list[str]
     table: Grid | None
     drawings: list[Drawing]
@@ -54,7 +56,7 @@ class Drawn:
             paper=self.figure.paper,
             claim=self.figure.claim,
             findings=self.findings,
-            warnings=self.drift,
+            warnings=[*self.caveats, *self.drift],
             signature=self.provenance.signature,
             table=self.table,
             drawings=self.drawings,
@@ -75,8 +77,8 @@ def read_drawn(lake: Lake, figure: Figure) -> Drawn | None:
             Drawing(meta["heading"], wide, meta["narrow"]),
             *(Drawing(**drawing) for drawing in meta["further"]),
         ]
-        drift = meta.get("drift", [])
-        return Drawn(figure, provenance, meta["findings"], drift, table, drawings)
+        caveats, drift = meta["caveats"], meta.get("drift", [])
+        return Drawn(figure, provenance, meta["findings"], caveats, drift, table, drawings)
     except (ValueError, KeyError, TypeError):  # damaged: to be drawn anew
         return None
 
@@ -100,6 +102,7 @@ def write_drawn(lake: Lake, drawn: Drawn) -> None:
     meta = {
         "provenance": drawn.provenance.to_dict(),
         "findings": drawn.findings,
+        "caveats": drawn.caveats,
         "drift": drawn.drift,
         "table": asdict(drawn.table) if drawn.table else None,
         "heading": first.heading,

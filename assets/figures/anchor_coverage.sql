@@ -5,6 +5,7 @@ select
     prompt_id,
     coalesce(prompt, prompt_id) as prompt,
     bin,
+    n_samples,
     in_anchor
 from anchor_coverage
 join shown

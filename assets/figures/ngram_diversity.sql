@@ -19,6 +19,7 @@ with
 select
     checkpoint,
     prompt_id,
+    n_samples,
     n,
     top_p,
     n_distinct / n_total as diversity

@@ -5,6 +5,7 @@ select
     prompt_id,
     coalesce(prompt, prompt_id) as prompt,
     n,
+    n_samples,
     max_shared / n_samples as share
 from ngram_sharing
 join shown

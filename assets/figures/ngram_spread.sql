@@ -13,6 +13,7 @@ select
     checkpoint,
     label,
     prompt_id,
+    n_samples,
     ceil(20 * shared_by / n_samples)::integer as twentieth,
     sum(n_ngrams)::bigint as n_ngrams
 from counts

@@ -31,7 +31,8 @@ with
             collection,
             id,
             nll as numerator,
-            unnest([n_units, n_bytes]) as denominator
+            unnest([n_units, n_bytes]) as denominator,
+            null as n_samples
         from scored
         where condition = 'gold'
         union all
@@ -41,7 +42,8 @@ with
             collection,
             id,
             unnest([top_1_mass, support]) as numerator,
-            1 as denominator
+            1 as denominator,
+            null as n_samples
         from scored
         where condition = 'own'
         union all
@@ -51,7 +53,8 @@ with
             prompt_set as collection,
             prompt_id as id,
             max_shared / n_samples as numerator,
-            1 as denominator
+            1 as denominator,
+            n_samples
         from ngram_sharing
         join shown
             using (checkpoint, decoding, prompt_set)
@@ -63,7 +66,8 @@ with
             prompt_set as collection,
             prompt_id as id,
             avg(aligned_samples / n_samples) as numerator,
-            1 as denominator
+            1 as denominator,
+            any_value(n_samples) as n_samples
         from alignment_overlap
         join shown
             using (checkpoint, decoding, prompt_set)
@@ -75,7 +79,8 @@ with
             prompt_set as collection,
             prompt_id as id,
             avg(in_anchor) as numerator,
-            1 as denominator
+            1 as denominator,
+            any_value(n_samples) as n_samples
         from anchor_coverage
         join shown
             using (checkpoint, decoding, prompt_set)
@@ -86,7 +91,8 @@ select
     measure,
     coalesce(prompt, collection || '/' || id) as item,
     numerator::double as numerator,
-    denominator::double as denominator
+    denominator::double as denominator,
+    n_samples
 from measured
 join shown
     using (checkpoint)

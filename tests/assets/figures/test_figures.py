@@ -385,6 +385,21 @@ def test_prompts_of_one_text_are_told_apart(bench: Bench) -> None:
     assert [row["prompt"] for row in found.rows] == ["Say it. (p)", "Say it. (q)"]
 
 
+def test_a_figure_says_of_numbers_of_samples_that_differ(bench: Bench) -> None:
+    text = "a b c d e f g h"
+    checkpoints = []
+    for name, number in (("one", 2), ("two", 3), ("same", 3)):
+        write_jsonl(bench.folder / f"{name}.jsonl", imported("p", *[text] * number))
+        checkpoints.append({"name": name, "source": f"file:{name}.jsonl"})
+    sharing = "figures/ngram_sharing"
+    bench.run(bench.study(checkpoints=checkpoints), only=(sharing,))
+    page = (bench.lake.figures / "ngram_sharing/chart.html").read_text()
+    assert "Numbers of samples a prompt differ: 2 of one; 3 of two, same." in page
+    bench.run(bench.study(checkpoints=checkpoints[1:]), only=(sharing,))
+    page = (bench.lake.figures / "ngram_sharing/chart.html").read_text()
+    assert "Numbers of samples" not in page
+
+
 def test_a_figure_without_anything_to_show_says_so(bench: Bench) -> None:
     path = write_jsonl(bench.folder / "made.jsonl", imported("p", "a b"))
     study = bench.study(checkpoints=[{"name": "m", "source": f"file:{path}"}])

@@ -94,8 +94,8 @@ class FigureData:
             by_number.setdefault(number, []).append(checkpoint)
         numbers = "; ".join(f"{n} of {some(names)}" for n, names in sorted(by_number.items()))
         return [
-            f"Numbers of samples a prompt differ: {numbers}. More samples have more in common, so a "
-            "difference between these checkpoints may come of that alone."
+            f"Numbers of samples a prompt differ: {numbers}. More samples have more in common, so "
+            "a difference between these checkpoints may come of that alone."
         ]
 
     @property

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aligners import AlignerError, NotInstalledError, open_aligner
-from aligners.anchorlake import WordsFirst
+from aligners.anchorlake import WordsFirst, _skeleton
 from aligners.filling import _align, fill
 from aligners.mafft import SYMBOLS, Mafft, symbols_for
 from aligners.profile import put_in, take_out
@@ -178,6 +178,15 @@ def test_there_may_be_little_to_align(name: str, texts: list[str]) -> None:
     if sum(map(bool, texts)) == 1:
         (own,) = [c for c in columns if len(c)]
         assert own.tolist() == list(range(len(own)))
+
+
+@pytest.mark.parametrize(("n_holders", "in_skeleton"), [(2, False), (3, True)])
+def test_a_word_of_the_skeleton_is_in_a_tenth_of_the_generations(
+    n_holders: int, in_skeleton: bool
+) -> None:
+    texts = [f"{'common' if i < n_holders else f'own{i}'}" for i in range(21)]  # a tenth: 2.1
+    columns = _skeleton(texts)
+    assert (columns[: len("common")] >= 0).all() == in_skeleton
 
 
 @pytest.mark.parametrize("name", ALIGNERS)

@@ -80,7 +80,8 @@ def rows(bench: Bench, name: str, checkpoint: str = "far") -> list[dict[str, Any
 def test_a_server_writes_and_says_how_likely_that_was(bench: Bench, fake: Fake) -> None:
     answering(fake)
     read = study(bench, fake, system="Be brief.")
-    bench.run(read, only=("perplexity", "top_k_mass", "support_size"))
+    bench.run(read, only=("perplexity", "top_k_mass", "support_size", "report"))
+    assert "log-probabilities of the likeliest tokens: no support" in bench.lake.report.read_text()
     generations = rows(bench, "generations")
     assert len(generations) == 12
     for row in generations:

@@ -196,3 +196,14 @@ def test_baselines_are_counts() -> None:
         after = Counter(tokens[previous == before].tolist())
         assert baseline.predict(np.array([before])) == min(after, key=lambda t: (-after[t], t))
     assert baseline.predict(np.array([-1, 12, 99])).tolist() == [baseline.frequent] * 3
+
+
+def test_training_ends_three_epochs_after_the_best(
+    file: Callable[[torch.Tensor], StateFile],
+) -> None:
+    random = np.random.default_rng(3)
+    tokens = random.integers(5, 30, size=300)
+    states = torch.from_numpy(random.normal(0, 1, (300, WIDTH))).float()  # which tell nothing
+    learned, tuned, _ = parts(file(states), tokens)
+    _, curve = train(learned, tuned, kind="vocabulary", seed=1)
+    assert len(curve.validation) == curve.best + 4 < 50

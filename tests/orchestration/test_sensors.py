@@ -293,6 +293,10 @@ def test_one_that_is_gone_before_it_is_asked_for_is_said_to_be(
     beside.tick(run=False)
     assert "the weights of dpo-1 were gone before it was measured" in beside.said
     assert beside.asked == ["refresh"]
+    drop(bench, 1)  # as a trainer may that writes it anew
+    beside.tick(run=False)
+    beside.tick(run=False)
+    assert beside.asked == ["refresh", "dpo-1"]
 
 
 def test_the_schedule_does_what_a_run_does(measured: Bench, instance: dg.DagsterInstance) -> None:

@@ -322,11 +322,13 @@ def test_outputs_of_alpaca_eval(tmp_path: Path, out: Path) -> None:
 
 def test_one_of_several_generators_is_chosen(tmp_path: Path, out: Path) -> None:
     path = tmp_path / "model_outputs.json"
-    path.write_text(json.dumps([*ALPACA, ALPACA[0] | {"generator": "n", "output": "Other."}]))
+    unnamed = {key: value for key, value in ALPACA[0].items() if key != "generator"}
+    entries = [*ALPACA, ALPACA[0] | {"generator": "n", "output": "Other."}, unnamed]
+    path.write_text(json.dumps(entries))
     refused("alpaca-eval", path, out, "outputs of m, n", "--generator")
     found, losses = imported("alpaca-eval", path, out, generator="n")
     assert found == [("Why?", 0, "Other.")]
-    assert losses == "5 of 6 rows dropped: 5 of other generators"
+    assert losses == "6 of 7 rows dropped: 6 of other generators"
     # Two files of a model each are the same mistake.
     other = tmp_path / "other.json"
     other.write_text(json.dumps([ALPACA[0] | {"generator": "n"}]))

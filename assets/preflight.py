@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assets.blueprints.alignments import opened
 from assets.generations.engines import server_of
-from assets.generations.generations import asked
+from assets.generations.plan import asked
 from assets.sources.documents import read_documents
 from assets.sources.generation_files import read_contents
 from assets.sources.passages import read_passages

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class GrowingLayer(DynamicLayer):  # type: ignore[misc]
@@ -52,9 +53,3 @@ def new_cache(config: Any) -> Cache:
     if kinds <= {"full_attention", "sliding_attention"}:
         return Cache(layer_class_to_replicate=GrowingLayer)
     return DynamicCache(config=config)
-
-
-def select_rows(cache: Cache, rows: Tensor) -> None:
-    """Keeps these rows of the cache, int64 [kept], in this order; a row may be kept repeatedly."""
-    with torch.inference_mode():
-        cache.batch_select_indices(rows)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _DATES_DIFFER = 2 * 10**9
@@ -48,8 +49,38 @@ class File(NamedTuple):
         return cls(path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
+_listed: ContextVar[dict[Path, tuple[File, ...]] | None] = ContextVar("listed", default=None)
+"""The folders that were listed in the look that is being taken, if one is."""
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Lists each folder once until it ends: what is looked at is as it was at one moment.
+
+    Whatever asks about thousands of checkpoints asks of each many times. Nothing that waits for a
+    file to change, or notices that it has, belongs into one look.
+    """
+    if _listed.get() is not None:
+        yield
+        return
+    token = _listed.set({})
+    try:
+        yield
+    finally:
+        _listed.reset(token)
+
+
 def list_files(folder: Path) -> tuple[File, ...]:
     """The files directly in a folder, by name; none where there is no such folder."""
+    listed = _listed.get()
+    if listed is None:
+        return _list_files(folder)
+    if folder not in listed:
+        listed[folder] = _list_files(folder)
+    return listed[folder]
+
+
+def _list_files(folder: Path) -> tuple[File, ...]:
     files = []
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):

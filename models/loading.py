@@ -114,6 +114,12 @@ class LanguageModel:
             "predicted after one; set `bos_token` in its tokenizer_config.json"
         )
 
+    def new_cache(self) -> Any:
+        """An empty cache of keys and values."""
+        from models.cache import new_cache  # of transformers, which takes long to import
+
+        return new_cache(self.config)
+
     def forward(
         self,
         ids: Tensor,

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.cache import new_cache, select_rows
 from models.nucleus import draw
 from models.randomness import uniforms
 
@@ -170,7 +169,8 @@ class _State:
 
     def keep(self, rows: Tensor) -> None:
         """Drops the other rows; a row may be kept repeatedly."""
-        select_rows(self.cache, rows)
+        with torch.inference_mode():
+            self.cache.batch_select_indices(rows)
         self.logits = self.logits[rows]
         if self.attention is not None:
             self.attention = self.attention[rows]
@@ -198,7 +198,7 @@ def _read_prompts(model: LanguageModel, batch: Sequence[Request]) -> _State:
         attention[i, width - len(prompt) :] = 1
     ids, attention = ids.to(model.device), attention.to(model.device)
     padded = not bool(attention.all())
-    cache = new_cache(model.config)
+    cache = model.new_cache()
     logits = model.forward(
         ids,
         cache=cache,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from models.cache import new_cache
 from models.distributions import Distributions, reduce
 from models.reading import GROUP_TOKENS, Text, as_tensors, read
 
@@ -92,7 +91,7 @@ def _score_batch(
     ids = ids.to(model.device)
     first_wanted = min(window.skipped for window in batch)
     step = max(1, batch_tokens // len(batch))
-    cache = new_cache(model.config) if step < width else None
+    cache = model.new_cache() if step < width else None
     parts: list[list[Distributions]] = [[] for _ in batch]
     for start in range(0, width, step):
         end = min(start + step, width)

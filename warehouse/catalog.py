@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import uuid
 from contextlib import suppress
@@ -10,7 +12,14 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from warehouse.lake import identity
-from warehouse.sessions import create_view, load_macros, load_vocabulary, needs_vocabulary
+from warehouse.sessions import (
+    create_view,
+    load_macros,
+    load_vocabulary,
+    needs_vocabulary,
+    vocabulary_of,
+)
+from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
@@ -21,15 +30,13 @@ if TYPE_CHECKING:
 
 _STORAGE = "v1.0.0"
 """The oldest storage version that is still written: every DuckDB since 1.0 opens it."""
-_written: dict[Path, tuple[Set[Table], tuple[int, int, int]]] = {}
-"""Of each catalog that this process wrote, the tables in it, and which file it is."""
 
 
 def write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
     """Writes the catalog anew, or adds what it lacks, and moves it into place.
 
     It holds no rows. Views over partitioned tables take in partitions that come later, so it stays
-    where it is as this process wrote it last, of the same tables.
+    as it is while there are the same tables, declared alike, and the lake is where it was.
 
     Args:
         lake: The lake.
@@ -44,31 +51,53 @@ def write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
 
 
 def _write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
-    there = {table for table in tables if lake.has(table)}
-    viewed = _viewed(lake)
-    if viewed == there:
+    present = {table for table in tables if lake.has(table)}
+    remembered = _remembered(lake, tables)
+    viewed = {table for table in present if table.name in remembered}
+    if remembered and viewed == present and len(remembered) == len(present):
         return lake.catalog
     unfinished = lake.staging / f"catalog.{uuid.uuid4().hex}.duckdb"
     try:
-        if viewed and viewed < there:
+        if remembered and len(viewed) == len(remembered):
             shutil.copyfile(lake.catalog, unfinished)
         else:
             viewed = set()
-        viewed = viewed | _add(unfinished, lake, [t for t in tables if t in there - viewed])
-        _written[lake.catalog] = viewed, identity(unfinished.stat())
+        viewed |= _add(unfinished, lake, [t for t in tables if t in present - viewed])
+        which = identity(unfinished.stat())
         unfinished.replace(lake.catalog)
     finally:
         unfinished.unlink(missing_ok=True)
+    _remember(lake, tables, {table.name for table in viewed}, which)
     return lake.catalog
 
 
-def _viewed(lake: Lake) -> Set[Table] | None:
-    """The tables in the catalog, where it is the one that this process wrote last."""
-    viewed, which = _written.get(lake.catalog, (None, None))
-    try:
-        return viewed if identity(lake.catalog.stat()) == which else None
-    except FileNotFoundError:
-        return None
+def _remembered(lake: Lake, tables: Sequence[Table]) -> Set[str]:
+    """Names of the tables in the catalog; none where it is not as it was written last."""
+    with suppress(OSError, ValueError, KeyError):
+        noted = json.loads(_note(lake).read_text(encoding="utf-8"))
+        unchanged = noted["catalog"] == list(identity(lake.catalog.stat()))
+        if unchanged and noted["made_of"] == _made_of(lake, tables):
+            return set(noted["views"])
+    return set()
+
+
+def _remember(
+    lake: Lake, tables: Sequence[Table], views: Set[str], which: tuple[int, int, int]
+) -> None:
+    noted = {"catalog": which, "made_of": _made_of(lake, tables), "views": sorted(views)}
+    with in_one_step(_note(lake)) as path:
+        path.write_text(json.dumps(noted), encoding="utf-8")
+
+
+def _note(lake: Lake) -> Path:
+    return lake.staging / "catalog.json"
+
+
+def _made_of(lake: Lake, tables: Sequence[Table]) -> str:
+    """Tells views from those over other declarations, with other words, or of a lake elsewhere."""
+    names = [table.name for table in tables]
+    parts = [str(lake.root.absolute()), *map(repr, tables), *vocabulary_of(names)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _add(catalog: Path, lake: Lake, tables: Sequence[Table]) -> set[Table]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
@@ -15,9 +17,7 @@ from filelock import FileLock
 from warehouse.schema import PARTITION_COLUMN, Table
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
 CHECKPOINT_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PREFIX = "anchorlake."
@@ -25,6 +25,14 @@ _KEYS = {"data_version": "fingerprint", "parts": "made_of"}
 """What footers call attributes of a provenance; the others have their own names there."""
 _DATES_DIFFER = 2 * 10**9
 """Nanoseconds between two changes of a file that every file system gives different dates."""
+_MANY = 100
+"""Files whose footers are rather read together."""
+_REMEMBERED = 1 << 17
+"""Footers; of more than that all are forgotten and read anew."""
+_FOOTERS = Path(__file__).with_name("footers.sql").read_text(encoding="utf-8")
+
+Identity = tuple[int, int, int]
+"""Size, date and inode: what tells a file from the one that stood in its place before."""
 
 
 def check_checkpoint_name(name: str) -> str:
@@ -81,13 +89,9 @@ class Provenance:
         return {_PREFIX + key: value for key, value in self.to_dict().items()}
 
     @classmethod
-    def from_footer(cls, metadata: Mapping[bytes, bytes] | None) -> Provenance | None:
-        """Reads it back; None where the file was not written by a lake."""
-        values = {
-            key.decode().removeprefix(_PREFIX): value.decode()
-            for key, value in (metadata or {}).items()
-            if key.startswith(_PREFIX.encode())
-        }
+    def from_footer(cls, metadata: Mapping[str, str]) -> Provenance | None:
+        """Reads it back, with or without the prefix; None where no lake wrote the file."""
+        values = {key.removeprefix(_PREFIX): value for key, value in metadata.items()}
         return cls.from_dict(values) if _KEYS["data_version"] in values else None
 
 
@@ -172,15 +176,34 @@ class Lake:
 
     def provenance(self, table: Table, checkpoint: str | None = None) -> Provenance | None:
         """Where a partition's rows come from; None where there are none yet."""
-        path = self.path(table, checkpoint)
+        path = str(self.path(table, checkpoint))
         try:
-            status = path.stat()
-            # Of files that are replaced within a moment, all that tells them apart may be the same.
-            settled = time.time_ns() - status.st_mtime_ns > _DATES_DIFFER
-            read = _read_footer if settled else _read_footer.__wrapped__
-            return read(path, identity(status))
+            which = identity(os.stat(path))
+            known, provenance = _footers.get(path, (None, None))
+            if known != which:
+                provenance = _read_footer(path)
+                _remember(path, which, provenance)
+            return provenance
         except (OSError, pa.ArrowInvalid):  # not there, or damaged: to be made anew
             return None
+
+    def look_ahead(self, tables: Iterable[Table]) -> None:
+        """Reads the footers of all tables' files together, where many are not known yet."""
+        paths = {str(path): identity(path.stat()) for table in tables for path in self.files(table)}
+        unknown = [path for path in paths if _footers.get(path, (None,))[0] != paths[path]]
+        if len(unknown) < _MANY:
+            return
+        footers: dict[str, dict[str, str]] = {path: {} for path in unknown}
+        try:
+            with duckdb.connect() as connection:
+                rows = connection.execute(_FOOTERS, {"files": unknown}).fetchall()
+        except duckdb.Error:  # one is damaged; each is read by itself
+            return
+        for path, key, value in rows:
+            footers[path][key] = value
+        for path, footer in footers.items():
+            if identity(os.stat(path)) == paths[path]:
+                _remember(path, paths[path], Provenance.from_footer(footer))
 
     def read(
         self, table: Table, checkpoint: str | None = None, columns: Sequence[str] | None = None
@@ -199,12 +222,31 @@ def _files_of(table: Table) -> str:
     return f"{table.name}/{partition}data.parquet"
 
 
-def identity(status: os.stat_result) -> tuple[int, int, int]:
-    """What tells a file from the one that stood in its place before."""
+def identity(status: os.stat_result) -> Identity:
+    """Tells a file from the one that stood in its place before."""
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-@lru_cache(maxsize=1 << 16)
-def _read_footer(path: Path, which: tuple[int, int, int]) -> Provenance | None:
-    """What a file says of itself; remembered for as long as it is the same file."""
-    return Provenance.from_footer(pq.read_metadata(path).metadata)
+_footers: dict[str, tuple[Identity, Provenance | None]] = {}
+"""What files said of themselves, by path, and which files they were."""
+
+
+def _remember(path: str, which: Identity, provenance: Provenance | None) -> None:
+    # Of files that are replaced within a moment, all that tells them apart may be the same.
+    _, modified, _ = which
+    if time.time_ns() - modified > _DATES_DIFFER:
+        if len(_footers) >= _REMEMBERED:
+            _footers.clear()
+        _footers[path] = which, provenance
+
+
+def _read_footer(path: str) -> Provenance | None:
+    """What a file says of itself."""
+    metadata = pq.read_metadata(path).metadata or {}
+    return Provenance.from_footer(
+        {
+            key.decode(): value.decode()
+            for key, value in metadata.items()
+            if key.startswith(_PREFIX.encode())
+        }
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.generations.engines import opened
+from assets.generations.plan import asked
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
 from assets.lineage.staging import finished_rows, note_part_versions, stage
@@ -20,17 +21,17 @@ from assets.sources.generation_files import read_generations
 from assets.sources.prompt_sets import Prompt, prompt_set
 from assets.sources.prompts import prefixes_digest, prompt_format, prompts_in_lake
 from assets.study.digests import digest
-from models import Decoding
 from models.engines import Prompted
 from models.loading import load_tokenizer
 from warehouse import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
     from assets.study.study import Study
+    from models import Decoding
     from models.engines import Generation
 
 Key = tuple[str, str, int]
@@ -41,43 +42,6 @@ _SAMPLER = "1"
 """Changes when the same request gives another generation."""
 LOGPROBS = Signature.of(logprobs="raw")
 """Those of the model itself, before temperature and top_p."""
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Generations that a study asks of a model: so many samples of some prompts."""
-
-    decoding: Decoding
-    prompts: tuple[Prompt, ...]
-    n_samples: int
-
-
-def asked(study: Study, checkpoint: Checkpoint, prompts: Sequence[Prompt]) -> list[Ask]:
-    """What a study asks of a model, in the order of the table.
-
-    Every prompt is sampled with each decoding of the checkpoint; the sweep adds values of top_p for
-    its first prompts. The beginnings of documents are continued with those decodings alone that are
-    compared. A greedy generation is always the same, and made once.
-
-    Args:
-        study: The study.
-        checkpoint: The checkpoint.
-        prompts: Its prompts, those cut from corpora included.
-    """
-    given = tuple(prompt for prompt in prompts if prompt["corpus"] is None)
-    cut = tuple(prompt for prompt in prompts if prompt["corpus"] is not None)
-    own = study.decodings(checkpoint)
-    samples = study.samples_per_prompt
-    plan = [(decoding, given, samples) for decoding in own]
-    if sweep := study.diversity_sweep:
-        swept = dict.fromkeys(Decoding(top_p=top_p) for top_p in sweep.top_p)
-        plan += [(d, given[: sweep.prompts], samples) for d in swept if d not in own]
-    if cut and study.prefixes:
-        compared = study.compared_decodings(checkpoint)
-        plan += [(d, cut, study.prefixes.samples) for d in own if d.name in compared]
-    return [
-        Ask(decoding, some, 1 if decoding.is_greedy else number) for decoding, some, number in plan
-    ]
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from assets.lineage.data_version import DataVersion
 from assets.lineage.order import in_order
 from assets.lineage.progress import Silent
 from assets.lineage.reasons import NOT_MADE_YET, why_stale
+from assets.lineage.selection import assets_named
 from assets.study.digests import digest
-from assets.study.errors import InputError
 from models import ModelPool
+from models.files import one_look
 from warehouse import Limits
 
 if TYPE_CHECKING:
@@ -157,21 +158,8 @@ class AssetGraph:
             InputError: A name means nothing.
         """
         names = list(names)
-        return {n for name in names for n in self._named(name)} if names else set(self.assets)
-
-    def _named(self, name: str) -> list[str]:
-        matching = [
-            asset.name
-            for asset in self.assets.values()
-            if name in (asset.name, asset.group, asset.name.rpartition("/")[2])
-        ]
-        if not matching:
-            groups = dict.fromkeys(asset.group for asset in self.assets.values())
-            raise InputError(
-                f"--select {name}: there is no such table, figure or group; there are "
-                f"{', '.join(self.assets)}, and the groups {', '.join(groups)}"
-            )
-        return matching
+        matching = {match for name in names for match in assets_named(name, self.assets.values())}
+        return matching if names else set(self.assets)
 
     # What is read.
 
@@ -241,9 +229,11 @@ class AssetGraph:
 
     # What is stale.
 
+    @one_look()
     def stale(self, nodes: Iterable[Node]) -> dict[Node, str]:
         """Those of the nodes that the lake does not have as they would be made now, and why."""
         self._after = {}
+        self.lake.look_ahead(self.tables.values())
         stale: dict[Node, str] = {}
         for name, partition in nodes:
             if self._is_frozen(name, partition):

@@ -59,8 +59,7 @@ class ReportAsset(Asset):
                 head = page.read(1 << 14)
         except FileNotFoundError:
             return None
-        footer = {f"anchorlake.{k}".encode(): unescape(v).encode() for k, v in _META.findall(head)}
-        return Provenance.from_footer(footer)
+        return Provenance.from_footer({key: unescape(v) for key, v in _META.findall(head)})
 
     def make(self, context: AssetContext, data_version: DataVersion) -> Materialization:
         """Writes report.html from the figures as they are."""

@@ -17,8 +17,9 @@ def check_command(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
     from assets.study.registered import as_it_stands
     from assets.study.study import load_study
     from assets.study.watching import look
+    from models.files import one_look
 
-    with input_errors():
+    with input_errors(), one_look():
         read = load_study(study)
         place = lake_at(lake)
         standing = as_it_stands(read, place)

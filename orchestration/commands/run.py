@@ -45,16 +45,19 @@ def run_command(
     from assets.study.registered import as_it_stands
     from assets.study.study import load_study
     from assets.study.watching import take_in_new
+    from models.files import one_look
     from warehouse.catalog import write_catalog
 
     with input_errors():
         read = load_study(study)
         place = lake_at(lake)
-        check_inputs(as_it_stands(read, place))
+        with one_look():
+            check_inputs(as_it_stands(read, place))
         take_in_new(read, place, say=err.print)
-        graph = build_graph(as_it_stands(read, place), place)
-        nodes = graph.select(select or (), checkpoint or ())
-        stale = list(graph.stale(nodes))
+        with one_look():
+            graph = build_graph(as_it_stands(read, place), place)
+            nodes = graph.select(select or (), checkpoint or ())
+            stale = list(graph.stale(nodes))
         if place.root.exists():  # it may have been moved, or its catalog removed
             write_catalog(place, list(graph.tables.values()))
         if force:

@@ -5,7 +5,7 @@ import torch
 from transformers import DynamicCache, Llama4TextConfig
 from transformers.cache_utils import Cache
 
-from models.cache import GrowingLayer, new_cache, select_rows
+from models.cache import GrowingLayer, new_cache
 
 HEADS, WIDTH, LAYERS = 2, 4, 2
 
@@ -41,7 +41,7 @@ def test_a_growing_cache_holds_what_the_stock_cache_holds(seed):
                     kept = torch.randint(rows, (up_to(7),), generator=random)
                     if caches[1].layers:
                         for cache in caches:
-                            select_rows(cache, kept)
+                            cache.batch_select_indices(kept)
                         rows = len(kept)
                 case 2 if rows > 1:  # a part of the same memory
                     rows -= 1
@@ -81,7 +81,7 @@ def test_what_was_handed_out_does_not_change():
     keys, values = append([cache], 3, 4, random)[0]
     before = keys.clone(), values.clone()
     append([cache], 3, 2, random)
-    select_rows(cache, torch.tensor([2, 0]))
+    cache.batch_select_indices(torch.tensor([2, 0]))
     append([cache], 2, 30, random)
     assert torch.equal(keys, before[0])
     assert torch.equal(values, before[1])
@@ -91,7 +91,7 @@ def test_a_row_kept_twice_goes_two_ways():
     random = torch.Generator().manual_seed(0)
     cache = Cache(layer_class_to_replicate=GrowingLayer)
     append([cache], 2, 3, random)
-    select_rows(cache, torch.tensor([1, 1]))
+    cache.batch_select_indices(torch.tensor([1, 1]))
     keys = append([cache], 2, 1, random)[0][0]
     assert torch.equal(keys[0, :, :3], keys[1, :, :3])
     assert not torch.equal(keys[0, :, 3], keys[1, :, 3])

@@ -1,0 +1,33 @@
+"""Which assets a name stands for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assets.study.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from assets.lineage.asset import Asset
+
+
+def assets_named(name: str, assets: Collection[Asset]) -> list[str]:
+    """The assets that a name or a group stands for; a figure has a name without its group, too.
+
+    Raises:
+        InputError: It stands for none.
+    """
+    matching = [
+        asset.name
+        for asset in assets
+        if name in (asset.name, asset.group, asset.name.rpartition("/")[2])
+    ]
+    if not matching:
+        names = ", ".join(asset.name for asset in assets)
+        groups = ", ".join(dict.fromkeys(asset.group for asset in assets))
+        raise InputError(
+            f"--select {name}: there is no such table, figure or group; there are {names}, and the "
+            f"groups {groups}"
+        )
+    return matching

@@ -215,3 +215,18 @@ def few_figures() -> Iterator[None]:
 
     with limited_to_few_figures():
         yield
+
+
+@pytest.fixture
+def fake_mafft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """A function that puts a shell script in the place of MAFFT."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+
+    def put(does: str) -> None:
+        path = folder / "mafft"
+        path.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo v0.fake && exit\n{does}\n')
+        path.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+    return put

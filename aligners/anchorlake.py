@@ -31,8 +31,8 @@ class WordsFirst:
         """As `Aligner.columns`."""
         codes, n_codes = _numbers([list(text) for text in texts])
         starts = _starts([len(text) for text in texts])
-        found = fill(codes, starts, _skeleton(texts), _longest_first(starts), n_codes)
-        return [found[starts[i] : starts[i + 1]] for i in range(len(texts))]
+        columns = fill(codes, starts, _skeleton(texts), _longest_first(starts), n_codes)
+        return [columns[starts[i] : starts[i + 1]] for i in range(len(texts))]
 
     def close(self) -> None:
         """Nothing runs on."""
@@ -73,8 +73,8 @@ def _skeleton(texts: Sequence[str]) -> np.ndarray:
 def _numbers(sequences: Sequence[Sequence[str]]) -> tuple[np.ndarray, int]:
     """All symbols, one sequence after another, as numbers; and how many are different."""
     numbers: dict[str, int] = {}
-    found = [numbers.setdefault(s, len(numbers)) for sequence in sequences for s in sequence]
-    return np.array(found, dtype=np.int32), len(numbers)
+    numbered = [numbers.setdefault(s, len(numbers)) for sequence in sequences for s in sequence]
+    return np.array(numbered, dtype=np.int32), len(numbers)
 
 
 def _starts(lengths: Sequence[int] | np.ndarray) -> np.ndarray:

@@ -94,12 +94,12 @@ class Mafft:
                 )
                 self._running.add(process)
             try:
-                aligned, said = process.communicate()
+                aligned, errors = process.communicate()
             finally:
                 with self._lock:
                     self._running.discard(process)
         if process.returncode or not aligned:
-            raise AlignerError(_explain(process.returncode, said))
+            raise AlignerError(_explain(process.returncode, errors))
         return read_fasta(aligned)
 
 

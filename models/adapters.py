@@ -39,7 +39,7 @@ def merge(model: Any, folder: Path, n_tokens: int) -> Any:
     _resize(model, load_peft_weights(str(folder), device="cpu"), n_tokens)
     adapted = PeftModel(model, config, low_cpu_mem_usage=empty)
     if not empty:
-        found = adapted.load_adapter(
+        loaded = adapted.load_adapter(
             str(folder),
             "default",
             torch_device=str(model.device),
@@ -47,8 +47,11 @@ def merge(model: Any, folder: Path, n_tokens: int) -> Any:
             key_mapping=getattr(model, "_checkpoint_conversion_mapping", {}),
         )
         # Beside the adapter's weights, embeddings are saved under names that peft does not read.
-        own = PEFT_TYPE_TO_PREFIX_MAPPING.get(config.peft_type, "")
-        for name in (*found.missing_keys, *(key for key in found.unexpected_keys if own in key)):
+        prefix = PEFT_TYPE_TO_PREFIX_MAPPING.get(config.peft_type, "")
+        for name in (
+            *loaded.missing_keys,
+            *(key for key in loaded.unexpected_keys if prefix in key),
+        ):
             raise ModelError(
                 f"{folder} is an adapter of another model than its base, as {name} is in one of "
                 "them only; name the one that it was trained on with `adapter_on:`"

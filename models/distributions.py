@@ -101,16 +101,16 @@ def reduce(logits: Tensor, rows: Tensor, targets: Tensor) -> Distributions:
         ModelError: Logits are not numbers, or the token that came has no probability at all.
     """
     if logits.device.type == "cuda":
-        found = _on_gpu(logits, rows, targets)
+        distributions = _on_gpu(logits, rows, targets)
     else:
-        found = _on_cpu(_as_numpy(logits), rows.cpu().numpy(), targets.cpu().numpy())
-    if not (np.isfinite(found.logprob).all() and np.isfinite(found.entropy).all()):
+        distributions = _on_cpu(_as_numpy(logits), rows.cpu().numpy(), targets.cpu().numpy())
+    if not (np.isfinite(distributions.logprob).all() and np.isfinite(distributions.entropy).all()):
         raise ModelError(
             "the model's logits are not finite numbers, so nothing can be said of its predictions; "
             "set `dtype: float32` or `bfloat16` for this checkpoint, and look whether its weights "
             "are whole"
         )
-    return found
+    return distributions
 
 
 def _as_numpy(logits: Tensor) -> np.ndarray:
@@ -122,7 +122,7 @@ def _as_numpy(logits: Tensor) -> np.ndarray:
 
 
 def _on_cpu(logits: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> Distributions:
-    found = Distributions.empty(len(rows), logits.shape[1])
+    distributions = Distributions.empty(len(rows), logits.shape[1])
     n_threads = torch.get_num_threads()
     parts = np.array_split(np.arange(len(rows)), n_threads)
     reduce_rows = _reduce_bfloat16_rows if logits.dtype == np.uint16 else _reduce_rows
@@ -130,7 +130,7 @@ def _on_cpu(logits: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> Distri
     def work(part: np.ndarray) -> None:
         if len(part):
             some = slice(part[0], part[-1] + 1)
-            out = found[some]
+            out = distributions[some]
             reduce_rows(
                 logits,
                 rows[some],
@@ -150,7 +150,7 @@ def _on_cpu(logits: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> Distri
     else:
         with ThreadPoolExecutor(n_threads) as threads:
             list(threads.map(work, parts))
-    return found
+    return distributions
 
 
 # LLVM may reorder a float32 sum, which is what lets it add sixteen numbers at once, and fuse a

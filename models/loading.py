@@ -388,7 +388,7 @@ def _read(
     pickled = any(file.suffix == ".bin" for file in files)
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=source.allow_remote_code)
     # A pickle may run code as it is read; even one that is allowed is read by `weights_only`.
-    model, found = AutoModelForCausalLM.from_pretrained(
+    model, loaded = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=dtype,
         device_map="meta" if place.type == "meta" else None,
@@ -396,10 +396,10 @@ def _read(
         use_safetensors=None if pickled else True,
         output_loading_info=True,
     )
-    if found["missing_keys"]:
-        some = ", ".join(sorted(found["missing_keys"])[:3])
+    if loaded["missing_keys"]:
+        some = ", ".join(sorted(loaded["missing_keys"])[:3])
         raise ModelError(
-            f"{source} is incomplete: {len(found['missing_keys'])} of its weights are missing "
+            f"{source} is incomplete: {len(loaded['missing_keys'])} of its weights are missing "
             f"({some}, ...); wait until it is written, or fetch it again"
         )
     return model.to(place), tokenizer

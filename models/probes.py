@@ -94,11 +94,11 @@ class Probe:
     @torch.inference_mode()
     def predict(self, examples: Examples) -> np.ndarray:
         """The token with the highest score for each state, int64 [n]; of equal ones the first."""
-        found = [
+        predicted = [
             self.tokens[self.scores(states).argmax(1)].cpu().numpy()
             for states, _ in examples.batches(self._at_once)
         ]
-        return np.concatenate([np.empty(0, np.int64), *found])
+        return np.concatenate([np.empty(0, np.int64), *predicted])
 
     @torch.inference_mode()
     def loss(self, examples: Examples) -> float:
@@ -116,9 +116,9 @@ class Probe:
 
     def places(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Where tokens, int64 [n], are among its own, and whether they are at all."""
-        own = self.tokens.cpu()
-        places = torch.searchsorted(own, tokens).clamp(max=len(own) - 1)
-        return places, own[places] == tokens
+        vocabulary = self.tokens.cpu()
+        places = torch.searchsorted(vocabulary, tokens).clamp(max=len(vocabulary) - 1)
+        return places, vocabulary[places] == tokens
 
     @property
     def _at_once(self) -> int:

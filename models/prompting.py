@@ -68,8 +68,8 @@ class PromptFormat:
 
     def messages(self, prompt: str) -> list[dict[str, str]]:
         """The turns of a chat."""
-        said = [{"role": "system", "content": self.system}] if self.system is not None else []
-        return [*said, {"role": "user", "content": prompt}]
+        before = [{"role": "system", "content": self.system}] if self.system is not None else []
+        return [*before, {"role": "user", "content": prompt}]
 
     def text(self, prompt: str) -> str:
         """What is sent where no chat template is applied."""

@@ -117,14 +117,14 @@ def read(
         ]
         # Windows that skip alike and are of like length share a batch, so little is read in vain.
         order = sorted(range(len(cut)), key=lambda i: (cut[i][1].skipped, len(cut[i][1].inputs)))
-        found: dict[int, Found] = {}
+        by_place: dict[int, Found] = {}
         for batch in batches([cut[i][1] for i in order], batch_tokens):
             some = [cut[order[i]][1] for i in batch]
-            found |= {order[i]: one for i, one in zip(batch, read_batch(some), strict=True)}
+            by_place |= {order[i]: one for i, one in zip(batch, read_batch(some), strict=True)}
             on_tokens(sum(len(window.targets) for window in some))
         parts: list[list[Found]] = [[] for _ in group]
         for i, (number, _) in enumerate(cut):
-            parts[number].append(found[i])
+            parts[number].append(by_place[i])
         yield [(text, join(own)) for text, own in zip(group, parts, strict=True)]
 
 

@@ -685,17 +685,17 @@ def _complaint(response: httpx2.Response) -> tuple[str, str, str]:
     if 300 <= response.status_code < 400:
         return f"{phrase} {response.headers.get('Location', '')}", "", ""
     try:
-        said = json.loads(response.content)
+        answer = json.loads(response.content)
     except (ValueError, RecursionError):
         text = response.text.strip()
         return (phrase if not text or text.startswith("<") else text), "", ""
-    said = said if isinstance(said, dict) else {"message": said}
-    error = said.get("error")
+    answer = answer if isinstance(answer, dict) else {"message": answer}
+    error = answer.get("error")
     if isinstance(error, dict):
-        said = error
+        answer = error
     elif isinstance(error, str):
-        said = {**said, "message": error}
-    message = said.get("message") or said.get("detail") or phrase
+        answer = {**answer, "message": error}
+    message = answer.get("message") or answer.get("detail") or phrase
     if isinstance(message, list):  # FastAPI's: where, and what is wrong there
         message = "; ".join(
             f"{'.'.join(map(str, part.get('loc', [])))}: {part.get('msg', '')}"
@@ -703,7 +703,7 @@ def _complaint(response: httpx2.Response) -> tuple[str, str, str]:
             else str(part)
             for part in message
         )
-    param, code = said.get("param"), said.get("code")
+    param, code = answer.get("param"), answer.get("code")
     return (
         message if isinstance(message, str) else json.dumps(message),
         param if isinstance(param, str) else "",

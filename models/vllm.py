@@ -252,17 +252,17 @@ class VllmProcess:
 
     def _receive(self, failed: str) -> list[dict[str, Any]]:
         """What has been answered since the last call, at least one line."""
-        found: list[dict[str, Any]] = []
-        while not found:
+        answers: list[dict[str, Any]] = []
+        while not answers:
             # The end of its output is no sign of its death: what it started may hold that open.
             dead = self._process.poll() is not None
             with suppress(queue.Empty):
-                found.append(self._answers.get(timeout=_LOOK))
+                answers.append(self._answers.get(timeout=_LOOK))
                 while True:
-                    found.append(self._answers.get_nowait())
-            if dead and not found:
+                    answers.append(self._answers.get_nowait())
+            if dead and not answers:
                 raise self._death(failed)
-        return found
+        return answers
 
     def _death(self, failed: str) -> ModelError:
         _end(self._process)

@@ -146,12 +146,12 @@ def _materialized(event: dg.DagsterEvent) -> str | None:
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> list[tuple[dg.DagsterEvent, str]]:
-    found = []
+    failures = []
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
             described = data.user_failure_data.description if data.user_failure_data else None
             error = data.error
             cause = error.cause if error and error.cause else error
-            found.append((event, described or (cause.message.strip() if cause else "it failed")))
-    return found
+            failures.append((event, described or (cause.message.strip() if cause else "it failed")))
+    return failures

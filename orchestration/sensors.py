@@ -237,10 +237,10 @@ def _ask_for_figures(
     """
     registered = [c.name for c in now.checkpoints if isinstance(c, Registered)]
     newest = instance.event_log_storage.get_maximum_record_id()
-    there = digest([newest, registered])
-    if there == cursor.looked or instance.get_runs_count(dg.RunsFilter(statuses=_UNDER_WAY)):
+    state_now = digest([newest, registered])
+    if state_now == cursor.looked or instance.get_runs_count(dg.RunsFilter(statuses=_UNDER_WAY)):
         return
-    cursor.looked = there
+    cursor.looked = state_now
     stale = {}
     for asset in graph().present:
         if asset.group == "figures" and asset.name in assets:
@@ -257,8 +257,8 @@ def _registrations(
     instance: dg.DagsterInstance, study: Study
 ) -> list[dg.AddDynamicPartitionsRequest]:
     """Asks for the partitions that Dagster does not have yet."""
-    there = set(instance.get_dynamic_partitions("checkpoint"))
-    names = [checkpoint.name for checkpoint in study.checkpoints if checkpoint.name not in there]
+    known = set(instance.get_dynamic_partitions("checkpoint"))
+    names = [checkpoint.name for checkpoint in study.checkpoints if checkpoint.name not in known]
     return [CHECKPOINTS.build_add_request(names)] if names else []
 
 

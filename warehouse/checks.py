@@ -47,8 +47,8 @@ def check_file(table: Table, path: Path, lake: Lake) -> list[Finding]:
     Returns:
         A finding for each of `CHECKS`.
     """
-    found = pq.read_schema(path).remove_metadata()
-    as_declared = found.equals(table.arrow_schema)
+    schema = pq.read_schema(path).remove_metadata()
+    as_declared = schema.equals(table.arrow_schema)
     n_rows = pq.read_metadata(path).num_rows
     bad = _bad_grain_rows(table, path, lake) if as_declared else 0
     return [
@@ -57,7 +57,7 @@ def check_file(table: Table, path: Path, lake: Lake) -> list[Finding]:
             as_declared,
             "as declared"
             if as_declared
-            else f"found {_one_line(found)}, declared {_one_line(table.arrow_schema)}",
+            else f"found {_one_line(schema)}, declared {_one_line(table.arrow_schema)}",
         ),
         Finding(
             "grain_unique_and_not_null",

@@ -110,15 +110,15 @@ def create_view(connection: duckdb.DuckDBPyConnection, table: Table, files: list
     else:
         fields = [(column.name, arrow_type(column.type)) for column in table.columns]
         rows = connection.from_arrow(pa.schema(fields).empty_table())
-    there = set(rows.columns)
+    present = set(rows.columns)
     columns = [
         duckdb.ColumnExpression(column.name)
-        if column.name in there
+        if column.name in present
         else duckdb.ConstantExpression(None).cast(column.type).alias(column.name)
         for column in table.columns
     ]
     rows.select(*columns).create_view(table.name)
-    return there.issuperset(column.name for column in table.columns)
+    return present.issuperset(column.name for column in table.columns)
 
 
 def load_macros(connection: duckdb.DuckDBPyConnection) -> None:
@@ -143,5 +143,5 @@ def load_vocabulary(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _vocabulary_over(views: Iterable[str]) -> list[str]:
-    there = set(views)
-    return [macros for needed, macros in _VOCABULARY.items() if there.issuperset(needed)]
+    present = set(views)
+    return [macros for needed, macros in _VOCABULARY.items() if present.issuperset(needed)]

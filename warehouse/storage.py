@@ -71,8 +71,10 @@ def write_table(
     lake.staging.mkdir(parents=True, exist_ok=True)
     unfinished = lake.staging / f"{table.name}.{uuid.uuid4().hex}.parquet"
     try:
-        own = _of_partition(rows, checkpoint) if table.partitioned else rows
-        write_parquet(unfinished, table.arrow_schema, own, {**footer, **provenance.to_footer()})
+        rows_of_partition = _of_partition(rows, checkpoint) if table.partitioned else rows
+        write_parquet(
+            unfinished, table.arrow_schema, rows_of_partition, {**footer, **provenance.to_footer()}
+        )
         findings = check_file(table, unfinished, lake)
         if not all(finding.passed for finding in findings):
             rejected = lake.staging / "rejected" / f"{table.name}.{checkpoint or 'all'}.parquet"

@@ -42,11 +42,11 @@ def smooth(curves: np.ndarray, sigma: float = _SIGMA) -> np.ndarray:
 
 def curves_of(data: FigureData, shown: FigureCheckpoint, value: str) -> dict[str, np.ndarray]:
     """For each prompt's text a checkpoint's curve, float [100]."""
-    found: dict[str, np.ndarray] = {}
+    curves: dict[str, np.ndarray] = {}
     for row in data.rows:
         if row["checkpoint"] == shown.checkpoint:
-            found.setdefault(row["prompt"], np.zeros(_BINS))[row["bin"]] = row[value]
-    return found
+            curves.setdefault(row["prompt"], np.zeros(_BINS))[row["bin"]] = row[value]
+    return curves
 
 
 def draw(data: FigureData, width: int, panels: Mapping[str, str]) -> Any:

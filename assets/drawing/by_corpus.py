@@ -61,12 +61,12 @@ def sums_by_item(
     data: FigureData, per: str
 ) -> dict[tuple[str, str, str], dict[str, tuple[float, float]]]:
     """For each checkpoint, category and corpus, nll and `per` of each document or prompt."""
-    found: dict[tuple[str, str, str], dict[str, tuple[float, float]]] = {}
+    sums: dict[tuple[str, str, str], dict[str, tuple[float, float]]] = {}
     for row in data.rows:
         key = row["checkpoint"], row["category"], row["corpus"]
         if row[per]:  # an empty text has no bytes to divide by
-            found.setdefault(key, {})[row["item"]] = row["nll"], row[per]
-    return found
+            sums.setdefault(key, {})[row["item"]] = row["nll"], row[per]
+    return sums
 
 
 def values_by_corpus(data: FigureData) -> dict[tuple[str, str, str], Interval]:

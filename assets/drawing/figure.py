@@ -77,8 +77,8 @@ class FigureData:
     @property
     def with_rows(self) -> list[FigureCheckpoint]:
         """The checkpoints that there is anything of."""
-        there = {row["checkpoint"] for row in self.rows}
-        return [shown for shown in self.checkpoints if shown.checkpoint in there]
+        with_rows = {row["checkpoint"] for row in self.rows}
+        return [shown for shown in self.checkpoints if shown.checkpoint in with_rows]
 
     @property
     def caveats(self) -> list[str]:

@@ -45,11 +45,11 @@ class Panel:
 
 def series_of(data: FigureData) -> dict[str, list[FigureCheckpoint]]:
     """The checkpoints of each series that have a step, by step."""
-    found: dict[str, list[FigureCheckpoint]] = {}
+    series: dict[str, list[FigureCheckpoint]] = {}
     for shown in data.with_rows:
         if shown.series is not None and shown.step is not None:
-            found.setdefault(shown.series, []).append(shown)
-    return {name: sorted(line, key=lambda s: s.step or 0) for name, line in found.items()}
+            series.setdefault(shown.series, []).append(shown)
+    return {name: sorted(line, key=lambda s: s.step or 0) for name, line in series.items()}
 
 
 def bases_of(data: FigureData) -> list[FigureCheckpoint]:

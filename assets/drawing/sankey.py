@@ -135,9 +135,9 @@ def layout(
     enters: dict[tuple[str, str], tuple[float, float]] = {}
     for bar in bars:
         for side, slots in ((0, leaves), (1, enters)):
-            there = [flow for flow in ordered if flow[side] == bar.name]
+            flows_of_bar = [flow for flow in ordered if flow[side] == bar.name]
             right = bar.right
-            for flow in there if side == 0 else reversed(there):
+            for flow in flows_of_bar if side == 0 else reversed(flows_of_bar):
                 slots[flow] = (right - flows[flow] * scale, right)
                 right -= flows[flow] * scale
 

@@ -15,8 +15,8 @@ def _figures() -> list[Figure]:
         importlib.import_module(f"{__name__}.{module.name}")
         for module in pkgutil.iter_modules(__path__)
     ]
-    found = [module.FIGURE for module in modules if hasattr(module, "FIGURE")]
-    return sorted(found, key=lambda figure: figure.place)
+    figures = [module.FIGURE for module in modules if hasattr(module, "FIGURE")]
+    return sorted(figures, key=lambda figure: figure.place)
 
 
 FIGURES = _figures()

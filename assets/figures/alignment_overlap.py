@@ -23,17 +23,17 @@ def _draw(data: FigureData, width: int) -> Any:
 
 
 def _findings(data: FigureData) -> list[str]:
-    found = along.compare(
+    sentences = along.compare(
         data, "aligned", f"have the character of at least {_OTHERS} others where they stand"
     )
     for shown in data.with_rows:
         sizes = [r["n_samples"] for r in data.rows if r["checkpoint"] == shown.checkpoint]
         if min(sizes) <= _OTHERS:
-            found.append(
+            sentences.append(
                 f"{shown.label} has prompts with {min(sizes)} generations; none of them can agree "
                 f"with {_OTHERS} others, and they count as 0."
             )
-    return found
+    return sentences
 
 
 FIGURE = Figure(

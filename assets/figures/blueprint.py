@@ -74,7 +74,7 @@ def _marks(
     n_flows = int(width * _FLOWS)
     texts = {span["span"]: _spelled(span["text"]) for span in row["spans"]}
     lines = {name: _wrap(text, int((width - n_flows - 10) / _CELL)) for name, text in texts.items()}
-    found = layout(
+    placed = layout(
         list(texts),
         {(flow["source"], flow["target"]): flow["n_holders"] for flow in row["flows"]},
         {name: _LINE * (1 + len(wrapped)) for name, wrapped in lines.items()},
@@ -95,7 +95,7 @@ def _marks(
             "left": [round(left, 1) for _, left, _ in ribbon.edges],
             "right": [round(right, 1) for _, _, right in ribbon.edges],
         }
-        for ribbon in found.ribbons
+        for ribbon in placed.ribbons
     ]
     bars = [
         {
@@ -106,7 +106,7 @@ def _marks(
             "anchor": anchors[bar.name],
             "generations": counts[bar.name],
         }
-        for bar in found.bars
+        for bar in placed.bars
     ]
     # Each line is a mark of its own: renderers misplace the lines of right-to-left texts.
     labels = [
@@ -117,7 +117,7 @@ def _marks(
             "colour": _COUNT if i == 0 else _ANCHOR,
             "anchor": anchors[bar.name],
         }
-        for bar in found.bars
+        for bar in placed.bars
         for i, line in enumerate(
             [
                 counts[bar.name] if bar.name in texts else f"{bar.name} · {counts[bar.name]}",
@@ -125,7 +125,7 @@ def _marks(
             ]
         )
     ]
-    return {"ribbons": ribbons, "bars": bars, "labels": labels}, found.height
+    return {"ribbons": ribbons, "bars": bars, "labels": labels}, placed.height
 
 
 def _panel(named: dict[str, str], colour: str, width: int, height: float) -> Any:

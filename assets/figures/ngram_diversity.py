@@ -114,11 +114,11 @@ def _top_p(shown: FigureCheckpoint) -> float:
 
 
 def _diversity(data: FigureData, shown: FigureCheckpoint) -> dict[float, list[float]]:
-    found: dict[float, list[float]] = {}
+    diversities: dict[float, list[float]] = {}
     for row in data.rows:
         if row["checkpoint"] == shown.checkpoint and row["n"] == _MATCHED_AT:
-            found.setdefault(row["top_p"], []).append(row["diversity"])
-    return found
+            diversities.setdefault(row["top_p"], []).append(row["diversity"])
+    return diversities
 
 
 FIGURE = Figure(

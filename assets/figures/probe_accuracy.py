@@ -68,13 +68,13 @@ class Series:
 
 def _series(data: FigureData) -> list[Series]:
     shown = {one.checkpoint: one for one in data.checkpoints}
-    found: dict[tuple[str, str, str, int], dict[str, dict[str, Any]]] = {}
+    rows_by_series: dict[tuple[str, str, str, int], dict[str, dict[str, Any]]] = {}
     for row in data.rows:
         key = row["checkpoint"], row["generator"], row["corpus"], row["horizon"]
-        found.setdefault(key, {})[row["item"]] = row
+        rows_by_series.setdefault(key, {})[row["item"]] = row
     return [
         Series(shown[reader], generator, corpus, horizon, rows)
-        for (reader, generator, corpus, horizon), rows in found.items()
+        for (reader, generator, corpus, horizon), rows in rows_by_series.items()
     ]
 
 
@@ -214,8 +214,8 @@ def _ahead(horizon: int) -> str:
 
 def _findings(data: FigureData) -> list[str]:
     series = {
-        (one.reader.checkpoint, one.generator, one.corpus, one.horizon): one
-        for one in _series(data)
+        (curve.reader.checkpoint, curve.generator, curve.corpus, curve.horizon): curve
+        for curve in _series(data)
     }
     sentences = []
     for aligned, base in data.pairs:
@@ -223,11 +223,11 @@ def _findings(data: FigureData) -> list[str]:
         for corpus in dict.fromkeys(c for reader, _, c, _ in series if reader == ours):
             sentences += _compare(series, corpus, (ours, ours), (theirs, theirs))
             sentences += _compare(series, corpus, (ours, theirs), (theirs, ours))
-    own: dict[tuple[str, str], list[Series]] = {}
-    for one in series.values():
-        if one.own:
-            own.setdefault((one.corpus, one.generator), []).append(one)
-    for some in own.values():
+    by_writer: dict[tuple[str, str], list[Series]] = {}
+    for curve in series.values():
+        if curve.own:
+            by_writer.setdefault((curve.corpus, curve.generator), []).append(curve)
+    for some in by_writer.values():
         sentences.append(_over_pairs(some))
     if data.unit == "word" and sentences:
         sentences.append(

@@ -93,7 +93,7 @@ def _table(data: FigureData) -> Grid:
 def _findings(data: FigureData) -> list[str]:
     sentences = []
     for aligned, base in data.pairs:
-        ours, theirs = (_values(data, one, "exact") for one in (aligned, base))
+        ours, theirs = (_values(data, checkpoint, "exact") for checkpoint in (aligned, base))
         common = sorted(set(ours) & set(theirs))
         if not common:
             continue

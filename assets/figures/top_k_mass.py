@@ -54,7 +54,7 @@ def _draw(data: FigureData, width: int) -> Any:
                 for k, at in zip(K_GRID, curve, strict=True)
                 if at.is_finite
             ]
-    there = [written for written in _WRITTEN if any(p["written"] == written for p in points)]
+    present = [written for written in _WRITTEN if any(p["written"] == written for p in points)]
     x = alt.X(
         "k:Q",
         title="k most likely tokens",
@@ -82,7 +82,7 @@ def _draw(data: FigureData, width: int) -> Any:
         strokeDash=alt.StrokeDash(
             "written:N",
             title="predicting",
-            scale=alt.Scale(domain=there, range=[_WRITTEN[name] for name in there]),
+            scale=alt.Scale(domain=present, range=[_WRITTEN[name] for name in present]),
             legend=alt.Legend(
                 orient="top",
                 direction="horizontal" if width > style.NARROW else "vertical",
@@ -128,17 +128,17 @@ def _findings(data: FigureData) -> list[str]:
     for shown in data.with_rows:
         human = _masses(data, shown, "human text")
         for written in list(_WRITTEN)[1:]:
-            own = _masses(data, shown, written)
-            if human and own:
-                gap = bootstrap_difference(_first(own), _first(human))
+            masses = _masses(data, shown, written)
+            if human and masses:
+                gap = bootstrap_difference(_first(masses), _first(human))
                 sentences.append(
-                    f"The most likely token has {bootstrap(_first(own)).percent()} of the "
+                    f"The most likely token has {bootstrap(_first(masses)).percent()} of the "
                     f"probability where {shown.checkpoint} predicts {_text(written)}, and "
                     f"{bootstrap(_first(human)).percent()} on human text ({gap.points()})."
                 )
     for aligned, base in data.pairs:
         for written in _WRITTEN:
-            ours, theirs = (_masses(data, one, written) for one in (aligned, base))
+            ours, theirs = (_masses(data, checkpoint, written) for checkpoint in (aligned, base))
             common = sorted(set(ours) & set(theirs))
             if not common:
                 continue

@@ -73,13 +73,15 @@ def measures(data: FigureData) -> dict[tuple[str, str], Interval]:
     alike: dict[tuple[str, int], list[tuple[str, str]]] = {}
     for key, own in items.items():
         alike.setdefault((key[1], len(own)), []).append(key)
-    found: dict[tuple[str, str], Interval] = {}
+    intervals_by_key: dict[tuple[str, str], Interval] = {}
     with np.errstate(over="ignore", invalid="ignore"):  # a perplexity may be beyond a double
         for (measure, _), keys in alike.items():
             values = np.array([items[key] for key in keys]).swapaxes(0, 1)
             intervals = bootstrap_each(values, MEASURES[measure].statistic)
-            found |= dict(zip(keys, intervals, strict=True))
-    return {key: found[key] for key in items if not math.isnan(found[key].mean)}
+            intervals_by_key |= dict(zip(keys, intervals, strict=True))
+    return {
+        key: intervals_by_key[key] for key in items if not math.isnan(intervals_by_key[key].mean)
+    }
 
 
 def _draw(data: FigureData, width: int) -> Any:
@@ -98,8 +100,8 @@ def _findings(data: FigureData) -> list[str]:
         highest = [
             f"{what} at {best.step:,} ({written(measure, values[best.checkpoint, measure])})"
             for measure, what in _NAMED.items()
-            if (there := [s for s in line if (s.checkpoint, measure) in values])
-            for best in [max(there, key=lambda s: values[s.checkpoint, measure].mean)]
+            if (measured := [s for s in line if (s.checkpoint, measure) in values])
+            for best in [max(measured, key=lambda s: values[s.checkpoint, measure].mean)]
         ]
         if len(line) > 2 and highest:
             sentences.append(
@@ -163,7 +165,7 @@ def _table(data: FigureData) -> Grid:
     listed = [s for s in data.with_rows if s.step is None]
     for line in series_of(data).values():
         listed += line[-_LISTED:]
-    there = [m for m in MEASURES if any((s.checkpoint, m) in values for s in listed)]
+    listed_measures = [m for m in MEASURES if any((s.checkpoint, m) in values for s in listed)]
     rows = [
         [
             shown.series or "–",
@@ -171,12 +173,14 @@ def _table(data: FigureData) -> Grid:
             shown.checkpoint,
             *(
                 written(m, values[shown.checkpoint, m]) if (shown.checkpoint, m) in values else "–"
-                for m in there
+                for m in listed_measures
             ),
         ]
         for shown in listed
     ]
-    return Grid(["series", "step", "checkpoint", *(m.replace("_", " ") for m in there)], rows)
+    return Grid(
+        ["series", "step", "checkpoint", *(m.replace("_", " ") for m in listed_measures)], rows
+    )
 
 
 def _applies(study: Study) -> bool:

@@ -38,15 +38,15 @@ def asked(study: Study, checkpoint: Checkpoint, prompts: Sequence[Prompt]) -> li
     """
     given = tuple(prompt for prompt in prompts if prompt["corpus"] is None)
     cut = tuple(prompt for prompt in prompts if prompt["corpus"] is not None)
-    own = study.decodings(checkpoint)
+    decodings = study.decodings(checkpoint)
     samples = study.samples_per_prompt
-    plan = [(decoding, given, samples) for decoding in own]
+    plan = [(decoding, given, samples) for decoding in decodings]
     if sweep := study.diversity_sweep:
         swept = dict.fromkeys(Decoding(top_p=top_p) for top_p in sweep.top_p)
-        plan += [(d, given[: sweep.prompts], samples) for d in swept if d not in own]
+        plan += [(d, given[: sweep.prompts], samples) for d in swept if d not in decodings]
     if cut and study.prefixes:
         compared = study.compared_decodings(checkpoint)
-        plan += [(d, cut, study.prefixes.samples) for d in own if d.name in compared]
+        plan += [(d, cut, study.prefixes.samples) for d in decodings if d.name in compared]
     return [
         Ask(decoding, some, 1 if decoding.is_greedy else number) for decoding, some, number in plan
     ]

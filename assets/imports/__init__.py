@@ -78,5 +78,5 @@ def import_files(
     for source in sources:
         if not form.folders and Path(source).is_dir():
             raise InputError(f"{source} is a folder; name the files in it")
-    found = (one for source in sources for one in form.read(source, options))
-    return write_generations(found, place)
+    rows = (row for source in sources for row in form.read(source, options))
+    return write_generations(rows, place)

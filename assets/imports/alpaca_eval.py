@@ -29,13 +29,17 @@ def read(source: str, options: Options) -> Iterator[Found | Dropped]:
     """
     path = Path(source)
     rows = _rows(path)
-    there = list(dict.fromkeys(str(row.get("generator")) for row in rows if row.get("generator")))
+    generators = list(
+        dict.fromkeys(str(row.get("generator")) for row in rows if row.get("generator"))
+    )
     wanted = options.generator
-    if wanted is not None and wanted not in there:
-        raise InputError(f"{path} has no generator {wanted!r}; it has {', '.join(there) or 'none'}")
-    if wanted is None and len(there) > 1:
+    if wanted is not None and wanted not in generators:
         raise InputError(
-            f"{path} has the outputs of {', '.join(there)}; choose one with --generator"
+            f"{path} has no generator {wanted!r}; it has {', '.join(generators) or 'none'}"
+        )
+    if wanted is None and len(generators) > 1:
+        raise InputError(
+            f"{path} has the outputs of {', '.join(generators)}; choose one with --generator"
         )
     for number, row in enumerate(rows, start=1):
         where = f"{path}, entry {number}"

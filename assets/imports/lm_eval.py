@@ -70,8 +70,8 @@ def read(source: str, options: Options) -> Iterator[Found | Dropped]:
 
 def _requests(row: dict[str, object]) -> list[list[object]] | None:
     """The arguments of each request; those of older versions are lists, not objects."""
-    found = row.get("arguments")
-    requests = list(found.values()) if isinstance(found, dict) else found
+    arguments = row.get("arguments")
+    requests = list(arguments.values()) if isinstance(arguments, dict) else arguments
     if not isinstance(requests, list):
         return None
     values = [list(r.values()) if isinstance(r, dict) else r for r in requests]

@@ -157,19 +157,19 @@ def _rows_of_folder(folder: Path, options: Options) -> tuple[list[str], Iterable
     saved = any((folder / n).is_file() for n in ("state.json", "dataset_dict.json"))
     try:
         if saved:
-            found = datasets.load_from_disk(str(folder))
+            dataset = datasets.load_from_disk(str(folder))
         else:
-            found = datasets.load_dataset(str(folder), options.config, streaming=True)
+            dataset = datasets.load_dataset(str(folder), options.config, streaming=True)
     except Exception as error:
         raise _no_dataset(str(folder), error) from error
-    if isinstance(found, dict):
-        found = found[_split(str(folder), list(found), options)]
+    if isinstance(dataset, dict):
+        dataset = dataset[_split(str(folder), list(dataset), options)]
     elif options.split is not None:
         raise InputError(f"{folder} has no splits; leave out --split")
-    names = found.column_names or list(next(iter(found), {}))
+    names = dataset.column_names or list(next(iter(dataset), {}))
     wanted = [name for name in names if name in {options.columns.get(f, f) for f in FIELDS}]
     # Other columns may hold images or sounds, which take long to decode.
-    return names, found.select_columns(wanted) if wanted else found
+    return names, dataset.select_columns(wanted) if wanted else dataset
 
 
 def _rows_of_hub(name: str, options: Options) -> tuple[list[str], Iterable[dict[str, Any]]]:

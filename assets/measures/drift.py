@@ -64,8 +64,10 @@ def drifted(
             base = values.get((checkpoint.base or "", rule.measure))
             crossed = " and ".join(_crossed(rule, value, base)) if value else ""
             if value and crossed:
-                said = _SAID[rule.measure].format(written(rule.measure, value))
-                sentences.append(f"{checkpoint.checkpoint}: {said}, {crossed} ({rule.measure}).")
+                statement = _SAID[rule.measure].format(written(rule.measure, value))
+                sentences.append(
+                    f"{checkpoint.checkpoint}: {statement}, {crossed} ({rule.measure})."
+                )
     return sentences
 
 

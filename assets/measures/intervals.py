@@ -133,17 +133,17 @@ def bootstrap_each(
     """
     n, n_groups, m = values.shape
     at_once = max(1, _AT_ONCE // (RESAMPLES * m))
-    found = []
+    intervals = []
     for start in range(0, n_groups, at_once):
         part = values[:, start : start + at_once]
         sums = _resampled_sums(part.reshape(n, -1)).reshape(RESAMPLES, -1, m)
         means = statistic(part.sum(axis=0))
         lows, highs = np.quantile(statistic(sums), _ENDS, axis=0)
-        found += [
+        intervals += [
             Interval(float(mean), float(low), float(high), n)
             for mean, low, high in zip(means, lows, highs, strict=True)
         ]
-    return found
+    return intervals
 
 
 def bootstrap_curve(curves: np.ndarray) -> list[Interval]:

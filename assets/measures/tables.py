@@ -51,8 +51,8 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
             for upstream in context.upstream.values()
             for partition in upstream.partitions
         }
-        own = Signature.named(measurement.table.name, short(version))
-        return sum((*sorted(read, key=str), own), Signature())
+        measurement_entry = Signature.named(measurement.table.name, short(version))
+        return sum((*sorted(read, key=str), measurement_entry), Signature())
 
     return TableAsset(
         name=measurement.table.name,

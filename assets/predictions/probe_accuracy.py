@@ -56,8 +56,8 @@ def sums_by_item(rows: Iterable[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Of each prompt the tokens that were right and all of them, float [2]."""
     sums: dict[str, np.ndarray] = {}
     for row in rows:
-        own = np.array([row["n_right"], row["n_tokens"]], dtype=float)
-        sums[row["item"]] = sums.get(row["item"], 0.0) + own
+        counts = np.array([row["n_right"], row["n_tokens"]], dtype=float)
+        sums[row["item"]] = sums.get(row["item"], 0.0) + counts
     return sums
 
 

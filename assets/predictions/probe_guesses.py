@@ -119,23 +119,23 @@ def _parts(context: AssetContext, model: LanguageModel) -> Iterator[ProbedTexts]
     assert checkpoint is not None
     assert settings is not None
     for part, texts in itertools.groupby(generated_texts(context), key=lambda text: text.part):
-        own = part.condition == OWN
-        generator = checkpoint if own else context.study.checkpoint(part.condition)
+        is_own = part.condition == OWN
+        generator = checkpoint if is_own else context.study.checkpoint(part.condition)
         if part.decoding != context.study.first_decoding(generator):
             continue
         if not settings.includes(part.corpus):
             continue
-        found = ProbedTexts(generator.name, part.decoding, part.corpus)
+        probed = ProbedTexts(generator.name, part.decoding, part.corpus)
         for text in texts:
             context_ids, token_ids = text.tokens(model, checkpoint)
             if token_ids and token_ids[-1] in model.stop_token_ids:
                 token_ids = token_ids[:-1]
             if token_ids:
-                found.texts.append(Text(text.text_id, context_ids, token_ids))
-                found.items.append(text.item)
-        n_prompts = len(set(found.items))
+                probed.texts.append(Text(text.text_id, context_ids, token_ids))
+                probed.items.append(text.item)
+        n_prompts = len(set(probed.items))
         if n_prompts >= LEAST_PROMPTS:
-            yield found
+            yield probed
         else:
             _pass_over(
                 context,

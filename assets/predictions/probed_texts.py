@@ -117,5 +117,5 @@ class Split:
         Where that is the target itself, the one before it; -1 at the beginning of a text.
         """
         before = np.where(np.diff(self.text, prepend=-1), -1, np.roll(self.tokens, 1))
-        found: np.ndarray = (self.tokens if horizon else before)[places]
-        return found
+        read: np.ndarray = (self.tokens if horizon else before)[places]
+        return read

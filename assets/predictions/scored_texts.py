@@ -141,14 +141,14 @@ def _generations(
     writer: Checkpoint,
     prompts: dict[tuple[str | None, str | None], Prompt],
 ) -> Iterator[ScoredText]:
-    own = writer.name == scorer.name
-    same_tokens = own or _tokenizer(context, scorer) == _tokenizer(context, writer)
+    is_own = writer.name == scorer.name
+    same_tokens = is_own or _tokenizer(context, scorer) == _tokenizer(context, writer)
     rows = context.lake.read(tables.GENERATIONS, writer.name)
     for decoding in context.study.compared_decodings(writer):
         some = rows.filter(pc.equal(rows["decoding"], decoding))
         # A part is one set of prompts; the table's order keeps each together.
         for prompt_set in dict.fromkeys(some["prompt_set"].to_pylist()):
-            part = Part(OWN if own else writer.name, decoding, prompt_set)
+            part = Part(OWN if is_own else writer.name, decoding, prompt_set)
             for batch in some.filter(pc.equal(some["prompt_set"], prompt_set)).to_batches(_BATCH):
                 for row in batch.to_pylist():
                     prompt = prompts.get((prompt_set, row["prompt_id"]))
@@ -160,8 +160,8 @@ def _generations(
                         str(prompt["category"]) if prompt["corpus"] else "prompts",
                         row["text"],
                         prompt,
-                        _token_ids(row, writer, own) if same_tokens else None,
-                        *_own_facts(row) if own else (),
+                        _token_ids(row, writer, is_own) if same_tokens else None,
+                        *_own_facts(row) if is_own else (),
                     )
 
 

@@ -85,16 +85,16 @@ def guess(scored: Scored, greedy: Sequence[int]) -> dict[str, object]:
         greedy: The greedy continuation of the context, as many tokens as the target, or fewer where
             the model ended it.
     """
-    found = scored.distributions
+    distributions = scored.distributions
     target_ids = list(scored.text.token_ids)
     overlap = (Counter(target_ids) & Counter(greedy)).total()
     return {
         "passage_id": scored.text.name,
         "n_target_tokens": len(target_ids),
-        "guesses": float((found.rank - 1).mean()),
-        "exact": bool((found.rank == 1).all()),
+        "guesses": float((distributions.rank - 1).mean()),
+        "exact": bool((distributions.rank == 1).all()),
         "f1": 2 * overlap / (len(target_ids) + len(greedy)),
-        "logprob": float(found.logprob.sum(dtype="float64")),
+        "logprob": float(distributions.logprob.sum(dtype="float64")),
     }
 
 

@@ -146,7 +146,7 @@ def _score_part(
     on_tokens: Any,
 ) -> None:
     folder = _staging(context, part, version)
-    there = {
+    staged = {
         text_id
         for path in folder.glob("*.parquet")
         for text_id in pc.unique(pq.read_table(path, columns=["text_id"])["text_id"]).to_pylist()
@@ -154,7 +154,7 @@ def _score_part(
 
     def left() -> Iterator[Text]:
         for text in texts:
-            if text.name in there:
+            if text.name in staged:
                 context.progress.advance(0, len(text.token_ids))
             else:
                 yield text
@@ -169,8 +169,8 @@ def _score_part(
 
 def _batch(part: Part, scored: Scored) -> pa.RecordBatch:
     """The rows of one text."""
-    found = scored.distributions
-    n = len(found)
+    distributions = scored.distributions
+    n = len(distributions)
 
     def every(value: str) -> pa.Array:
         return pa.repeat(pa.scalar(value, pa.string()), n)
@@ -182,13 +182,13 @@ def _batch(part: Part, scored: Scored) -> pa.RecordBatch:
         "text_id": every(scored.text.name),
         "position": np.arange(n, dtype=np.int32),
         "token_id": np.asarray(scored.text.token_ids, dtype=np.int32),
-        "logprob": found.logprob,
-        "rank": found.rank,
-        "entropy": found.entropy,
-        "support": found.support,
-        "top_mass": _lists(found.top_mass),
-        "top_ids": _lists(found.top_ids),
-        "top_logprobs": _lists(found.top_logprobs),
+        "logprob": distributions.logprob,
+        "rank": distributions.rank,
+        "entropy": distributions.entropy,
+        "support": distributions.support,
+        "top_mass": _lists(distributions.top_mass),
+        "top_ids": _lists(distributions.top_ids),
+        "top_logprobs": _lists(distributions.top_logprobs),
     }
     return pa.RecordBatch.from_arrays(
         [pa.array(column) for column in columns.values()], names=list(columns)
@@ -221,14 +221,14 @@ def _published(context: AssetContext, part: Part, version: str) -> Iterator[pa.R
 
 def _rows_of_part(file: pq.ParquetFile, part: Part) -> Iterator[pa.RecordBatch]:
     for batch in file.iter_batches():
-        mine = pc.and_(
+        of_part = pc.and_(
             pc.and_(
                 pc.equal(batch["condition"], part.condition),
                 pc.equal(batch["decoding"], part.decoding),
             ),
             pc.equal(batch["corpus"], part.corpus),
         )
-        some = batch.filter(mine)
+        some = batch.filter(of_part)
         if some.num_rows:
             yield some
 

@@ -77,19 +77,19 @@ def _row(context: AssetContext, checkpoint: Checkpoint, facts: Mapping[str, Any]
             return _CANNOT
         if not asked:
             return _NOT_ASKED
-        there = lake.provenance(context.tables[table], name) is not None
-        return word if there else _NOT_MADE
+        is_made = lake.provenance(context.tables[table], name) is not None
+        return word if is_made else _NOT_MADE
 
-    own = said("predicted", "token_distributions", can=scores)
+    predicted = said("predicted", "token_distributions", can=scores)
     if checkpoint.source.is_server and _n_rows(lake, tables.TOKEN_DISTRIBUTIONS, name):
-        own = "likeliest tokens"
+        predicted = "likeliest tokens"
     return {
         "checkpoint": name,
         "generations": f"{_n_rows(lake, tables.GENERATIONS, name):,}",
         "n-grams": "tokens, words" if facts["tokenizer"] else "words",
         "spans": said("yes", "anchor_spans"),
         "human text": said("predicted", "token_distributions", study.corpora, scores),
-        "own text": own,
+        "own text": predicted,
         "last words": said("guessed", "shannon_guesses", study.shannon_game, scores),
         "probes": said("yes", "probe_accuracy", study.probes, states),
         "tuning": said("yes", "readaptation", study.readaptation, scores),

@@ -33,8 +33,8 @@ _FIELDS = ("context", "continuation")
 
 def joined(context: str, target: str) -> str:
     """The passage, with a space before its last word unless one of the two brings its own."""
-    own = context[-1:].isspace() or target[:1].isspace()
-    return context + target if own else f"{context} {target}"
+    has_space = context[-1:].isspace() or target[:1].isspace()
+    return context + target if has_space else f"{context} {target}"
 
 
 def read_passages(source: DatasetSource, game: ShannonGame) -> Iterator[Passage]:
@@ -107,10 +107,10 @@ def _passages(context: AssetContext) -> list[Passage]:
         if not context.lake.files(tables.DOCUMENTS):
             raise InputError("passages are cut from documents, which the lake does not have yet")
         documents = context.lake.read(tables.DOCUMENTS).select(["corpus", "document_id", "text"])
-        found = cut_passages(documents.to_pylist(), game.words)
+        readable = cut_passages(documents.to_pylist(), game.words)
     else:
-        found = read_passages(game.source, game)
-    passages = list(itertools.islice(found, game.passages))
+        readable = read_passages(game.source, game)
+    passages = list(itertools.islice(readable, game.passages))
     if not passages:
         raise InputError(
             f"shannon_game: {game.source} holds no passage of {game.words} words or more"

@@ -83,8 +83,8 @@ def _batches(context: AssetContext) -> Iterator[pa.RecordBatch]:
     assert settings is not None
     documents = context.lake.read(tables.DOCUMENTS).select(["corpus", "text"])
     for corpus in corpora_to_learn(context.study):
-        own = documents.filter(pc.equal(documents["corpus"], corpus.name))
-        rows = read_training_documents(corpus, set(own["text"].to_pylist()), settings.documents)
+        scored = documents.filter(pc.equal(documents["corpus"], corpus.name))
+        rows = read_training_documents(corpus, set(scored["text"].to_pylist()), settings.documents)
         context.notes[f"documents of {corpus.name}"] = len(rows)
         yield from pa.Table.from_pylist(rows, _TABLE.arrow_schema).to_batches()
 

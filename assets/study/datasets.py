@@ -82,10 +82,10 @@ class DatasetSource:
             InputError: There is none.
         """
         path = Path(self.location)
-        found = [path] if path.exists() else [Path(p) for p in sorted(glob.glob(self.location))]
-        if not found:
+        files = [path] if path.exists() else [Path(p) for p in sorted(glob.glob(self.location))]
+        if not files:
             raise InputError(f"there is no file {path}")
-        return found
+        return files
 
     @property
     def is_objects(self) -> bool:
@@ -140,11 +140,11 @@ class DatasetSource:
         """
         if self.scheme != "hf":
             return "-"
-        there = self.splits(config)
+        splits = self.splits(config)
         for split in _PREFERRED_SPLITS:
-            if split in there:
+            if split in splits:
                 return split
-        raise InputError(f"{self} has the splits {', '.join(there)}; choose one with `split:`")
+        raise InputError(f"{self} has the splits {', '.join(splits)}; choose one with `split:`")
 
     def splits(self, config: str | None = None) -> list[str]:
         """The splits of a dataset on the hub.
@@ -237,8 +237,10 @@ def text_of(source: DatasetSource, row: Row, fields: tuple[str, ...], separator:
         turns = value if isinstance(value, list) else [value]
         parts += [turn["content"] if _is_turn(turn) else turn for turn in turns]
     if not all(part is None or isinstance(part, str) for part in parts):
-        found = json.dumps(values[fields[0]], default=str)
-        raise InputError(f"{source}, row {name}: {fields[0]!r} is {found[:40]}, and must be a text")
+        written = json.dumps(values[fields[0]], default=str)
+        raise InputError(
+            f"{source}, row {name}: {fields[0]!r} is {written[:40]}, and must be a text"
+        )
     return separator.join(part for part in parts if part)
 
 
@@ -262,10 +264,10 @@ def _topics() -> list[tuple[str, str]]:
 @cache
 def _readmes() -> list[tuple[str, str]]:
     """Name and long description of every installed package but this one, by name."""
-    found = {}
+    descriptions = {}
     for distribution in importlib.metadata.distributions():
         name = str(distribution.metadata["Name"])
         text = str(distribution.metadata.json.get("description", ""))
         if name != "anchorlake" and text.strip():
-            found[name.lower()] = text
-    return sorted(found.items())
+            descriptions[name.lower()] = text
+    return sorted(descriptions.items())

@@ -50,24 +50,26 @@ def read_registered(study: Study, lake: Lake) -> list[Registered]:
         InputError: As for `as_it_stands`.
     """
     places = {watch.place: watch for watch in study.watch}
-    found = []
+    registered_checkpoints = []
     for path in lake.registered.glob("*.json"):
         values = _read(path)
         if values.get("study") == study.name:
             watch = places.get(str(values.get("found_by")))
             now = watch.settings(str(values.get("origin"))) if watch else {}
-            found.append(_parse(str(path), values | now))
-            if found[-1].name != path.stem:
-                raise InputError(f"{path} is of {found[-1].name}; name the file after it")
+            registered_checkpoints.append(_parse(str(path), values | now))
+            if registered_checkpoints[-1].name != path.stem:
+                raise InputError(
+                    f"{path} is of {registered_checkpoints[-1].name}; name the file after it"
+                )
     names = {checkpoint.name for checkpoint in study.checkpoints}
-    for checkpoint in found:
+    for checkpoint in registered_checkpoints:
         if checkpoint.base is not None and checkpoint.base not in names:
             raise InputError(
                 f"the registered checkpoint {checkpoint.name} is compared with {checkpoint.base}, "
                 "which the study does not have; put it back into the study, or say "
                 f"`anchorlake checkpoints remove STUDY {checkpoint.name}`"
             )
-    return sorted(found, key=lambda c: (c.series or "", c.step or 0, c.name))
+    return sorted(registered_checkpoints, key=lambda c: (c.series or "", c.step or 0, c.name))
 
 
 def is_registered(lake: Lake, checkpoint: Registered) -> bool:

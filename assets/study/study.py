@@ -274,8 +274,8 @@ def load_study(path: Path) -> Study:
     try:
         return Study.model_validate(values, context={"folder": path.absolute().parent})
     except ValidationError as error:
-        found = [problem for problem in error.errors() if not _follows(problem, error.errors())]
-        raise InputError("\n".join(f"{path}: {explain(problem)}" for problem in found)) from None
+        problems = [problem for problem in error.errors() if not _follows(problem, error.errors())]
+        raise InputError("\n".join(f"{path}: {explain(problem)}" for problem in problems)) from None
     except (RuntimeError, OverflowError) as error:  # such as a home folder of nobody
         raise InputError(f"{path}: {error}") from None
 

@@ -113,23 +113,23 @@ def look(study: Study, lake: Lake, before: Mapping[str, str], *, seconds: float 
                 result.waiting.append(origin)
                 continue
             try:
-                found = _found(study, watch, place)
-                _check(found)
-                if (lake.removed / found.name).exists():
+                candidate = _found(study, watch, place)
+                _check(candidate)
+                if (lake.removed / candidate.name).exists():
                     raise InputError(
-                        f"a checkpoint of its name, {found.name}, was removed; "
-                        f"`anchorlake checkpoints add STUDY {found.name} {origin}` takes it in"
+                        f"a checkpoint of its name, {candidate.name}, was removed; "
+                        f"`anchorlake checkpoints add STUDY {candidate.name} {origin}` takes it in"
                     )
-                if reason := taken(lake, study, found):
+                if reason := taken(lake, study, candidate):
                     raise InputError(reason)
-                if other := named.get(found.name):
-                    raise InputError(f"the name {found.name} is taken by {other}")
+                if other := named.get(candidate.name):
+                    raise InputError(f"the name {candidate.name} is taken by {other}")
             except (InputError, ModelError, OSError) as error:
                 result.problems[origin] = f"{origin}: {error}"
                 continue
-            named[found.name] = origin
+            named[candidate.name] = origin
             if before.get(origin) == seen:
-                result.ready.append(found)
+                result.ready.append(candidate)
             else:
                 result.waiting.append(origin)
     return result

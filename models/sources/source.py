@@ -176,11 +176,11 @@ class Source:
             ModelError: The checkpoint is not there.
         """
         self.check()
-        own = self._place.digest()
+        digest = self._place.digest()
         if base := self.base():
             with self._on(base):
-                return digest_text(f"{own}\x1f{base.digest()}")
-        return own
+                return digest_text(f"{digest}\x1f{base.digest()}")
+        return digest
 
     def locate(self) -> LocalWeights:
         """Finds the weights on this machine, downloading them where that is what it takes.

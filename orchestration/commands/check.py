@@ -29,15 +29,15 @@ def check_command(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
         nodes = graph.select(())
         stale = graph.stale(nodes)
     to_be_made = {partition for _, partition in stale}
-    own = {checkpoint.name for checkpoint in read.checkpoints}
+    named_by_study = {checkpoint.name for checkpoint in read.checkpoints}
     grid = Grid("checkpoint", "source", "generations", "tokens at most", box=None, pad_edge=False)
     for need in needs:
-        if need.checkpoint in own | to_be_made:
+        if need.checkpoint in named_by_study | to_be_made:
             tokens = "made elsewhere" if need.tokens is None else f"{need.tokens:,}"
             grid.add_row(need.checkpoint, need.source, f"{need.generations:,}", tokens)
     out.print(f"{study} is valid")
     out.print(grid)
-    if rest := len({need.checkpoint for need in needs} - own - to_be_made):
+    if rest := len({need.checkpoint for need in needs} - named_by_study - to_be_made):
         out.print(f"{rest} registered checkpoints are up to date")
     for origin in looked.waiting:
         out.print(f"a run would take in {origin}")

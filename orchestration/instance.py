@@ -27,7 +27,11 @@ _LOOK_AGAIN = 1.0
 """Seconds between looks at a pool that is full."""
 
 _SETTINGS = Path(__file__).with_name("dagster.yaml")
-_UNFINISHED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
+_UNFINISHED = [
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def home(lake: Lake) -> Path:
@@ -57,7 +61,11 @@ def fail_abandoned(instance: dg.DagsterInstance) -> None:
     """
     for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
         process = _process(instance, record)
-        if process is not None and not _is_alive(*process):
+        if process is None or _is_alive(*process):
+            continue
+        if record.dagster_run.status == dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(record.dagster_run)
+        else:
             instance.report_run_failed(record.dagster_run, "The process that ran it was stopped.")
 
 
@@ -69,23 +77,23 @@ def wait_for_pool(instance: dg.DagsterInstance, say: Callable[[str], None]) -> N
         say: Told once that there is something to wait for.
     """
     waiting = False
-    while _runs_in_pool(instance) >= _pool_limit(instance):
+    while len(runs := _runs_in_pool(instance)) >= _pool_limit(instance):
         if not waiting:
-            say(f"waiting for a run that Dagster has in the pool {MODEL_POOL!r}")
+            say(f"waiting for the run {runs[0].run_id}, which is in the pool {MODEL_POOL!r}")
         waiting = True
         time.sleep(_LOOK_AGAIN)
         fail_abandoned(instance)
 
 
-def _runs_in_pool(instance: dg.DagsterInstance) -> int:
-    """How many runs of other processes are in the pool."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=[*_UNFINISHED, dg.DagsterRunStatus.CANCELING]))
-    return sum(
-        run.run_op_concurrency is not None
+def _runs_in_pool(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """The runs of other processes that are in the pool."""
+    return [
+        run
+        for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
+        if run.run_op_concurrency is not None
         and MODEL_POOL in (run.run_op_concurrency.all_pools or ())
         and run.tags.get(PROCESS) != str(os.getpid())
-        for run in runs
-    )
+    ]
 
 
 def _pool_limit(instance: dg.DagsterInstance) -> float:

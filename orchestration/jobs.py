@@ -82,7 +82,12 @@ def refresh_job(
     @dg.op(pool=MODEL_POOL, name=_MATERIALIZE_STALE)
     def materialize_stale(context: dg.OpExecutionContext, config: Only) -> None:
         graph = build_graph(as_it_stands(study, lake), lake)
-        stale = graph.stale(graph.select((), config.checkpoints))
+        # One may have been removed since it was asked for.
+        known = {checkpoint.name for checkpoint in graph.study.checkpoints}
+        names = [name for name in config.checkpoints if name in known]
+        if config.checkpoints and not names:
+            return
+        stale = graph.stale(graph.select((), names))
         if config.assets:
             stale = {node: why for node, why in stale.items() if node[0] in config.assets}
         for (name, partition), why in stale.items():

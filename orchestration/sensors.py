@@ -7,16 +7,19 @@ from functools import cache
 
 import dagster as dg
 
-from assets.lineage.graph import AssetGraph
+from assets.lineage.graph import AssetGraph, Node
 from assets.registry import build_graph
 from assets.sources.checkpoints import predicted_by, sampled_by
 from assets.study.checkpoints import Checkpoint, Registered
 from assets.study.digests import digest
 from assets.study.errors import InputError
+from assets.study.measured import Measured
+from assets.study.parts import ShannonGame
 from assets.study.registered import as_it_stands
 from assets.study.study import Study
 from assets.study.watching import look, take_in_ready
-from models.files import File
+from models import ModelError
+from models.files import File, one_look
 from orchestration.assets import GONE
 from orchestration.instance import fail_abandoned
 from orchestration.jobs import MEASURE_CHECKPOINT, Only, measure_request, refresh_request
@@ -45,6 +48,8 @@ class Cursor:
         state: The state of the study that it asked for, as `_state` tells it from others.
         changes: How often that has changed.
         looked: What there was when it looked last whether figures are stale.
+        figures: Which figures it asked for last, and as what.
+        figure_changes: How often it has asked for figures.
     """
 
     seen: dict[str, str] = field(default_factory=dict)
@@ -52,6 +57,8 @@ class Cursor:
     state: str = ""
     changes: int = 0
     looked: str = ""
+    figures: str = ""
+    figure_changes: int = 0
 
     @classmethod
     def read(cls, text: str | None) -> "Cursor":
@@ -144,20 +151,25 @@ def _ask_for_registered(
     keys = {f"{c.name} {c.entry}": c.name for c in now.checkpoints if isinstance(c, Registered)}
     requested = set(cursor.requested)
     cursor.requested = [key for key in keys if key in requested]
-    for key, name in keys.items():
-        if key in requested:
-            continue
-        try:
-            nodes = [node for node in graph().select(()) if node[1] == name]
-            if not nodes:
+    new = {key: name for key, name in keys.items() if key not in requested}
+    if not new:
+        return
+    nodes: dict[str | None, list[Node]] = {}
+    for node in graph().select(()):
+        nodes.setdefault(node[1], []).append(node)
+    with one_look():
+        for key, name in new.items():
+            if name not in nodes:
                 asked.notes.append(GONE.format(name))
                 continue
-            if graph().stale(nodes):  # a command may have been faster
+            try:
+                stale = graph().stale(nodes[name])
+            except InputError as error:
+                asked.notes.append(f"{name}: {error}")
+                continue
+            if stale:  # a command may have been faster
                 asked.requests.append(measure_request(graph(), name, key, assets))
-        except InputError as error:
-            asked.notes.append(f"{name}: {error}")
-            continue
-        cursor.requested.append(key)
+            cursor.requested.append(key)
 
 
 def _ask_for_study(
@@ -199,6 +211,8 @@ def _state(study: Study, code_versions: Mapping[str, str]) -> str:
             dict(code_versions),
             [_state_of_checkpoint(checkpoint) for checkpoint in study.checkpoints],
             [_or_error(c.digest) for c in study.corpora if c.source.scheme == "file"],
+            _digest_of_passages(study.shannon_game),
+            [_or_error(_format_of(watch)) for watch in study.watch],
             list(File.at(study.prompts)) if study.prompts.is_file() else None,
         ]
     )
@@ -206,19 +220,31 @@ def _state(study: Study, code_versions: Mapping[str, str]) -> str:
 
 def _state_of_checkpoint(checkpoint: Checkpoint) -> list[object]:
     """What is on this machine of a checkpoint, and what would run it."""
-    state = [_or_error(lambda: checkpoint.format_of_prompts.parameters)]
+    state = [_or_error(_format_of(checkpoint))]
     if checkpoint.source.is_on_disk:
         state.append(_or_error(checkpoint.digest))
+    if checkpoint.tokenizer is not None and checkpoint.tokenizer.is_on_disk:
+        state.append(_or_error(checkpoint.tokenizer.digest))
     if checkpoint.engine_name:
         state += [str(sampled_by(checkpoint)), str(predicted_by(checkpoint))]
     return state
+
+
+def _format_of(measured: Measured) -> Callable[[], object]:
+    return lambda: measured.format_of_prompts.parameters
+
+
+def _digest_of_passages(game: ShannonGame | None) -> object:
+    if game is None or game.source == "corpora" or game.source.scheme != "file":
+        return None
+    return _or_error(game.digest)
 
 
 def _or_error(ask: Callable[[], object]) -> object:
     """What is asked, or the sentence that says what is wrong with it."""
     try:
         return ask()
-    except InputError as error:
+    except (InputError, ModelError) as error:
         return str(error)
 
 
@@ -240,17 +266,25 @@ def _ask_for_figures(
     state_now = digest([newest, registered])
     if state_now == cursor.looked or instance.get_runs_count(dg.RunsFilter(statuses=_UNDER_WAY)):
         return
-    cursor.looked = state_now
     stale = {}
-    for asset in graph().present:
-        if asset.group == "figures" and asset.name in assets:
-            stored = asset.stored(graph().lake, None)
-            drawn_now = graph().data_version_now(asset.name, None)
-            if drawn_now and (stored is None or stored.data_version != drawn_now.digest):
-                stale[asset.name] = drawn_now.digest
-    if stale:
-        key = f"figures as of {digest(stale)[:8]}"
+    try:
+        for asset in graph().present:
+            if asset.group == "figures" and asset.name in assets:
+                stored = asset.stored(graph().lake, None)
+                drawn_now = graph().data_version_now(asset.name, None)
+                if drawn_now and (stored is None or stored.data_version != drawn_now.digest):
+                    stale[asset.name] = drawn_now.digest
+    except InputError as error:
+        asked.notes.append(str(error))
+        return
+    cursor.looked = state_now
+    figures = digest(stale)[:8] if stale else ""
+    # What cannot be drawn is asked for once; what was drawn and is stale once more, once more.
+    if stale and figures != cursor.figures:
+        cursor.figure_changes += 1
+        key = f"figures as of {figures} ({cursor.figure_changes})"
         asked.requests.append(refresh_request(now, key, Only(assets=[*stale, "report"])))
+    cursor.figures = figures
 
 
 def _registrations(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -189,21 +190,26 @@ class Lake:
 
     def look_ahead(self, tables: Iterable[Table]) -> None:
         """Reads the footers of all tables' files together, where many are not known yet."""
-        paths = {str(path): identity(path.stat()) for table in tables for path in self.files(table)}
-        unknown = [path for path in paths if _footers.get(path, (None,))[0] != paths[path]]
+        paths: dict[str, Identity] = {}
+        for table in tables:
+            for path in self.files(table):
+                with suppress(OSError):  # it may be gone already
+                    paths[str(path)] = identity(path.stat())
+        unknown = [name for name in paths if _footers.get(name, (None,))[0] != paths[name]]
         if len(unknown) < _MANY:
             return
-        footers: dict[str, dict[str, str]] = {path: {} for path in unknown}
+        footers: dict[str, dict[str, str]] = {name: {} for name in unknown}
         try:
             with duckdb.connect() as connection:
                 rows = connection.execute(_FOOTERS, {"files": unknown}).fetchall()
         except duckdb.Error:  # one is damaged; each is read by itself
             return
-        for path, key, value in rows:
-            footers[path][key] = value
-        for path, footer in footers.items():
-            if identity(os.stat(path)) == paths[path]:
-                _remember(path, paths[path], Provenance.from_footer(footer))
+        for name, key, value in rows:
+            footers.setdefault(name, {})[key] = value
+        for name in unknown:
+            with suppress(OSError):
+                if identity(os.stat(name)) == paths[name]:
+                    _remember(name, paths[name], Provenance.from_footer(footers[name]))
 
     def read(
         self, table: Table, checkpoint: str | None = None, columns: Sequence[str] | None = None

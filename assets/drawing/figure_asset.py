@@ -20,7 +20,7 @@ from assets.measures import drift, intervals
 from assets.sources.prompt_sets import prompt_set
 from warehouse import Lake, Provenance, session
 from warehouse.declarations import used_parameters
-from warehouse.sessions import bind
+from warehouse.sessions import bind, vocabulary_of
 
 if TYPE_CHECKING:
     from assets.lineage.context import AssetContext
@@ -83,6 +83,8 @@ def figure_asset(figure: Figure) -> FigureAsset:
 
     def parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
         shown: dict[str, object] = {"checkpoints": [asdict(shown) for shown in _shown(study)]}
+        # A change in the words that its query may use may change any number.
+        shown["vocabulary"] = vocabulary_of(figure.reads)
         rules = [rule.model_dump() for rule in study.drift]
         return shown | {"drift": rules} if figure.warnings else shown
 

@@ -241,9 +241,11 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
             "decodings": [decoding.name for decoding in checkpoint.decodings],
             **tokenizer_parameters(checkpoint),
         }
-    given = prompt_set(study, checkpoint).prompts
+    answered = prompt_set(study, checkpoint)
+    given = answered.prompts
     plan = asked(study, checkpoint, given)
     return {
+        "prompt_set": answered.name,
         "weights": checkpoint.digest(),
         **sampled_by(checkpoint).to_dict(),
         "max_new_tokens": study.max_new_tokens,

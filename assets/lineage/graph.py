@@ -162,7 +162,6 @@ class AssetGraph:
         return matching if names else set(self.assets)
 
     # What is read.
-
     def upstream(self, name: str, partition: str | None) -> dict[str, list[str | None]]:
         """What a node reads: names, and of each the partitions; without what the study lacks."""
         asset = self.assets[name]
@@ -232,8 +231,10 @@ class AssetGraph:
     @one_look()
     def stale(self, nodes: Iterable[Node]) -> dict[Node, str]:
         """Those of the nodes that the lake does not have as they would be made now, and why."""
+        nodes = list(nodes)
         self._after = {}
-        self.lake.look_ahead(self.tables.values())
+        if len(nodes) > 500:  # for fewer it does not pay to look at the whole lake
+            self.lake.look_ahead(self.tables.values())
         stale: dict[Node, str] = {}
         for name, partition in nodes:
             if self._is_frozen(name, partition):

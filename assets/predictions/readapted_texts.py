@@ -66,15 +66,17 @@ def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
     note_part_versions(context, part_versions, predicted_by(checkpoint))
     finished = finished_parts(context, _TABLE, ["corpus"], part_versions)
     context.notes["corpora kept from before"] = len(finished)
-    _forget_all_but(context, part_versions.values())
+    marks = {
+        corpus: digest([version, str(predicted_by(checkpoint))])
+        for corpus, version in part_versions.items()
+    }
+    _forget_all_but(context, marks.values())
     for corpus in corpora:
         if corpus not in finished or _weights_are_wanted(context, corpus):
-            rows = _readapted(
-                context, corpus, documents[corpus], learned[corpus], part_versions[corpus]
-            )
+            rows = _readapted(context, corpus, documents[corpus], learned[corpus], marks[corpus])
             finished[corpus] = pa.Table.from_pylist(rows, _TABLE.arrow_schema)
             stage(context, _TABLE, finished[corpus])
-            shutil.rmtree(staging(context, _TABLE) / part_versions[corpus], ignore_errors=True)
+            shutil.rmtree(staging(context, _TABLE) / marks[corpus], ignore_errors=True)
     yield (batch for corpus in corpora for batch in finished[corpus].to_batches())
 
 

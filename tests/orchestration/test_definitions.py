@@ -410,7 +410,7 @@ def test_a_command_waits_for_the_model_that_the_daemon_runs(
         run(defs, graph, [("checkpoints", "llama")], kept, say=said.append)
         ending.join()
     assert said[1:] == [
-        "waiting for a run that Dagster has in the pool 'model'",
+        f"waiting for the run {other.run_id}, which is in the pool 'model'",
         "llama: checkpoints",
     ]
 

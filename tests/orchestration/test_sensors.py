@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -206,6 +207,34 @@ def test_figures_that_nothing_else_draws_are_asked_for(
     assert beside.requests[-1].run_key.startswith("figures as of ")
     assert stale(measured) == []
     assert beside.tick() == []
+    # The same figures may be stale once more, as another request: Dagster runs no key twice.
+    drawn = measured.lake.figures / "ngram_sharing/chart.json"
+    for number in (2, 3):
+        drawn.unlink()
+        beside.cursor = json.dumps(json.loads(str(beside.cursor)) | {"looked": ""})
+        (result,) = beside.tick()
+        assert result.success
+        assert beside.requests[-1].run_key.endswith(f"({number})")
+        assert beside.tick() == []
+
+
+def test_a_refresh_leaves_out_what_was_removed_before_it_started(
+    measured: Bench, instance: dg.DagsterInstance
+) -> None:
+    beside = daemon(measured, instance)
+    config = {"ops": {"materialize_stale": {"config": {"checkpoints": ["llama", "gone"]}}}}
+    assert beside.launch(dg.RunRequest(job_name="refresh", run_config=config)).success
+
+
+def test_a_file_that_cannot_be_read_is_said_and_the_cursor_is_kept(
+    measured: Bench, instance: dg.DagsterInstance
+) -> None:
+    beside = daemon(measured, instance)
+    (measured.folder / "prompts.jsonl").write_text("no JSON")
+    drop(measured, 1)
+    beside.tick(run=False)
+    assert "no valid JSON" in beside.said
+    assert "checkpoint-1" in str(beside.cursor)
 
 
 def test_one_that_fails_holds_nobody_up(measured: Bench, instance: dg.DagsterInstance) -> None:

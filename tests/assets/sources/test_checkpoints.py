@@ -104,3 +104,13 @@ def test_rows_of_lakes_that_did_not_say_what_ran_them_are_kept_by_their_signatur
     made = bench.run(study, only=("token_distributions",))
     assert (made["generations", "llama"].notes["generations kept from before"] == 12) is kept
     assert (made["token_distributions", "llama"].notes["tokens kept from before"] > 0) is kept
+
+
+def test_prompts_under_another_name_are_another_set_in_every_table(bench: Bench) -> None:
+    bench.run(bench.study(), only=("ngram_sharing",))
+    (bench.folder / "prompts.jsonl").rename(bench.folder / "renamed.jsonl")
+    bench.run(bench.study(prompts="renamed.jsonl"), only=("ngram_sharing",))
+    for table in ("generations", "ngram_sharing"):
+        path = bench.lake.root / table / "checkpoint=llama/data.parquet"
+        rows = pq.read_table(path, partitioning=None)
+        assert rows["prompt_set"].unique().to_pylist() == ["renamed"]

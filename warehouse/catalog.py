@@ -51,34 +51,34 @@ def write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
 
 
 def _write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
-    present = {table for table in tables if lake.has(table)}
-    remembered = _remembered(lake, tables)
-    viewed = {table for table in present if table.name in remembered}
-    if remembered and viewed == present and len(remembered) == len(present):
+    present = {table.name for table in tables if lake.has(table)}
+    viewed = _remembered(lake, tables)
+    if viewed == present:
         return lake.catalog
     unfinished = lake.staging / f"catalog.{uuid.uuid4().hex}.duckdb"
     try:
-        if remembered and len(viewed) == len(remembered):
+        if viewed and viewed < present:
             shutil.copyfile(lake.catalog, unfinished)
         else:
             viewed = set()
-        viewed |= _add(unfinished, lake, [t for t in tables if t in present - viewed])
+        missing = present - viewed
+        viewed = viewed | _add(unfinished, lake, [t for t in tables if t.name in missing])
         which = identity(unfinished.stat())
         unfinished.replace(lake.catalog)
     finally:
         unfinished.unlink(missing_ok=True)
-    _remember(lake, tables, {table.name for table in viewed}, which)
+    _remember(lake, tables, viewed, which)
     return lake.catalog
 
 
-def _remembered(lake: Lake, tables: Sequence[Table]) -> Set[str]:
-    """Names of the tables in the catalog; none where it is not as it was written last."""
+def _remembered(lake: Lake, tables: Sequence[Table]) -> Set[str] | None:
+    """Names of the tables in the catalog; None where it is not as it was written last."""
     with suppress(OSError, ValueError, KeyError):
         noted = json.loads(_note(lake).read_text(encoding="utf-8"))
         unchanged = noted["catalog"] == list(identity(lake.catalog.stat()))
         if unchanged and noted["made_of"] == _made_of(lake, tables):
             return set(noted["views"])
-    return set()
+    return None
 
 
 def _remember(
@@ -100,8 +100,8 @@ def _made_of(lake: Lake, tables: Sequence[Table]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _add(catalog: Path, lake: Lake, tables: Sequence[Table]) -> set[Table]:
-    """Makes views, and gives the tables that need not be viewed again."""
+def _add(catalog: Path, lake: Lake, tables: Sequence[Table]) -> set[str]:
+    """Makes views, and gives the names of the tables that need not be viewed again."""
     viewed = set()
     with duckdb.connect(
         str(catalog), config={"storage_compatibility_version": _STORAGE}
@@ -112,7 +112,7 @@ def _add(catalog: Path, lake: Lake, tables: Sequence[Table]) -> set[Table]:
             with suppress(duckdb.Error):
                 # A table some of whose columns no file has yet is viewed again, as they may come.
                 if create_view(connection, table, [lake.pattern(table)]):
-                    viewed.add(table)
+                    viewed.add(table.name)
         if needs_vocabulary(tables):
             load_vocabulary(connection)
     return viewed

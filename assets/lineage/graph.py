@@ -157,11 +157,11 @@ class AssetGraph:
         Raises:
             InputError: A name means nothing.
         """
-        names = list(names)
         matching = {match for name in names for match in assets_named(name, self.assets.values())}
-        return matching if names else set(self.assets)
+        return matching or set(self.assets)
 
     # What is read.
+
     def upstream(self, name: str, partition: str | None) -> dict[str, list[str | None]]:
         """What a node reads: names, and of each the partitions; without what the study lacks."""
         asset = self.assets[name]

@@ -205,7 +205,7 @@ def _signature(context: AssetContext) -> Signature:
         seed=plan.seed,
         tokenizer=short(facts["tokenizer"]),
         engine=scorer_name(),
-        device=predicted_by(checkpoint).to_dict()["device"],
+        device=predicted_by(checkpoint)["device"],
         dtype=facts["dtype"],
     )
 

@@ -64,6 +64,15 @@ def daemon(bench: Bench, instance: dg.DagsterInstance, **changes: Any) -> Daemon
     return Daemon(build_defs(watching(bench, **changes), bench.lake), instance)
 
 
+def after_one_more(bench: Bench, instance: dg.DagsterInstance) -> Daemon:
+    """A daemon that has taken in and measured `dpo-1`."""
+    beside = daemon(bench, instance)
+    drop(bench, 1)
+    for _ in range(3):
+        beside.tick()
+    return beside
+
+
 def stale(bench: Bench) -> list[tuple[str, str | None]]:
     graph = build_graph(as_it_stands(bench.study_there(), bench.lake), bench.lake)
     return list(graph.stale(graph.select(())))
@@ -138,10 +147,7 @@ def test_a_tick_that_was_cut_short_is_made_good_by_the_next(
 def test_a_change_of_the_study_is_asked_for_once_and_reaches_all_that_was_measured(
     measured: Bench, instance: dg.DagsterInstance
 ) -> None:
-    beside = daemon(measured, instance)
-    drop(measured, 1)
-    for _ in range(3):
-        beside.tick()
+    beside = after_one_more(measured, instance)
     assert beside.asked == ["dpo-1"]
     changed = {"samples_per_prompt": 2}
     beside.defs = build_defs(watching(measured, **changed), measured.lake)
@@ -193,10 +199,7 @@ def test_a_first_load_of_which_one_fails_is_one_run(
 def test_figures_that_nothing_else_draws_are_asked_for(
     measured: Bench, instance: dg.DagsterInstance
 ) -> None:
-    beside = daemon(measured, instance)
-    drop(measured, 1)
-    for _ in range(3):
-        beside.tick()
+    beside = after_one_more(measured, instance)
     assert beside.tick() == []
     study = measured.study_there()
     declared = build_graph(study, measured.lake).tables.values()

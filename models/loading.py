@@ -9,6 +9,7 @@ import shutil
 import sys
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -261,7 +262,7 @@ def load(source: Source, *, device: str | None = None, dtype: str = "auto") -> L
     Args:
         source: Where it is.
         device: A torch device; by default the GPU where there is one.
-        dtype: One of `DTYPES`. `auto` is the weights' own on a GPU and float32 on a CPU.
+        dtype: One of `DTYPES`; see `resolve_dtype` for what `auto` is.
 
     Raises:
         ModelError: It is not there, or is not a causal language model that transformers knows.
@@ -295,9 +296,24 @@ def resolve_dtype(dtype: str, device: torch.device) -> str:
 
     Returns:
         `float32`, `bfloat16` or `float16`; `auto` for the format of the weights themselves, which
-        `auto` is on every device but a CPU.
+        `auto` is on every device but a CPU. There it is bfloat16 where the processor multiplies
+        that, and float32 elsewhere.
     """
-    return "float32" if dtype == "auto" and device.type == "cpu" else dtype
+    if dtype == "auto" and device.type == "cpu":
+        return "bfloat16" if multiplies_bfloat16() else "float32"
+    return dtype
+
+
+@cache
+def multiplies_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 by itself: AVX512-BF16 or AMX, as PyTorch sees it.
+
+    `ATEN_CPU_CAPABILITY=avx2`, by which PyTorch is kept from using AVX512, holds here too.
+    """
+    has_avx512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return has_avx512 and (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
 
 
 def plain_folder(source: Source, *, dtype: str = "auto") -> Path:

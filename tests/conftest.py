@@ -8,6 +8,8 @@ import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's library is imported, which reads it once
 os.environ["OMP_NUM_THREADS"] = "1"  # models this small are slower on more threads
+# `dtype: auto` is float32 on every machine: this is one that does not multiply bfloat16.
+os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
 
 from typing import TYPE_CHECKING, Any
 

@@ -12,7 +12,13 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from models import Decoding, ModelError, ModelPool, PromptFormat, Request, Source, sample
-from models.loading import describe, load, plain_folder
+from models.loading import (
+    describe,
+    load,
+    multiplies_bfloat16,
+    plain_folder,
+    resolve_dtype,
+)
 
 IDS = torch.tensor([[0, 70, 90, 75, 200, 31, 8, 64]])
 
@@ -70,13 +76,41 @@ def test_the_facts_that_the_lake_keeps(tiny_llama, tiny_gemma):
     assert tiny_gemma.n_parameters == 260 * 32 + 3 * layer + 32
 
 
+@pytest.mark.parametrize(
+    ("capability", "bfloat16", "amx", "expected"),
+    [
+        ("AVX512", True, False, "bfloat16"),
+        ("AVX512", False, True, "bfloat16"),
+        ("AVX512", False, False, "float32"),
+        ("AVX2", True, True, "float32"),
+        ("DEFAULT", False, False, "float32"),
+    ],
+)
+def test_auto_is_what_the_processor_multiplies(
+    capability, bfloat16, amx, expected, monkeypatch, llama_source
+):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bfloat16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    multiplies_bfloat16.cache_clear()
+    try:
+        assert resolve_dtype("auto", torch.device("cpu")) == expected
+        assert resolve_dtype("float32", torch.device("cpu")) == "float32"
+        assert resolve_dtype("auto", torch.device("cuda")) == "auto"
+        assert load(llama_source, device="cpu").dtype == expected
+    finally:
+        multiplies_bfloat16.cache_clear()
+
+
 @pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16", "float16"])
 def test_weights_are_loaded_in_the_format_asked_for(dtype, llama_source):
     expected = "float32" if dtype == "auto" else dtype
     assert load(llama_source, device="cpu", dtype=dtype).dtype == expected
 
 
-def test_on_a_cpu_auto_is_float32_whatever_the_weights_are(changed, tiny_llama):
+def test_where_nothing_multiplies_bfloat16_auto_is_float32_whatever_the_weights_are(
+    changed, tiny_llama
+):
     def to_bfloat16(folder):
         type(tiny_llama.model).from_pretrained(folder, dtype="bfloat16").save_pretrained(folder)
 

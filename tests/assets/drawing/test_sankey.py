@@ -108,3 +108,27 @@ def test_without_anchors_everything_goes_straight_from_start_to_end() -> None:
     assert [(bar.left, bar.right) for bar in found.bars] == [(0, WIDTH)] * 2
     (ribbon,) = found.ribbons
     assert {edge[1:] for edge in ribbon.edges} == {(0, WIDTH)}
+
+
+def test_the_flow_that_returns_first_passes_next_to_the_bar() -> None:
+    spans = ["1", "2", "3"]
+    passed = [["1", "2", "3"], ["1", "3"], ["1"], ["3"], []]
+    steps = (itertools.pairwise([START, *some, END]) for some in passed)
+    drawn = laid_out(spans, dict(Counter(itertools.chain.from_iterable(steps))))
+    second = drawn.bars[2]
+    ribbons = {(ribbon.source, ribbon.target): ribbon for ribbon in drawn.ribbons}
+    skipping = [("1", "3"), (START, "3"), ("1", END), (START, END)]
+    rights = [at(ribbons[flow], second.top)[1] for flow in skipping]
+    assert second.left > rights[0]
+    assert rights == sorted(rights, reverse=True)
+
+
+def test_flows_leave_and_enter_a_bar_in_the_order_of_their_other_ends() -> None:
+    drawn = laid_out(
+        ["1", "2"], {(START, "1"): 2, (START, END): 1, ("1", "2"): 1, ("1", END): 1, ("2", END): 1}
+    )
+    leaving = [r for r in drawn.ribbons if r.source == START]
+    entering = [r for r in drawn.ribbons if r.target == END]
+    # The nearest target leaves, and the nearest source enters, furthest to the right.
+    assert [r.target for r in sorted(leaving, key=lambda r: -r.edges[0][2])] == ["1", END]
+    assert [r.source for r in sorted(entering, key=lambda r: -r.edges[-1][2])] == ["2", "1", START]

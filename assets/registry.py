@@ -9,8 +9,17 @@ from assets.drawing.figure_asset import figure_asset
 from assets.figures import FIGURES
 from assets.generations.generations import GENERATIONS
 from assets.lineage.graph import AssetGraph
-from assets.measures.declared import declared_measurements
-from assets.measures.tables import measurement_asset, study_parameters
+from assets.measures.comparisons import comparisons_asset
+from assets.measures.declared import (
+    declared_measurements,
+    declared_measures,
+    sql_folders,
+    study_parameters,
+)
+from assets.measures.drift import check_rules
+from assets.measures.measures import measure_asset
+from assets.measures.summary import summary_asset
+from assets.measures.tables import measurement_asset
 from assets.predictions.probe_accuracy import PROBE_ACCURACY
 from assets.predictions.probe_guesses import PROBE_GUESSES
 from assets.predictions.readapted_texts import READAPTED_TEXTS
@@ -51,14 +60,21 @@ def assets_of(study: Study) -> list[Asset]:
     """Every asset, as a study parametrizes it.
 
     Raises:
-        DeclarationError: A measurement cannot become a table.
+        DeclarationError: An SQL file cannot become a table or a measure.
+        InputError: A rule of drift is about no measure.
     """
-    measurements = declared_measurements(study_parameters(study))
+    parameters, folders = study_parameters(study), sql_folders(study)
+    measurements = declared_measurements(parameters, folders)
+    measures = declared_measures(parameters, folders)
+    check_rules(study.drift, measures)
     return [
         *BASE_ASSETS,
         *(measurement_asset(measurement) for measurement in measurements),
-        *(figure_asset(figure) for figure in FIGURES),
-        report_asset(FIGURES),
+        *(measure_asset(measure) for measure in measures),
+        summary_asset(measures),
+        comparisons_asset(measures, measurements),
+        *(figure_asset(figure, measures) for figure in FIGURES),
+        report_asset(FIGURES, measures),
     ]
 
 

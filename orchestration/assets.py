@@ -34,6 +34,8 @@ GONE = (
     "`anchorlake checkpoints remove STUDY {0}` forgets it"
 )
 DRIFT = "drift"
+_CROSSINGS_SHOWN = 50
+"""Crossings that the UI is told of; large metadata slows it down."""
 
 
 def asset_key(name: str) -> dg.AssetKey:
@@ -162,12 +164,15 @@ def _drifted(lake: Lake, asset: Asset) -> dg.AssetCheckResult:
     """What the study's rules say of the figure as it is; it warns, and holds nothing up."""
     assert isinstance(asset, FigureAsset)
     drawn = read_drawn(lake, asset.figure)
-    sentences = drawn.drift if drawn else []
+    crossed = drawn.drift if drawn else []
     return dg.AssetCheckResult(
         check_name=DRIFT,
-        passed=not sentences,
+        passed=not crossed,
         severity=dg.AssetCheckSeverity.WARN,
-        description="\n".join(sentences) or "no rule of the study is crossed",
+        description="\n".join(crossing.sentence for crossing in crossed[:_CROSSINGS_SHOWN])
+        or "no rule of the study is crossed",
+        metadata={"crossings": len(crossed)}
+        | {f"{c.checkpoint}: {c.measure}": c.value for c in crossed[:_CROSSINGS_SHOWN]},
     )
 
 
@@ -185,7 +190,7 @@ def _detail(materialization: Materialization | None, check: str) -> str:
 def _kinds(asset: Asset) -> set[str]:
     if asset.uses_model:
         return {"huggingface", "parquet"}
-    if asset.group == "measurements":
+    if asset.group in ("measurements", "measures"):
         return {"duckdb", "parquet"}
     return {"parquet"} if isinstance(asset, TableAsset) else {"altair"}
 

@@ -36,14 +36,18 @@ def stages(graph: AssetGraph, nodes: Iterable[Node]) -> list[list[tuple[str | No
     """What is to be run after what: each stage a list of runs, each run a partition and its nodes.
 
     A run is one checkpoint with all its steps. What has no partition is a run before those that
-    read it, and after those that it reads. What reads other checkpoints' partitions is a run after
-    theirs.
+    read it, and after those that it reads. What reads other checkpoints' partitions, or does
+    without what fails, is a run after theirs.
     """
     level: dict[str, int] = {}
     for name, asset in graph.assets.items():
         above = [
             level[read]
-            + (graph.assets[read].partitioned != asset.partitioned or read in asset.of_partners)
+            + (
+                graph.assets[read].partitioned != asset.partitioned
+                or read in asset.of_partners
+                or read in asset.optional  # what fails there keeps it from nothing
+            )
             for read in asset.reads
         ]
         level[name] = max(above, default=0)

@@ -71,12 +71,12 @@ class _Header:
 
 
 def read_measurements(
-    folder: Path, tables: Sequence[Table], parameters: Mapping[str, object]
+    folders: Sequence[Path], tables: Sequence[Table], parameters: Mapping[str, object]
 ) -> list[Measurement]:
-    """Reads every file `*.sql` of a folder, in an order in which each comes after what it reads.
+    """Reads every file `*.sql` of some folders; each comes after what it reads.
 
     Args:
-        folder: The folder.
+        folders: The folders.
         tables: The tables that exist besides.
         parameters: What queries may use as `$name`.
 
@@ -84,10 +84,11 @@ def read_measurements(
         DeclarationError: A file does not declare what it must, or its query does not run or does
             not give what it declares.
     """
-    headers = {path: _read_header(path) for path in sorted(folder.glob("*.sql"))}
+    paths = [path for folder in folders for path in sorted(folder.glob("*.sql"))]
+    headers = {path: _read_header(path) for path in paths}
     known = {table.name: table for table in tables}
     for path in headers:
-        if path.stem in known:
+        if path.stem in known or [other.stem for other in headers].count(path.stem) > 1:
             raise DeclarationError(f"{path}: there is a table {path.stem} already; rename the file")
     measurements: list[Measurement] = []
     for path in _in_order(headers, known):
@@ -132,7 +133,7 @@ def _read_header(path: Path) -> _Header:
             f"{path}: a table is named in small letters, digits and _, and not "
             f"{' or '.join(_RESERVED)}; rename the file"
         )
-    for line in _read(path).splitlines():
+    for line in read_text(path).splitlines():
         if not line.startswith("--"):
             break
         lines.append(line.removeprefix("--"))
@@ -180,7 +181,12 @@ def _read_header(path: Path) -> _Header:
     return header
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A file's text.
+
+    Raises:
+        DeclarationError: It cannot be read, or is not UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -210,7 +216,7 @@ def _complete(
     parameters: Mapping[str, object],
 ) -> Measurement:
     """Runs the query over empty tables: it must run, and give what the file declares."""
-    query = _read(path)
+    query = read_text(path)
     try:
         used = used_parameters(query, parameters)
         given = dict(_columns_of(query, tuple(inputs), tuple(used.items())))

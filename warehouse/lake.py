@@ -150,16 +150,19 @@ class Lake:
     def path(self, table: Table, checkpoint: str | None = None) -> Path:
         """Where a partition's file is, or will be."""
         if not table.partitioned:
-            return self.root / table.name / "data.parquet"
+            return self.root / (table.folder or table.name) / "data.parquet"
         if checkpoint is None:
             raise ValueError(f"{table.name} is partitioned by checkpoint, and none was given")
         name = check_checkpoint_name(checkpoint)
-        return self.root / table.name / f"{PARTITION_COLUMN}={name}" / "data.parquet"
+        partition = f"{PARTITION_COLUMN}={name}"
+        return self.root / (table.folder or table.name) / partition / "data.parquet"
 
     def files(self, table: Table, checkpoint: str | None = None) -> list[Path]:
         """A table's files, or that of one checkpoint; those that exist."""
         if checkpoint is not None or not table.partitioned:
             path = self.path(table, checkpoint)
+            if "*" in table.folder:
+                return sorted(self.root.glob(str(path.relative_to(self.root))))
             return [path] if path.exists() else []
         return sorted(self.root.glob(_files_of(table)))
 
@@ -175,9 +178,19 @@ class Lake:
         """The checkpoints that a partitioned table has rows of."""
         return [path.parent.name.partition("=")[2] for path in self.files(table)]
 
+    def files_of(self, checkpoint: str) -> dict[str, Path]:
+        """Every table's file of a checkpoint that there is, by the table's folder."""
+        file = f"{PARTITION_COLUMN}={check_checkpoint_name(checkpoint)}/data.parquet"
+        paths = [*self.root.glob(f"[!.]*/{file}"), *self.root.glob(f"[!.]*/*=*/{file}")]
+        return {path.parents[1].relative_to(self.root).as_posix(): path for path in sorted(paths)}
+
     def provenance(self, table: Table, checkpoint: str | None = None) -> Provenance | None:
         """Where a partition's rows come from; None where there are none yet."""
-        path = str(self.path(table, checkpoint))
+        return self.provenance_at(self.path(table, checkpoint))
+
+    def provenance_at(self, file: Path) -> Provenance | None:
+        """Where a file's rows come from; None where it is not there, or damaged."""
+        path = str(file)
         try:
             which = identity(os.stat(path))
             known, provenance = _footers.get(path, (None, None))
@@ -225,7 +238,7 @@ class Lake:
 def _files_of(table: Table) -> str:
     """A glob of a table's files, within the lake."""
     partition = f"{PARTITION_COLUMN}=*/" if table.partitioned else ""
-    return f"{table.name}/{partition}data.parquet"
+    return f"{table.folder or table.name}/{partition}data.parquet"
 
 
 def identity(status: os.stat_result) -> Identity:

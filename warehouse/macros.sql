@@ -6,3 +6,7 @@ create or replace macro words(text) as
         text,
         '[^\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]+'
     );
+
+-- Nats in bits.
+create or replace macro bits(nats) as
+    nats / ln(2);

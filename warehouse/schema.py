@@ -62,6 +62,9 @@ class Table:
         columns: All columns, those of the grain first.
         partitioned: Whether each checkpoint has a file of its own.
         may_be_empty: Whether it may have no row.
+        folder: Where it is within the lake, if not in a folder of its name; a pattern for a table
+            that only looks at the files of others.
+        path_columns: The columns, beside the checkpoint, that are in its files' paths.
     """
 
     name: str
@@ -70,6 +73,8 @@ class Table:
     columns: tuple[Column, ...]
     partitioned: bool = True
     may_be_empty: bool = False
+    folder: str = ""
+    path_columns: tuple[str, ...] = ()
 
     @cached_property
     def arrow_schema(self) -> pa.Schema:
@@ -79,14 +84,16 @@ class Table:
     @property
     def stored_columns(self) -> tuple[Column, ...]:
         """The columns that are in its files."""
-        if not self.partitioned:
-            return self.columns
-        return tuple(c for c in self.columns if c.name != PARTITION_COLUMN)
+        return tuple(c for c in self.columns if c.name not in self._in_path)
 
     @property
     def stored_grain(self) -> tuple[str, ...]:
         """The columns that identify a row within one file."""
-        return tuple(c for c in self.grain if not (self.partitioned and c == PARTITION_COLUMN))
+        return tuple(c for c in self.grain if c not in self._in_path)
+
+    @property
+    def _in_path(self) -> tuple[str, ...]:
+        return (*self.path_columns, PARTITION_COLUMN) if self.partitioned else self.path_columns
 
 
 COMMON_COLUMNS = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections import ChainMap
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from warehouse.checks import Finding, check_file
 from warehouse.schema import PARTITION_COLUMN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
     from pathlib import Path
 
     from warehouse.lake import Lake, Provenance
@@ -45,7 +45,7 @@ def write_table(
     provenance: Provenance,
     checkpoint: str | None = None,
     *,
-    footer: Mapping[str, str] = MappingProxyType({}),
+    footer: MutableMapping[str, str] | None = None,
 ) -> list[Finding]:
     """Replaces a partition in one step.
 
@@ -59,7 +59,7 @@ def write_table(
             value is lost.
         provenance: What goes into the footer.
         checkpoint: The partition, for partitioned tables.
-        footer: Further key-value pairs for the footer.
+        footer: Further key-value pairs for the footer, read once the rows are written.
 
     Returns:
         What the checks found, all of them passed.
@@ -69,15 +69,19 @@ def write_table(
     """
     target = lake.path(table, checkpoint)
     lake.staging.mkdir(parents=True, exist_ok=True)
-    unfinished = lake.staging / f"{table.name}.{uuid.uuid4().hex}.parquet"
+    name = table.name.replace("/", ".")
+    unfinished = lake.staging / f"{name}.{uuid.uuid4().hex}.parquet"
     try:
         rows_of_partition = _of_partition(rows, checkpoint) if table.partitioned else rows
         write_parquet(
-            unfinished, table.arrow_schema, rows_of_partition, {**footer, **provenance.to_footer()}
+            unfinished,
+            table.arrow_schema,
+            rows_of_partition,
+            ChainMap(provenance.to_footer(), {} if footer is None else footer),
         )
         findings = check_file(table, unfinished, lake)
         if not all(finding.passed for finding in findings):
-            rejected = lake.staging / "rejected" / f"{table.name}.{checkpoint or 'all'}.parquet"
+            rejected = lake.staging / "rejected" / f"{name}.{checkpoint or 'all'}.parquet"
             rejected.parent.mkdir(exist_ok=True)
             unfinished.replace(rejected)
             raise RejectedError(table, findings, rejected)
@@ -112,7 +116,7 @@ def in_one_step(target: Path) -> Iterator[Path]:
 
 
 def write_parquet(
-    path: Path, schema: pa.Schema, rows: Iterable[pa.RecordBatch], footer: dict[str, str]
+    path: Path, schema: pa.Schema, rows: Iterable[pa.RecordBatch], footer: Mapping[str, str]
 ) -> None:
     """Writes batches to a file, each cast to the schema.
 
@@ -129,4 +133,4 @@ def write_parquet(
             except pa.ArrowInvalid as error:
                 raise ValueError(f"a value does not fit its column: {error}") from error
             writer.write_batch(cast)
-        writer.add_key_value_metadata(footer)
+        writer.add_key_value_metadata(dict(footer))

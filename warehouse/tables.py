@@ -269,6 +269,105 @@ ALIGNMENTS = Table(
     ),
 )
 
+_MEASURED = ("decoding", "other", "condition", "unit", "level", "collection")
+_MEASURE = Column("measure", "VARCHAR", "what is measured; `anchorlake tables` says what that is")
+_DECODING = Column("decoding", "VARCHAR", "how tokens were chosen; - where none were")
+_SLICE = (
+    Column(
+        "condition", "VARCHAR", "what tells several values of a measure apart; - for the main one"
+    ),
+    Column("unit", "VARCHAR", "token or word, where the measure counts in them; - elsewhere"),
+    Column("level", "INTEGER", "n, k, horizon, ..., as the measure says; 0 where it has none"),
+    Column("collection", "VARCHAR", "the corpus, or the set of prompts"),
+)
+_ITEM = Column("item", "VARCHAR", "the prompt, document or passage")
+_NUMBERS = (
+    Column("numerator", "DOUBLE", "of the item's value"),
+    Column("denominator", "DOUBLE", "of the item's value; over 0"),
+    Column("floor", "DOUBLE", "the value where nothing is shared; null where there is no such"),
+)
+_OTHER = Column("other", "VARCHAR", "the second checkpoint of a number about two; - elsewhere")
+
+
+def measure_table(name: str, description: str, *, may_be_empty: bool) -> Table:
+    """The table of one measure: a value for each item of a checkpoint."""
+    return Table(
+        name=f"measures/{name}",
+        description=description,
+        grain=("checkpoint", *_MEASURED, "item"),
+        columns=(*_common("checkpoint"), _DECODING, _OTHER, *_SLICE, _ITEM, *_NUMBERS),
+        may_be_empty=may_be_empty,
+        folder=f"measures/measure={name}",
+    )
+
+
+MEASURES = Table(
+    name="measures",
+    description="Every measure of every prompt, document and passage.",
+    grain=("checkpoint", "measure", *_MEASURED, "item"),
+    columns=(*_common("checkpoint"), _MEASURE, _DECODING, _OTHER, *_SLICE, _ITEM, *_NUMBERS),
+    folder="measures/measure=*",
+    path_columns=("measure",),
+)
+
+SUMMARY = Table(
+    name="summary",
+    description="Every measure of every checkpoint over its items, with 95% intervals.",
+    grain=("checkpoint", "measure", *_MEASURED),
+    columns=(
+        *_common("checkpoint"),
+        _MEASURE,
+        _DECODING,
+        _OTHER,
+        *_SLICE[:-1],
+        Column("collection", "VARCHAR", "the corpus or set of prompts; * for the mean over all"),
+        Column("value", "DOUBLE", "the measure's statistic over the items"),
+        Column("low", "DOUBLE", "from there, with 95% confidence over items (bootstrap)"),
+        Column("high", "DOUBLE", "to there"),
+        Column("n_items", "BIGINT", "that it is about", "items"),
+        Column("floor", "DOUBLE", "the value where nothing is shared; null where there is no such"),
+        Column("headline", "BOOLEAN", "whether this is the level that the measure is quoted at"),
+    ),
+    may_be_empty=True,
+)
+
+COMPARISONS = Table(
+    name="comparisons",
+    description="How checkpoints differ from others, by measure, over the items that both have.",
+    grain=(
+        *("checkpoint", "decoding", "other", "other_decoding", "measure"),
+        *("condition", "unit", "level", "collection"),
+    ),
+    columns=(
+        *_common("checkpoint"),
+        _DECODING,
+        Column("other", "VARCHAR", "the checkpoint that it is compared with; itself at a decoding"),
+        Column("other_decoding", "VARCHAR", "the other's decoding"),
+        _MEASURE,
+        Column(
+            "condition",
+            "VARCHAR",
+            "as in summary; matched where both are cut to as many words a prompt",
+        ),
+        *_SLICE[1:-1],
+        Column("collection", "VARCHAR", "the corpus or set of prompts; * for the mean over all"),
+        Column("value", "DOUBLE", "the checkpoint's, over the common items"),
+        Column("other_value", "DOUBLE", "the other's, over the same"),
+        Column("difference", "DOUBLE", "value - other_value"),
+        Column("difference_low", "DOUBLE", "from there, with 95% confidence (paired bootstrap)"),
+        Column("difference_high", "DOUBLE", "to there"),
+        Column("ratio", "DOUBLE", "value / other_value; null where that is 0"),
+        Column("ratio_low", "DOUBLE", "from there, with 95% confidence (paired bootstrap)"),
+        Column("ratio_high", "DOUBLE", "to there"),
+        Column("n_items", "BIGINT", "that both have", "items"),
+        Column("p", "DOUBLE", "of no difference: the two swapped item by item (permutation test)"),
+        Column("p_least", "DOUBLE", "the least p that so few items can give"),
+        Column("headline", "BOOLEAN", "whether it is one of the pair's family of comparisons"),
+        Column("p_adjusted", "DOUBLE", "p after Holm, over the pair's family; null elsewhere"),
+    ),
+    may_be_empty=True,
+)
+
 BASE_TABLES = (
     DOCUMENTS,
     PROMPTS,
@@ -284,3 +383,5 @@ BASE_TABLES = (
     READAPTED_TEXTS,
     ALIGNMENTS,
 )
+
+MEASURE_TABLES = (MEASURES, SUMMARY, COMPARISONS)

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 
 from assets.drawing import style
-from assets.measures.intervals import bootstrap, bootstrap_curve
+from assets.measures.intervals import bootstrap_curve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,33 +98,3 @@ def draw(data: FigureData, width: int, panels: Mapping[str, str]) -> Any:
     if not beside:
         return style.finish(alt.vconcat(*charts))
     return style.finish(alt.hconcat(*charts, bounds="flush", spacing=56))
-
-
-def compare(data: FigureData, value: str, what: str) -> list[str]:
-    """Says how the curves of aligned checkpoints lie to those of their bases.
-
-    Args:
-        data: A row for each prompt and bin.
-        value: A column of shares.
-        what: What they are shares of, after "of the generations of NAME".
-    """
-    sentences = []
-    for aligned, base in data.pairs:
-        mine, theirs = (curves_of(data, s, value) for s in (aligned, base))
-        common = [prompt for prompt in mine if prompt in theirs]
-        if not common:
-            sentences.append(f"{aligned.label} and {base.label} were given no prompt in common.")
-            continue
-        gap = bootstrap([float((mine[p] - theirs[p]).mean()) for p in common])
-        verdict = gap.verdict("more for the aligned checkpoint", "fewer for the aligned checkpoint")
-        shares = [bootstrap([float(c[p].mean()) for p in common]) for c in (mine, theirs)]
-        tenths = [
-            f"{bootstrap([float(mine[p][part].mean()) for p in common]).percent()} {where}"
-            for part, where in ((slice(10), "in the first tenth"), (slice(90, None), "in the last"))
-        ]
-        sentences.append(
-            f"On average {shares[0].percent()} of the generations of {aligned.label} {what}, and "
-            f"{shares[1].percent()} of those of {base.label}: {verdict} ({gap.points()}, over "
-            f"{gap.n} prompts). For {aligned.label} it is {' and '.join(tenths)}."
-        )
-    return sentences

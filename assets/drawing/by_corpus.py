@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
-import numpy as np
 
 from assets.drawing import style
-from assets.measures.intervals import Interval, bootstrap_sums
+from assets.drawing.figure import Grid
+from assets.measures.sentences import Number, change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Mapping
 
     from assets.drawing.figure import FigureCheckpoint, FigureData
 
@@ -23,127 +22,57 @@ _BETWEEN = 30
 """Pixels between panels that stand beside each other."""
 
 
-@dataclass(frozen=True)
-class Measure:
-    """How well text is predicted, in what checkpoints can be compared by.
+def title(data: FigureData) -> str:
+    """What predictions are measured in: perplexity where all checkpoints share a tokenizer."""
+    return "perplexity per token" if data.unit == "token" else "bits per byte"
 
-    Attributes:
-        title: Its name.
-        per: The column that the log-likelihood is divided by.
-        number_format: How its numbers are written.
-        statistic: From sums of (nll, `per`), [..., 2], to its values, [...].
+
+def number_format(data: FigureData) -> str:
+    """How charts write the numbers that `title` names."""
+    return ".3~r" if data.unit == "token" else ".2f"
+
+
+def kind(data: FigureData) -> str:
+    """The format of the measure that `title` names."""
+    return "perplexity" if data.unit == "token" else "bits"
+
+
+def table(data: FigureData, items: str) -> Grid:
+    """Each corpus's values and changes from the base.
+
+    Args:
+        data: Rows with category, corpus, checkpoint, what (value or change), and n.
+        items: What they are over.
     """
+    changes = {
+        (row["corpus"], row["checkpoint"]): row for row in data.rows if row["what"] == "change"
+    }
+    rows = []
+    for row in data.rows:
+        if row["what"] == "value":
+            changed = changes.get((row["corpus"], row["checkpoint"]))
+            value = Number(row["value"], row["low"], row["high"]).text(kind(data))
+            cells = [row["category"], row["corpus"], row["checkpoint"], value]
+            rows.append([*cells, _percent(changed) if changed else "–", f"{row['n']}"])
+    heads = ["category", "corpus", "checkpoint", title(data), "change from the base", items]
+    return Grid(heads, sorted(rows))
 
-    title: str
-    per: str
-    number_format: str
-    statistic: Callable[[np.ndarray], np.ndarray]
 
-
-def measure(data: FigureData) -> Measure:
-    """Perplexity of tokens where all checkpoints share a tokenizer, and bits per byte else."""
-    if data.unit == "token":
-        return Measure(
-            "perplexity per token",
-            "n_tokens",
-            ".3~r",
-            lambda sums: np.exp(sums[..., 0] / sums[..., 1]),
-        )
-    return Measure(
-        "bits per byte",
-        "n_bytes",
-        ".2f",
-        lambda sums: sums[..., 0] / (sums[..., 1] * math.log(2)),
+def _percent(row: Mapping[str, Any]) -> str:
+    return change(
+        {"ratio": row["value"] + 1, "ratio_low": row["low"] + 1, "ratio_high": row["high"] + 1},
+        "perplexity",
     )
 
 
-def sums_by_item(
-    data: FigureData, per: str
-) -> dict[tuple[str, str, str], dict[str, tuple[float, float]]]:
-    """For each checkpoint, category and corpus, nll and `per` of each document or prompt."""
-    sums: dict[tuple[str, str, str], dict[str, tuple[float, float]]] = {}
-    for row in data.rows:
-        key = row["checkpoint"], row["category"], row["corpus"]
-        if row[per]:  # an empty text has no bytes to divide by
-            sums.setdefault(key, {})[row["item"]] = row["nll"], row[per]
-    return sums
-
-
-def values_by_corpus(data: FigureData) -> dict[tuple[str, str, str], Interval]:
-    """For each checkpoint, category and corpus the measure over all its documents or prompts."""
-    chosen = measure(data)
-    return {
-        key: bootstrap_sums(np.array(list(items.values())), chosen.statistic)
-        for key, items in sums_by_item(data, chosen.per).items()
-    }
-
-
-@dataclass(frozen=True)
-class Change:
-    """How an aligned model's measure differs from its base's on one corpus.
-
-    Attributes:
-        aligned: The aligned model.
-        base: Its base.
-        category: The corpus's category.
-        corpus: The corpus.
-        ours: The aligned model's value.
-        theirs: The base's.
-        change: ours / theirs - 1, over the documents or prompts that both have.
-    """
-
-    aligned: FigureCheckpoint
-    base: FigureCheckpoint
-    category: str
-    corpus: str
-    ours: Interval
-    theirs: Interval
-    change: Interval
-
-
-def changes(data: FigureData) -> Iterator[Change]:
-    """Each pair's change on each corpus."""
-    chosen = measure(data)
-    sums = sums_by_item(data, chosen.per)
-
-    def relative(values: np.ndarray) -> np.ndarray:
-        changed: np.ndarray = (
-            chosen.statistic(values[..., :2]) / chosen.statistic(values[..., 2:]) - 1
-        )
-        return changed
-
-    for aligned, base in data.pairs:
-        for (checkpoint, category, corpus), ours in sums.items():
-            theirs = sums.get((base.checkpoint, category, corpus), {})
-            common = sorted(set(ours) & set(theirs))
-            if checkpoint != aligned.checkpoint or not common:
-                continue
-            values = np.array([(*ours[item], *theirs[item]) for item in common])
-            yield Change(
-                aligned=aligned,
-                base=base,
-                category=category,
-                corpus=corpus,
-                ours=bootstrap_sums(values[:, :2], chosen.statistic),
-                theirs=bootstrap_sums(values[:, 2:], chosen.statistic),
-                change=bootstrap_sums(values, relative),
-            )
-
-
-def point(category: str, corpus: str, shown: FigureCheckpoint, value: Interval) -> dict[str, Any]:
-    """A row of what `draw_by_corpus` draws."""
-    names = {"checkpoint": shown.checkpoint, "label": shown.label}
-    return {"category": category, "corpus": corpus} | names | asdict(value)
-
-
 def draw_changes(points: list[dict[str, Any]], data: FigureData, width: int) -> Any:
-    """Draws changes from the base, each a row of `point`, as `draw_by_corpus` does."""
+    """Draws changes from the base as `draw_by_corpus` does."""
     if not points:
         return style.note("No checkpoint of the study and its base predict the same text.", width)
     return draw_by_corpus(
         points,
         data,
-        title=f"{measure(data).title}, change from the base",
+        heading=f"{title(data)}, change from the base",
         axis_format="+.0%",
         number_format="+.1%",
         shown=[aligned for aligned, _ in data.pairs],
@@ -157,7 +86,7 @@ def draw_by_corpus(
     points: list[dict[str, Any]],
     data: FigureData,
     *,
-    title: str,
+    heading: str,
     axis_format: str,
     number_format: str,
     shown: list[FigureCheckpoint],
@@ -165,13 +94,13 @@ def draw_by_corpus(
     width: int,
     zero_is_marked: bool = False,
 ) -> Any:
-    """Draws points, each a row of `point`.
+    """Draws values with their intervals, by category and corpus.
 
     Args:
-        points: What is drawn. Those with a `panel` are drawn in panels of that title, beside or
-            below one another.
+        points: Rows with category, corpus, checkpoint, label, value, low, high and n. Those with a
+            `panel` are drawn in panels of that title, beside or below one another.
         data: What it comes from.
-        title: The axis's title.
+        heading: The axis's title.
         axis_format: How its numbers are written.
         number_format: How a point's number is written beside it.
         shown: The checkpoints, in the order in which a corpus's dots stand.
@@ -180,7 +109,7 @@ def draw_by_corpus(
         zero_is_marked: Whether a line stands at 0.
     """
     # The perplexity of a model that diverged may be beyond a double.
-    points = [one for one in points if math.isfinite(one["mean"] + one["low"] + one["high"])]
+    points = [one for one in points if math.isfinite(one["value"] + one["low"] + one["high"])]
     if not points:
         return style.note("What there is to show here is beyond all numbers.", width)
     colour = style.colours(data, width, field=field, only=shown)
@@ -197,9 +126,9 @@ def draw_by_corpus(
     room = (high - low or abs(high) or 1.0) * (0.1 * beside if wide else 0.24)
     scale = alt.Scale(domain=[low - room / 3, high + room], nice=False, zero=False)
     axis = alt.Axis(format=axis_format, tickCount=5, titleAnchor="start", domain=False)
-    x = alt.X("mean:Q", title=title, scale=scale, axis=axis)
+    x = alt.X("value:Q", title=heading, scale=scale, axis=axis)
     panels = []
-    for number, (heading, own) in enumerate(by_panel.items()):
+    for number, (panel_heading, own) in enumerate(by_panel.items()):
         placed, headings, names, height = _place(own, [s.checkpoint for s in shown])
         y = alt.Y("y:Q", scale=alt.Scale(domain=[height, 0], nice=False), axis=None)
         dots = alt.Chart(style.data(placed))
@@ -214,14 +143,14 @@ def draw_by_corpus(
                 tooltip=[
                     alt.Tooltip("corpus:N"),
                     alt.Tooltip(f"{field}:N", title="checkpoint"),
-                    alt.Tooltip("mean:Q", format=number_format),
+                    alt.Tooltip("value:Q", format=number_format),
                     alt.Tooltip("low:Q", format=number_format, title="95% from"),
                     alt.Tooltip("high:Q", format=number_format, title="to"),
                     alt.Tooltip("n:Q", title="documents or prompts"),
                 ],
             ),
             dots.mark_text(align="left", dx=6, fontSize=11, color="#222").encode(
-                x=alt.X("high:Q", scale=scale), y=y, text=alt.Text("mean:Q", format=number_format)
+                x=alt.X("high:Q", scale=scale), y=y, text=alt.Text("value:Q", format=number_format)
             ),
         ]
         if number == 0 or not wide:  # panels beside the first have its rows
@@ -238,8 +167,8 @@ def draw_by_corpus(
             layers.insert(0, origin)
         inner = (width - left - 14 - _BETWEEN * (beside - 1)) / beside
         panel = alt.layer(*layers).properties(width=inner, height=height)
-        if heading:
-            panel = panel.properties(title=style.heading(heading))
+        if panel_heading:
+            panel = panel.properties(title=style.heading(panel_heading))
         panels.append(panel)
     if len(panels) == 1:
         return style.finish(panels[0])

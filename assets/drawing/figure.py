@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assets.lineage.reasons import some
+from assets.measures.sentences import sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import altair as alt
 
+    from assets.measures.drift import Crossing
+    from assets.study.parts import DriftRule
     from assets.study.study import Study
+    from warehouse.measures import Measure
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,23 @@ class FigureData:
     """What a figure is drawn from; equal to itself alone.
 
     Attributes:
-        rows: The rows of its query, one for each prompt or document and whatever else it tells
-            apart. A `prompt` is a prompt's text, which tells whether two checkpoints were given the
-            same; its id where the lake does not have its text. `n_samples` is how many generations
-            of the prompt a number is made of.
+        rows: The rows of its query. A `prompt` is a prompt's text; its id where the lake does not
+            have its text.
         checkpoints: Those of the lake's that the study has, in the study's order.
         unit: What n-grams are made of: token where all checkpoints share a tokenizer, word else.
+        n_samples: How many generations of a prompt a checkpoint has, at most.
+        measures: The measures that it tells of, by name.
+        comparisons: Rows of `comparisons` in these measures, with `label` and `other_label`.
+        rules: The study's rules of drift.
     """
 
     rows: list[dict[str, Any]]
     checkpoints: list[FigureCheckpoint]
     unit: str
+    n_samples: Mapping[str, int] = field(default_factory=dict)
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    comparisons: list[dict[str, Any]] = field(default_factory=list)
+    rules: tuple[DriftRule, ...] = ()
 
     @property
     def with_rows(self) -> list[FigureCheckpoint]:
@@ -83,19 +93,23 @@ class FigureData:
     @property
     def caveats(self) -> list[str]:
         """Sentences that say what keeps the checkpoints from being compared as they stand."""
-        most: dict[str, int] = {}
-        for row in self.rows:
-            if row.get("n_samples") is not None:
-                most[row["checkpoint"]] = max(row["n_samples"], most.get(row["checkpoint"], 0))
-        if len(set(most.values())) < 2:
-            return []
         by_number: dict[int, list[str]] = {}
-        for checkpoint, number in most.items():
+        for checkpoint, number in self.n_samples.items():
             by_number.setdefault(number, []).append(checkpoint)
+        if len(by_number) < 2:
+            return []
         numbers = "; ".join(f"{n} of {some(names)}" for n, names in sorted(by_number.items()))
         return [
             f"Numbers of samples a prompt differ: {numbers}. More samples have more in common, so "
             "a difference between these checkpoints may come of that alone."
+        ]
+
+    @property
+    def compared(self) -> list[str]:
+        """A sentence for each of its comparisons."""
+        return [
+            sentence(row, self.measures[row["measure"]], row["label"], row["other_label"])
+            for row in self.comparisons
         ]
 
     @property
@@ -123,13 +137,16 @@ class Figure:
         optional: Those of them that it does without where the study has nothing for them.
         query: The file of its query; it may use the view `shown` and the parameter `$unit`.
         draw: Draws it, given a width in pixels.
-        findings: Sentences that say what came out.
+        measures: The measures that it is about, whose comparisons are told below it; None for all
+            that there are, of which it tells by itself.
+        findings: Sentences that say what else came out.
         table: Its numbers, where they are to stand below it.
         pages: Parts of the data that are drawn by themselves, by heading, the one to show first
             before the others; by default all of it is drawn at once.
+        grows_with_samples: Whether its numbers grow with the number of samples.
         every_step: Whether it shows every step of a series, and not only the last.
         applies: Whether a study has anything for it.
-        warnings: Sentences that a reader must not miss, by the rules of the study.
+        warnings: What crosses the rules of the study.
     """
 
     name: str
@@ -141,9 +158,11 @@ class Figure:
     optional: tuple[str, ...] = ()
     query: Path
     draw: Callable[[FigureData, int], alt.TopLevelMixin]
-    findings: Callable[[FigureData], list[str]]
+    measures: tuple[str, ...] | None = ()
+    findings: Callable[[FigureData], list[str]] = lambda data: []
     table: Callable[[FigureData], Grid] | None = None
     pages: Callable[[FigureData], dict[str, FigureData]] | None = None
+    grows_with_samples: bool = False
     every_step: bool = False
     applies: Callable[[Study], bool] = lambda study: True
-    warnings: Callable[[FigureData, Study], list[str]] | None = None
+    warnings: Callable[[FigureData], list[Crossing]] | None = None

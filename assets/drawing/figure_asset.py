@@ -16,20 +16,26 @@ from assets.drawing.page import Drawing
 from assets.lineage.asset import Asset, Materialization, provenance_of
 from assets.lineage.code import code_version
 from assets.lineage.signature import Signature
-from assets.measures import drift, intervals
+from assets.measures import drift, intervals, sentences
 from assets.sources.prompt_sets import prompt_set
 from warehouse import Lake, Provenance, session
 from warehouse.declarations import used_parameters
 from warehouse.sessions import bind, vocabulary_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from assets.lineage.context import AssetContext
     from assets.lineage.data_version import DataVersion
     from assets.study.checkpoints import Checkpoint
     from assets.study.study import Study
+    from warehouse.measures import Measure
 
 
-SHARED_CODE = (Path(__file__).parent, Path(intervals.__file__), Path(drift.__file__))
+SHARED_CODE = (
+    Path(__file__).parent,
+    *(Path(str(module.__file__)) for module in (intervals, drift, sentences)),
+)
 """What figures are made of beside their own modules and queries."""
 
 
@@ -39,9 +45,11 @@ class FigureAsset(Asset):
 
     Attributes:
         figure: The figure.
+        measures: The measures that it tells of.
     """
 
     figure: Figure
+    measures: tuple[Measure, ...]
 
     def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
         """Reads it from the chart's specification, where it stands under `usermeta`."""
@@ -50,15 +58,18 @@ class FigureAsset(Asset):
 
     def make(self, context: AssetContext, data_version: DataVersion) -> Materialization:
         """Draws it for phones and for larger screens, and writes chart.html, .svg, .png, .json."""
-        data = gather(self.figure, context)
+        data = gather(self.figure, context, self.measures)
         signature = Signature.of(figure=self.figure.name, unit=data.unit, interval=95)
         provenance = provenance_of(context, data_version, signature)
         drawn = Drawn(
             figure=self.figure,
             provenance=provenance,
-            findings=self.figure.findings(data),
+            findings=[
+                *(data.compared if self.figure.measures is not None else ()),
+                *self.figure.findings(data),
+            ],
             caveats=data.caveats,
-            drift=self.figure.warnings(data, context.study) if self.figure.warnings else [],
+            drift=self.figure.warnings(data) if self.figure.warnings else [],
             table=self.figure.table(data) if self.figure.table and data.rows else None,
             drawings=[
                 Drawing(
@@ -72,12 +83,25 @@ class FigureAsset(Asset):
         write_drawn(context.lake, drawn)
         context.notes["rows drawn from"] = len(data.rows)
         if drawn.drift:
-            context.notes["drift"] = "\n".join(drawn.drift)
+            context.notes["drift"] = "\n".join(crossing.sentence for crossing in drawn.drift)
         return Materialization(provenance, notes=context.notes)
 
 
-def figure_asset(figure: Figure) -> FigureAsset:
-    """The asset of a figure; it is drawn anew where its code changes, or what figures share."""
+_COMPARISONS = Path(__file__).with_name("comparisons.sql").read_text(encoding="utf-8")
+_SAMPLES = Path(__file__).with_name("samples.sql").read_text(encoding="utf-8")
+
+
+def figure_asset(figure: Figure, measures: Sequence[Measure]) -> FigureAsset:
+    """The asset of a figure; it is drawn anew where its code changes, or what figures share.
+
+    Args:
+        figure: The figure.
+        measures: All measures that there are.
+    """
+    told = tuple(m for m in measures if figure.measures is None or m.name in figure.measures)
+    results = (*figure.reads, *(("comparisons",) if told else ()))
+    # Without any of its measures there is nothing to draw.
+    needed = tuple(m.table.name for m in told) if figure.measures is not None else ()
     module = figure.query.with_suffix(".py")
     origin = f"the paper's {figure.paper}" if figure.paper else "beyond the paper"
 
@@ -85,6 +109,9 @@ def figure_asset(figure: Figure) -> FigureAsset:
         shown: dict[str, object] = {"checkpoints": [asdict(shown) for shown in _shown(study)]}
         # A change in the words that its query may use may change any number.
         shown["vocabulary"] = vocabulary_of(figure.reads)
+        shown["measures"] = [
+            [m.name, m.title, m.says, m.format, m.item, m.group, m.headline] for m in told
+        ]
         rules = [rule.model_dump() for rule in study.drift]
         return shown | {"drift": rules} if figure.warnings else shown
 
@@ -92,8 +119,9 @@ def figure_asset(figure: Figure) -> FigureAsset:
         name=f"figures/{figure.name}",
         group="figures",
         description=f"{figure.title} ({origin}).",
-        reads=figure.reads,
-        optional=figure.optional,
+        reads=(*results, *needed),
+        changes_with=results,  # what is measured is in them
+        optional=(*figure.optional, "comparisons"),
         code="how it is drawn",
         version=code_version(module, figure.query, *SHARED_CODE),
         partitioned=False,
@@ -102,6 +130,7 @@ def figure_asset(figure: Figure) -> FigureAsset:
         over="measured" if figure.every_step else "compared",
         applies=lambda study, checkpoint: figure.applies(study),
         figure=figure,
+        measures=told,
     )
 
 
@@ -120,9 +149,12 @@ def _shown(study: Study) -> list[FigureCheckpoint]:
     ]
 
 
-def gather(figure: Figure, context: AssetContext) -> FigureData:
-    """Asks a figure's query of the lake."""
-    declarations = [context.tables[name] for name in figure.reads]
+def gather(figure: Figure, context: AssetContext, measures: Sequence[Measure]) -> FigureData:
+    """Asks a figure's query of the lake, and what there is to compare in its measures."""
+    names = [*figure.reads, *(["comparisons"] if measures else [])]
+    if figure.grows_with_samples:
+        names.append("generations")  # their data version is in that of what is counted in them
+    declarations = [context.tables[name] for name in dict.fromkeys(names)]
     facts = _facts(context)
     shown = _shown(context.scope.limited_to(facts))
     tokenizers = {facts[s.checkpoint]["tokenizer"] for s in shown}
@@ -138,9 +170,33 @@ def gather(figure: Figure, context: AssetContext) -> FigureData:
     with session(context.lake, context.limits) as connection:
         bind(connection, context.lake, declarations, facts)
         connection.register("shown", listed)
+        connection.register("declared", _declared(measures))
         parameters = used_parameters(query, {"unit": unit})
         rows = connection.sql(query, params=parameters).to_arrow_table().to_pylist()
-    return FigureData(rows, shown, unit)
+        compared = connection.sql(_COMPARISONS).to_arrow_table().to_pylist() if measures else []
+        samples = connection.sql(_SAMPLES).fetchall() if figure.grows_with_samples else []
+    with_rows = {row["checkpoint"] for row in rows}
+    return FigureData(
+        rows=rows,
+        checkpoints=shown,
+        unit=unit,
+        n_samples={name: number for name, number in samples if name in with_rows},
+        measures={measure.name: measure for measure in measures},
+        comparisons=compared,
+        rules=context.study.drift,
+    )
+
+
+def _declared(measures: Sequence[Measure]) -> pa.Table:
+    """The measures that have a level that is quoted, as a relation that queries may use."""
+    return pa.Table.from_pylist(
+        [
+            {"measure": measure.name, "level": measure.headline or 0, "place": place}
+            for place, measure in enumerate(measures)
+            if measure.is_quoted
+        ],
+        pa.schema([("measure", pa.string()), ("level", pa.int32()), ("place", pa.int32())]),
+    )
 
 
 def _facts(context: AssetContext) -> dict[str, dict[str, Any]]:

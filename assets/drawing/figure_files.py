@@ -11,6 +11,7 @@ import vl_convert
 
 from assets.drawing.figure import Grid
 from assets.drawing.page import Drawing, Section, write_page
+from assets.measures.drift import Crossing
 from warehouse import Provenance
 from warehouse.storage import in_one_step
 
@@ -35,7 +36,7 @@ class Drawn:
         provenance: Where it comes from.
         findings: Sentences that say what came out.
         caveats: As in `FigureData`.
-        drift: Sentences that warn, by the rules of the study.
+        drift: What crosses the rules of the study.
         table: Its numbers, where they are to stand below it.
         drawings: Its charts; the first is that of its files.
     """
@@ -44,7 +45,7 @@ class Drawn:
     provenance: Provenance
     findings: list[str]
     caveats: list[str]
-    drift: list[str]
+    drift: list[Crossing]
     table: Grid | None
     drawings: list[Drawing]
 
@@ -56,7 +57,7 @@ class Drawn:
             paper=self.figure.paper,
             claim=self.figure.claim,
             findings=self.findings,
-            warnings=[*self.caveats, *self.drift],
+            warnings=[*self.caveats, *(crossing.sentence for crossing in self.drift)],
             signature=self.provenance.signature,
             table=self.table,
             drawings=self.drawings,
@@ -77,7 +78,8 @@ def read_drawn(lake: Lake, figure: Figure) -> Drawn | None:
             Drawing(meta["heading"], wide, meta["narrow"]),
             *(Drawing(**drawing) for drawing in meta["further"]),
         ]
-        caveats, drift = meta["caveats"], meta.get("drift", [])
+        caveats = meta["caveats"]
+        drift = [Crossing(**crossing) for crossing in meta.get("drift", [])]
         return Drawn(figure, provenance, meta["findings"], caveats, drift, table, drawings)
     except (ValueError, KeyError, TypeError):  # damaged: to be drawn anew
         return None
@@ -103,7 +105,7 @@ def write_drawn(lake: Lake, drawn: Drawn) -> None:
         "provenance": drawn.provenance.to_dict(),
         "findings": drawn.findings,
         "caveats": drawn.caveats,
-        "drift": drawn.drift,
+        "drift": [asdict(crossing) for crossing in drawn.drift],
         "table": asdict(drawn.table) if drawn.table else None,
         "heading": first.heading,
         "narrow": first.narrow,

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from assets.drawing import style
-from assets.measures.drift import written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from assets.drawing.figure import FigureCheckpoint, FigureData
-    from assets.measures.intervals import Interval
+    from assets.measures.sentences import Number
 
-    Values = Mapping[tuple[str, str], Interval]
+    Values = Mapping[tuple[str, str], Number]
 
 _DOTS = {30: 36, 80: 12}
 """Areas of points, by up to how many a series has; beyond them there are none."""
@@ -33,12 +32,14 @@ class Panel:
     """How a measure is drawn.
 
     Attributes:
-        title: Its heading; `{unit}` stands for what n-grams are made of.
+        title: Its heading.
+        kind: The measure's format.
         axis_format: How its axis is numbered.
         number_format: How a point's numbers are written.
     """
 
     title: str
+    kind: str
     axis_format: str
     number_format: str
 
@@ -73,7 +74,7 @@ def draw(data: FigureData, width: int, panels: Mapping[str, Panel], values: Valu
     drawn = [
         _draw_panel(data, width, measure, panel, values, points)
         for measure, panel in panels.items()
-        if (points := _points(data, measure, values))
+        if (points := _points(data, measure, panel.kind, values))
     ]
     chart: Any = alt.concat(
         *drawn,
@@ -90,7 +91,7 @@ def draw(data: FigureData, width: int, panels: Mapping[str, Panel], values: Valu
     return style.finish(chart)
 
 
-def _points(data: FigureData, measure: str, values: Values) -> list[dict[str, Any]]:
+def _points(data: FigureData, measure: str, kind: str, values: Values) -> list[dict[str, Any]]:
     """A row for each checkpoint of a series that has the measure."""
     return [
         asdict(value)
@@ -100,7 +101,7 @@ def _points(data: FigureData, measure: str, values: Values) -> list[dict[str, An
             "step": shown.step,
             "dot": next((size for most, size in _DOTS.items() if len(line) <= most), 0),
             "bar": int(len(line) == 1),
-            "base": written(measure, base) if base else "–",
+            "base": base.text(kind) if base else "–",
         }
         for name, line in series_of(data).items()
         for shown in line
@@ -119,7 +120,7 @@ def _draw_panel(
 ) -> Any:
     """One measure over the steps: a line for each series, and a rule for each base."""
     rules = [
-        {"series": _as_base(base), "mean": values[base.checkpoint, measure].mean}
+        {"series": _as_base(base), "value": values[base.checkpoint, measure].value}
         for base in bases_of(data)
         if (base.checkpoint, measure) in values and values[base.checkpoint, measure].is_finite
     ]
@@ -140,7 +141,7 @@ def _draw_panel(
         ),
     )
     y = alt.Y(
-        "mean:Q",
+        "value:Q",
         title=None,
         scale=alt.Scale(zero=False, nice=False, padding=8),
         axis=alt.Axis(
@@ -176,10 +177,9 @@ def _draw_panel(
                 alt.Tooltip("series:N", format=_TEXT),
                 alt.Tooltip("checkpoint:N", format=_TEXT),
                 alt.Tooltip("step:Q", format=","),
-                alt.Tooltip("mean:Q", format=number, title="value"),
+                alt.Tooltip("value:Q", format=number),
                 alt.Tooltip("low:Q", format=number, title="95% from"),
                 alt.Tooltip("high:Q", format=number, title="to"),
-                alt.Tooltip("n:Q", title="documents or prompts"),
                 alt.Tooltip("base:N", format=_TEXT, title="its base"),
             ],
         )
@@ -190,7 +190,7 @@ def _draw_panel(
         layers.insert(0, base.encode(y=y, color=colour, strokeDash=dash))
     inner = (width - 2 * _LEFT - 20) // 2 if width > style.NARROW else width - _LEFT - 12
     return alt.layer(*layers, data=style.data(points)).properties(
-        width=inner, height=150, title=style.heading(panel.title.format(unit=data.unit))
+        width=inner, height=150, title=style.heading(panel.title)
     )
 
 

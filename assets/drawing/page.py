@@ -60,11 +60,42 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A value in the report's first table.
+
+    Attributes:
+        value: The value and its interval.
+        change: Its change from the base; empty where it is compared with none.
+        detail: How sure that is.
+        sureness: higher, lower, no (clear difference) or too (few to tell); its colour.
+    """
+
+    value: str
+    change: str = ""
+    detail: str = ""
+    sureness: str = ""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The report's first table.
+
+    Attributes:
+        checkpoints: Its columns.
+        groups: For each group of measures its rows: a title, and a cell a checkpoint.
+    """
+
+    checkpoints: list[str]
+    groups: dict[str, list[tuple[str, list[Cell]]]]
+
+
+@dataclass(frozen=True)
 class Front:
     """What a report says before its figures.
 
     Attributes:
         lines: What was measured, a sentence each.
+        headline: Its first table; None where there is nothing of it.
         warnings: What keeps a reader from concluding more than there is.
         reminder: The warnings in a few words, for each figure; empty without any.
         checkpoints: What the checkpoints are.
@@ -73,6 +104,7 @@ class Front:
     """
 
     lines: list[str] = field(default_factory=list)
+    headline: Headline | None = None
     warnings: list[str] = field(default_factory=list)
     reminder: str = ""
     checkpoints: Grid = field(default_factory=lambda: Grid([], []))

@@ -23,9 +23,7 @@ def _draw(data: FigureData, width: int) -> Any:
 
 
 def _findings(data: FigureData) -> list[str]:
-    sentences = along.compare(
-        data, "aligned", f"have the character of at least {_OTHERS} others where they stand"
-    )
+    sentences = []
     for shown in data.with_rows:
         sizes = [r["n_samples"] for r in data.rows if r["checkpoint"] == shown.checkpoint]
         if min(sizes) <= _OTHERS:
@@ -49,5 +47,7 @@ FIGURE = Figure(
     reads=("alignment_overlap", "prompts", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
+    measures=("overlap", "pairwise_match"),
     findings=_findings,
+    grows_with_samples=True,
 )

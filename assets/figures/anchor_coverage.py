@@ -13,10 +13,6 @@ def _draw(data: FigureData, width: int) -> Any:
     return along.draw(data, width, {"in_anchor": "generations that are in an anchor span"})
 
 
-def _findings(data: FigureData) -> list[str]:
-    return along.compare(data, "in_anchor", "are in an anchor span")
-
-
 FIGURE = Figure(
     name="anchor_coverage",
     place=50,
@@ -30,5 +26,6 @@ FIGURE = Figure(
     reads=("anchor_coverage", "prompts", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
-    findings=_findings,
+    measures=("anchor_coverage",),
+    grows_with_samples=True,
 )

@@ -14,7 +14,6 @@ from rich.text import Text
 from assets.drawing import style
 from assets.drawing.figure import Figure, FigureData, Grid
 from assets.drawing.sankey import END, START, layout
-from assets.measures.intervals import bootstrap
 
 _LINE = 14
 """Pixels from a line of text to the next."""
@@ -211,19 +210,6 @@ def _pages(data: FigureData) -> dict[str, FigureData]:
     return {prompt: replace(data, rows=prompts[prompt]) for prompt in ordered}
 
 
-def _findings(data: FigureData) -> list[str]:
-    sentences = []
-    for shown in data.with_rows:
-        rows = [row for row in data.rows if row["checkpoint"] == shown.checkpoint]
-        passing = bootstrap([row["anchored"] / row["n_samples"] for row in rows])
-        spans = bootstrap([len(row["spans"]) for row in rows])
-        sentences.append(
-            f"{shown.label}: {passing.percent()} of a prompt's generations pass an anchor span; a "
-            f"prompt has {spans.number()} of them, on average over {len(rows)} prompts."
-        )
-    return sentences
-
-
 def _table(data: FigureData) -> Grid:
     """For each prompt the share of generations that pass an anchor span, and how many there are."""
     names = [shown.checkpoint for shown in data.with_rows]
@@ -253,7 +239,8 @@ FIGURE = Figure(
     reads=("anchor_spans", "blueprint_flows", "prompts", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
-    findings=_findings,
+    measures=("anchored", "anchor_spans"),
+    grows_with_samples=True,
     table=_table,
     pages=_pages,
 )

@@ -136,4 +136,6 @@ FIGURE = Figure(
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
     findings=_findings,
+    applies=lambda study: any(not c.source.is_generations for c in study.checkpoints),
+    grows_with_samples=True,
 )

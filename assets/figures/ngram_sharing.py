@@ -9,20 +9,18 @@ import altair as alt
 
 from assets.drawing import style
 from assets.drawing.figure import Figure, FigureData
-from assets.measures.intervals import bootstrap, summarise
 
 
 def _draw(data: FigureData, width: int) -> Any:
-    points = summarise(data.rows, by=["label", "n"], value="share")
     x = alt.X("n:O", title=f"n-gram length ({data.unit}s)", axis=alt.Axis(labelAngle=0))
     beside = alt.XOffset("label:N", sort=style.labels(data))
     y = alt.Y(
-        "mean:Q",
+        "value:Q",
         title="generations that hold the most common n-gram",
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(format="%", tickCount=5),
     )
-    chart = alt.Chart(style.data(points))
+    chart = alt.Chart(style.data(data.rows))
     bars = chart.mark_bar().encode(
         x=x,
         xOffset=beside,
@@ -31,49 +29,38 @@ def _draw(data: FigureData, width: int) -> Any:
         tooltip=[
             alt.Tooltip("label:N", title="checkpoint"),
             alt.Tooltip("n:O"),
-            alt.Tooltip("mean:Q", format=".1%"),
+            alt.Tooltip("value:Q", format=".1%"),
             alt.Tooltip("low:Q", format=".1%", title="95% from"),
             alt.Tooltip("high:Q", format=".1%", title="to"),
-            alt.Tooltip("prompts:Q"),
+            alt.Tooltip("floor:Q", format=".1%", title="where none is shared"),
+            alt.Tooltip("n_items:Q", title="prompts"),
         ],
     )
     rules = chart.mark_rule(color="#222").encode(
         x=x, xOffset=beside, y=alt.Y("low:Q"), y2=alt.Y2("high:Q")
     )
+    floors = chart.mark_tick(color="#222", thickness=1.5, orient="horizontal").encode(
+        x=x, xOffset=beside, y=alt.Y("floor:Q")
+    )
     numbers = chart.mark_text(dy=-7, fontSize=11, color="#222").encode(
-        x=x, xOffset=beside, y=alt.Y("high:Q"), text=alt.Text("mean:Q", format=".0%")
+        x=x, xOffset=beside, y=alt.Y("high:Q"), text=alt.Text("value:Q", format=".0%")
     )
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
     return style.finish(
-        alt.layer(bars, rules, numbers).properties(width=width, height=280, autosize=fit)
+        alt.layer(bars, floors, rules, numbers).properties(width=width, height=280, autosize=fit)
     )
 
 
 def _findings(data: FigureData) -> list[str]:
-    sentences = []
-    for aligned, base in data.pairs:
-        shares = {
-            shown.checkpoint: {
-                (row["prompt"], row["n"]): row["share"]
-                for row in data.rows
-                if row["checkpoint"] == shown.checkpoint
-            }
-            for shown in (aligned, base)
-        }
-        mine, theirs = shares[aligned.checkpoint], shares[base.checkpoint]
-        common = sorted(key for key in mine if key in theirs and key[1] == 10)
-        if not common:
-            continue
-        ours = bootstrap([mine[key] for key in common])
-        others = bootstrap([theirs[key] for key in common])
-        gap = bootstrap([mine[key] - theirs[key] for key in common])
-        verdict = gap.verdict("more for the aligned checkpoint", "fewer for the aligned checkpoint")
-        sentences.append(
-            f"The most common 10-gram stands in {ours.percent()} of the generations of "
-            f"{aligned.label}, and in {others.percent()} of those of {base.label}: {verdict} "
-            f"({gap.points()}, over {gap.n} prompts)."
-        )
-    return sentences
+    floors = {round(100 * row["floor"]) for row in data.rows}
+    if not floors:
+        return []
+    least, most = min(floors), max(floors)
+    text = f"{least}%" if least == most else f"{least} to {most}%"
+    return [
+        f"Where no two generations share an n-gram it is {text}, one generation of a prompt's: the "
+        "short lines across the bars."
+    ]
 
 
 FIGURE = Figure(
@@ -87,8 +74,10 @@ FIGURE = Figure(
         "for the base "
         "model at like diversity, and a 25-gram, about a sentence, in a quarter."
     ),
-    reads=("ngram_sharing", "prompts", "checkpoints"),
+    reads=("summary", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
+    measures=("ngram_sharing",),
     findings=_findings,
+    grows_with_samples=True,
 )

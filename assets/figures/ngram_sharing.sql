@@ -1,16 +1,15 @@
--- Share of each prompt's generations that hold its most common n-gram.
+-- Share of a prompt's generations that hold its most common n-gram.
 select
     checkpoint,
     label,
-    prompt_id,
-    coalesce(prompt, prompt_id) as prompt,
-    n,
-    n_samples,
-    max_shared / n_samples as share
-from ngram_sharing
+    level as n,
+    value,
+    low,
+    high,
+    floor,
+    n_items
+from summary
 join shown
-    using (checkpoint, decoding, prompt_set)
-left join prompt_texts()
-    using (prompt_set, prompt_id)
-where unit = $unit
-order by place, n, prompt_id
+    using (checkpoint, decoding)
+where measure = 'ngram_sharing' and unit = $unit and collection = '*'
+order by place, n

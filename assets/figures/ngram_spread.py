@@ -10,30 +10,24 @@ import altair as alt
 
 from assets.drawing import style
 from assets.drawing.figure import Figure, FigureData
-from assets.measures.intervals import bootstrap, summarise
-
-_HALF = 10
-"""Twentieths from which an n-gram is held by more than half of the generations."""
-
 
 _SHORT = "datum.value < 1000 ? format(datum.value, '~g') : format(datum.value / 1000, '~g') + 'k'"
 """Labels of an axis that goes from parts of one to many thousands."""
 
 
 def _draw(data: FigureData, width: int) -> Any:
-    points = summarise(data.rows, by=["label", "twentieth"], value="n_ngrams")
-    prompts = max((int(str(point["prompts"])) for point in points), default=1)
+    prompts = max((row["n_items"] for row in data.rows), default=1)
     floor = 10.0 ** math.floor(math.log10(1 / prompts))
     bars = [
-        point
+        row
         | {
-            "share": int(str(point["twentieth"])) / 20,
-            "from_share": (int(str(point["twentieth"])) - 0.9) / 20,
-            "low": max(float(str(point["low"])), floor),
+            "share": row["twentieth"] / 20,
+            "from_share": (row["twentieth"] - 0.9) / 20,
+            "low": max(row["low"], floor),
             "floor": floor,
         }
-        for point in points
-        if float(str(point["mean"])) > 0
+        for row in data.rows
+        if row["value"] > 0
     ]
     x = alt.X(
         "from_share:Q",
@@ -42,7 +36,7 @@ def _draw(data: FigureData, width: int) -> Any:
         axis=alt.Axis(format="%", tickCount=5, grid=False),
     )
     y = alt.Y(
-        "mean:Q",
+        "value:Q",
         title="10-grams per prompt",
         scale=alt.Scale(type="log", domainMin=floor),
         axis=alt.Axis(tickCount=4, labelExpr=_SHORT),
@@ -57,7 +51,7 @@ def _draw(data: FigureData, width: int) -> Any:
         tooltip=[
             alt.Tooltip("label:N", title="checkpoint"),
             alt.Tooltip("share:Q", format=".0%", title="held by up to"),
-            alt.Tooltip("mean:Q", format=".3~g", title="10-grams per prompt"),
+            alt.Tooltip("value:Q", format=".3~g", title="10-grams per prompt"),
             alt.Tooltip("low:Q", format=".3~g", title="95% from"),
             alt.Tooltip("high:Q", format=".3~g", title="to"),
         ],
@@ -81,23 +75,6 @@ def _draw(data: FigureData, width: int) -> Any:
     )
 
 
-def _findings(data: FigureData) -> list[str]:
-    sentences = []
-    for shown in data.checkpoints:
-        by_prompt: dict[str, int] = {}
-        for row in data.rows:
-            if row["checkpoint"] == shown.checkpoint:
-                held = row["n_ngrams"] if row["twentieth"] > _HALF else 0
-                by_prompt[row["prompt_id"]] = by_prompt.get(row["prompt_id"], 0) + held
-        if by_prompt:
-            mean = bootstrap(list(by_prompt.values()))
-            sentences.append(
-                f"{shown.label}: {mean.mean:.1f} [{mean.low:.1f}, {mean.high:.1f}] different "
-                "10-grams per prompt are held by more than half of its generations."
-            )
-    return sentences
-
-
 FIGURE = Figure(
     name="ngram_spread",
     place=20,
@@ -108,8 +85,9 @@ FIGURE = Figure(
         "model's 10-grams reach far to the right, into nearly all generations of a prompt; a base "
         "model's stay on the left."
     ),
-    reads=("ngram_spread", "checkpoints"),
+    reads=("summary", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
-    findings=_findings,
+    measures=("majority_ngrams",),
+    grows_with_samples=True,
 )

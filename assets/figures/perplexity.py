@@ -5,34 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assets.drawing.by_corpus import changes, draw_changes, measure, point, values_by_corpus
+from assets.drawing.by_corpus import draw_changes, table
 from assets.drawing.figure import Figure, FigureData, Grid
 
 
 def _draw(data: FigureData, width: int) -> Any:
-    points = [point(one.category, one.corpus, one.aligned, one.change) for one in changes(data)]
-    return draw_changes(points, data, width)
-
-
-def _findings(data: FigureData) -> list[str]:
-    sentences = []
-    title = measure(data).title
-    for one in changes(data):
-        sentences.append(
-            f"On {one.corpus} ({one.change.n} documents) {one.aligned.checkpoint} has "
-            f"{one.ours.number()} {title}, and {one.base.checkpoint} {one.theirs.number()}: "
-            f"{one.change.verdict('worse', 'better')} ({one.change.change()})."
-        )
-    return sentences
+    return draw_changes([row for row in data.rows if row["what"] == "change"], data, width)
 
 
 def _table(data: FigureData) -> Grid:
-    rows = [
-        [category, corpus, checkpoint, value.number(), f"{value.n}"]
-        for (checkpoint, category, corpus), value in values_by_corpus(data).items()
-    ]
-    title = measure(data).title
-    return Grid(["category", "corpus", "checkpoint", title, "documents"], sorted(rows))
+    return table(data, "documents")
 
 
 FIGURE = Figure(
@@ -45,9 +27,10 @@ FIGURE = Figure(
         "on every corpus: the web, papers, news that neither has seen, and also instructions and "
         "chats, which are like what they were tuned on."
     ),
-    reads=("text_statistics", "checkpoints"),
+    reads=("summary", "comparisons", "documents", "checkpoints"),
+    optional=("documents",),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
-    findings=_findings,
+    measures=("perplexity", "bits_per_byte"),
     table=_table,
 )

@@ -2,92 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import altair as alt
-import numpy as np
 
 from assets.drawing import style
-from assets.drawing.figure import Figure, FigureCheckpoint, FigureData, Grid
-from assets.measures.intervals import Interval, bootstrap_sums
+from assets.drawing.figure import Figure, FigureData, Grid
+from assets.measures.sentences import Number
 
 _BASELINES = {
-    "n_bigram": "what mostly follows the next token",
-    "n_frequent": "the most frequent token",
+    "bigram": "what mostly follows the next token",
+    "frequent": "the most frequent token",
 }
 _AHEAD = "tokens ahead"
 _HEIGHT = 230
 """Pixels of a panel."""
 
-
-@dataclass(frozen=True)
-class Series:
-    """What one checkpoint's hidden states tell of one writer's text.
-
-    Attributes:
-        reader: Whose hidden states.
-        generator: Who wrote the text.
-        corpus: The set of prompts.
-        horizon: How many tokens ahead.
-        rows: Of each prompt a row of the query.
-    """
-
-    reader: FigureCheckpoint
-    generator: str
-    corpus: str
-    horizon: int
-    rows: dict[str, dict[str, Any]]
-
-    @property
-    def own(self) -> bool:
-        """Whether it wrote the text itself."""
-        return self.generator == self.reader.checkpoint
-
-    def share(self, count: str = "n_right") -> Interval:
-        """Share of the tokens that were guessed right by a probe, or a baseline."""
-        counts = np.array([(row[count], row["n_tokens"]) for row in self.rows.values()], float)
-        return bootstrap_sums(counts, lambda sums: sums[..., 0] / sums[..., 1])
-
-    def above(self, other: Series, others: str = "n_right") -> Interval:
-        """By how much its share is above another's, over the prompts that both have."""
-        common = [item for item in self.rows if item in other.rows]
-        pairs = [
-            (
-                *(self.rows[item][name] for name in ("n_right", "n_tokens")),
-                *(other.rows[item][name] for name in (others, "n_tokens")),
-            )
-            for item in common
-        ]
-        return bootstrap_sums(
-            np.array(pairs, float),
-            lambda sums: sums[..., 0] / sums[..., 1] - sums[..., 2] / sums[..., 3],
-        )
+_Row = dict[str, Any]
 
 
-def _series(data: FigureData) -> list[Series]:
-    shown = {one.checkpoint: one for one in data.checkpoints}
-    rows_by_series: dict[tuple[str, str, str, int], dict[str, dict[str, Any]]] = {}
-    for row in data.rows:
-        key = row["checkpoint"], row["generator"], row["corpus"], row["horizon"]
-        rows_by_series.setdefault(key, {})[row["item"]] = row
-    return [
-        Series(shown[reader], generator, corpus, horizon, rows)
-        for (reader, generator, corpus, horizon), rows in rows_by_series.items()
-    ]
+def _is_own(row: _Row) -> bool:
+    """Whether hidden states are of the text that their checkpoint wrote itself."""
+    return bool(row["generator"] == row["checkpoint"])
 
 
 def _draw(data: FigureData, width: int) -> Any:
-    series = _series(data)
     wide = width > style.NARROW
     rows = []
-    for corpus in dict.fromkeys(one.corpus for one in series):
-        here = [one for one in series if one.corpus == corpus]
-        highest = max(one.share(count).high for one in here for count in ("n_right", *_BASELINES))
+    for corpus in dict.fromkeys(row["corpus"] for row in data.rows):
+        of_corpus = [row for row in data.rows if row["corpus"] == corpus]
+        highest = max(row[name] for row in of_corpus for name in ("high", *_BASELINES))
         titled = {
-            f"{corpus}: its own text": [one for one in here if one.own],
-            f"{corpus}: its partner's text, ■": [one for one in here if not one.own],
+            f"{corpus}: its own text": [row for row in of_corpus if _is_own(row)],
+            f"{corpus}: its partner's text, ■": [row for row in of_corpus if not _is_own(row)],
         }
         panels = {heading: some for heading, some in titled.items() if some}
         inner = (width - 60 * len(panels)) // len(panels) if wide else width - 60
@@ -100,35 +48,29 @@ def _draw(data: FigureData, width: int) -> Any:
 
 def _panel(
     data: FigureData,
-    series: list[Series],
+    rows_of_panel: list[_Row],
     heading: str,
     highest: float,
     inner: int,
     width: int,
 ) -> Any:
-    horizons = sorted({one.horizon for one in series})
-    lines = list(dict.fromkeys((one.reader.checkpoint, one.generator) for one in series))
+    horizons = sorted({row["horizon"] for row in rows_of_panel})
+    lines = list(dict.fromkeys((row["checkpoint"], row["generator"]) for row in rows_of_panel))
     gap = 0.7 / len(lines)
     points, rules = [], []
-    for one in series:
-        line = lines.index((one.reader.checkpoint, one.generator))
-        place = horizons.index(one.horizon) + (line - (len(lines) - 1) / 2) * gap
-        row = {
-            "checkpoint": one.reader.checkpoint,
-            "generator": one.generator,
-            "horizon": one.horizon,
-            "place": place,
-        }
-        points.append(row | asdict(one.share()))
+    for row in rows_of_panel:
+        line = lines.index((row["checkpoint"], row["generator"]))
+        place = horizons.index(row["horizon"]) + (line - (len(lines) - 1) / 2) * gap
+        points.append(row | {"place": place})
         rules += [
             {
-                "checkpoint": one.reader.checkpoint,
+                "checkpoint": row["checkpoint"],
                 "baseline": title,
                 "left": place - 0.42 * gap,
                 "right": place + 0.42 * gap,
-                "mean": one.share(count).mean,
+                "value": row[name],
             }
-            for count, title in _BASELINES.items()
+            for name, title in _BASELINES.items()
         ]
     wide = width > style.NARROW
     x_scale = alt.Scale(domain=[-0.5, len(horizons) - 0.5], nice=False)
@@ -147,7 +89,7 @@ def _panel(
         ),
     )
     y = alt.Y(
-        "mean:Q",
+        "value:Q",
         title="tokens read right",
         scale=y_scale,
         axis=alt.Axis(format="%", tickCount=5, domain=False),
@@ -164,10 +106,10 @@ def _panel(
             alt.Tooltip("checkpoint:N", title="hidden states of"),
             alt.Tooltip("generator:N", title="text of"),
             alt.Tooltip("horizon:Q", title=_AHEAD),
-            alt.Tooltip("mean:Q", format=".1%", title="right"),
+            alt.Tooltip("value:Q", format=".1%", title="right"),
             alt.Tooltip("low:Q", format=".1%", title="95% from"),
             alt.Tooltip("high:Q", format=".1%", title="to"),
-            alt.Tooltip("n:Q", title="prompts"),
+            alt.Tooltip("n_prompts:Q", title="prompts"),
         ],
     )
     spans = drawn.mark_rule(strokeWidth=2).encode(
@@ -199,7 +141,7 @@ def _panel(
         )
     )
     layers = [baselines, spans, dots]
-    if not all(one.own for one in series):
+    if not all(map(_is_own, rows_of_panel)):
         writers = [{"place": p["place"], "checkpoint": p["generator"]} for p in points]
         squares = alt.Chart(style.data(writers)).mark_square(size=50, opacity=1)
         layers.append(squares.encode(x=x, y=alt.value(_HEIGHT - 6), color=colour))
@@ -213,22 +155,19 @@ def _ahead(horizon: int) -> str:
 
 
 def _findings(data: FigureData) -> list[str]:
-    series = {
-        (curve.reader.checkpoint, curve.generator, curve.corpus, curve.horizon): curve
-        for curve in _series(data)
-    }
-    sentences = []
+    by_writer: dict[tuple[str, str], list[_Row]] = {}
+    for row in data.rows:
+        if _is_own(row):
+            by_writer.setdefault((row["corpus"], row["generator"]), []).append(row)
+    sentences = [_over_pairs(rows) for rows in by_writer.values()]
     for aligned, base in data.pairs:
-        ours, theirs = aligned.checkpoint, base.checkpoint
-        for corpus in dict.fromkeys(c for reader, _, c, _ in series if reader == ours):
-            sentences += _compare(series, corpus, (ours, ours), (theirs, theirs))
-            sentences += _compare(series, corpus, (ours, theirs), (theirs, ours))
-    by_writer: dict[tuple[str, str], list[Series]] = {}
-    for curve in series.values():
-        if curve.own:
-            by_writer.setdefault((curve.corpus, curve.generator), []).append(curve)
-    for some in by_writer.values():
-        sentences.append(_over_pairs(some))
+        of_two = [r for r in data.rows if r["checkpoint"] in (aligned.checkpoint, base.checkpoint)]
+        for corpus in dict.fromkeys(row["corpus"] for row in of_two):
+            if len({row["probe"] for row in of_two if row["corpus"] == corpus}) > 1:
+                sentences.append(
+                    f"On {corpus} {aligned.checkpoint} and {base.checkpoint} were probed "
+                    "differently."
+                )
     if data.unit == "word" and sentences:
         sentences.append(
             "The checkpoints have different tokenizers: a token ahead is not the same stretch of "
@@ -237,69 +176,33 @@ def _findings(data: FigureData) -> list[str]:
     return sentences
 
 
-def _compare(
-    series: dict[tuple[str, str, str, int], Series],
-    corpus: str,
-    mine: tuple[str, str],
-    other: tuple[str, str],
-) -> list[str]:
-    """Says whose hidden states tell more, each (reader, generator)."""
-    parts = []
-    for (reader, generator, where, horizon), one in series.items():
-        against = series.get((*other, corpus, horizon))
-        if (reader, generator, where) != (*mine, corpus) or against is None:
-            continue
-        if _probe(one) != _probe(against):
-            return [f"On {corpus} {mine[0]} and {other[0]} were probed differently."]
-        if not one.rows.keys() & against.rows.keys():
-            return [f"On {corpus} {mine[0]} and {other[0]} were given no prompt in common."]
-        gap = one.above(against)
-        parts.append(
-            f"{_ahead(horizon)} for {one.share().percent()} and {against.share().percent()} of "
-            f"the tokens ({gap.verdict('more', 'less')}, {gap.points()})"
-        )
-    if not parts:
-        return []
-    texts = "its own text" if mine[0] == mine[1] else f"the text of {mine[1]}"
-    others = "its own" if mine[0] == mine[1] else f"that of {other[1]}"
-    return [
-        f"On {corpus} probes read the text from the hidden states of {mine[0]}, over {texts}, and "
-        f"of {other[0]}, over {others}: {'; '.join(parts)}."
-    ]
-
-
-def _probe(series: Series) -> str:
-    return str(next(iter(series.rows.values()))["probe"])
-
-
-def _over_pairs(series: list[Series]) -> str:
+def _over_pairs(rows: list[_Row]) -> str:
     """Where hidden states tell more of a checkpoint's own text than pairs of tokens do."""
-    above = {
-        _ahead(one.horizon): gap.points()
-        for one in series
-        if (gap := one.above(one, others="n_bigram")).low > 0
-    }
-    first = series[0]
-    whose = f"On {first.corpus}, over its own text, the hidden states of {first.generator}"
+    above = [
+        f"{_ahead(row['horizon'])} ({Number(row['value'], row['low'], row['high']).text('share')} "
+        f"against {row['bigram']:.0%})"
+        for row in rows
+        if row["low"] > row["bigram"]
+    ]
+    first = rows[0]
+    whose = f"On {first['corpus']}, over its own text, the hidden states of {first['generator']}"
     told = "tell more than the next token by itself does"
-    if not above:
-        return f"{whose} do not clearly {told}."
-    return f"{whose} {told} " + ", ".join(f"{k} ({v})" for k, v in above.items()) + "."
+    return f"{whose} {told} {', '.join(above)}." if above else f"{whose} do not clearly {told}."
 
 
 def _table(data: FigureData) -> Grid:
     rows = [
         [
-            one.corpus,
-            one.reader.checkpoint,
-            "its own" if one.own else one.generator,
-            str(one.horizon),
-            one.share().percent(),
-            *(f"{one.share(count).mean:.0%}" for count in _BASELINES),
-            _probe(one).replace("_", " "),
-            f"{sum(row['n_tokens'] for row in one.rows.values()):,}",
+            row["corpus"],
+            row["checkpoint"],
+            "its own" if _is_own(row) else row["generator"],
+            str(row["horizon"]),
+            Number(row["value"], row["low"], row["high"]).text("share"),
+            *(f"{row[name]:.0%}" for name in _BASELINES),
+            row["probe"].replace("_", " "),
+            f"{row['n_test']:,}",
         ]
-        for one in _series(data)
+        for row in data.rows
     ]
     heads = ["prompts", "hidden states of", "text of", "ahead", "right"]
     return Grid([*heads, "pairs", "most frequent", "probe", "tokens"], rows)
@@ -315,9 +218,10 @@ FIGURE = Figure(
         "hidden states more often than from a base model's, each on its own text; and a base model "
         "tells more of an aligned model's text than the other way round."
     ),
-    reads=("probe_guesses", "checkpoints"),
+    reads=("probe_accuracy", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
+    measures=("probe_accuracy",),
     findings=_findings,
     table=_table,
 )

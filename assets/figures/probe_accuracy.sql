@@ -1,4 +1,4 @@
--- What probes got right of each text, by the prompt that it continues.
+-- What probes read right, of each checkpoint's own text and of others'.
 select
     checkpoint,
     generator,
@@ -6,13 +6,14 @@ select
     horizon,
     layer,
     probe,
-    item,
-    sum(n_tokens)::bigint as n_tokens,
-    sum(n_right)::bigint as n_right,
-    sum(n_frequent)::bigint as n_frequent,
-    sum(n_bigram)::bigint as n_bigram
-from probe_guesses
+    accuracy as value,
+    low,
+    high,
+    frequent,
+    bigram,
+    n_test,
+    n_prompts
+from probe_accuracy
 join shown
     using (checkpoint)
-group by all
-order by min(place), corpus, generator, horizon, item
+order by place, corpus, generator, horizon

@@ -2,66 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from assets.drawing.by_corpus import changes, draw_changes, measure, point, values_by_corpus
+from assets.drawing.by_corpus import draw_changes, kind, title
 from assets.drawing.figure import Figure, FigureData, Grid
+from assets.measures.sentences import Number
 
 _BEFORE, _AFTER = "as they come", "after fine-tuning"
-_COLUMNS = {_BEFORE: "nll_before", _AFTER: "nll_after"}
-
-
-def _at(data: FigureData, when: str) -> FigureData:
-    """The data with `nll` as it was then."""
-    return replace(data, rows=[r | {"nll": r[_COLUMNS[when]]} for r in data.rows])
 
 
 def _draw(data: FigureData, width: int) -> Any:
-    points = [
-        point(one.category, one.corpus, one.aligned, one.change) | {"panel": when}
-        for when in _COLUMNS
-        for one in changes(_at(data, when))
-    ]
-    return draw_changes(points, data, width)
+    changes = [row for row in data.rows if row["what"] == "change"]
+    return draw_changes(sorted(changes, key=lambda row: row["panel"] == _AFTER), data, width)
 
 
 def _findings(data: FigureData) -> list[str]:
-    title = measure(data).title
-    sentences = []
-    for before, after in zip(changes(_at(data, _BEFORE)), changes(_at(data, _AFTER)), strict=True):
-        sentences.append(
-            f"On {after.corpus} ({after.change.n} documents) {after.aligned.checkpoint} goes from "
-            f"{before.ours.number()} to {after.ours.number()} {title}, and "
-            f"{after.base.checkpoint} from {before.theirs.number()} to {after.theirs.number()}: "
-            f"{before.change.verdict('worse', 'better')} before ({before.change.change()}), "
-            f"{after.change.verdict('worse', 'better')} after ({after.change.change()})."
-        )
-    if sentences:
-        sentences.append(
-            "Intervals are over documents; another order of the training documents would move "
-            "these numbers too."
-        )
-    return sentences
+    if not data.comparisons:
+        return []
+    return [
+        "Intervals are over documents; another order of the training documents would move these "
+        "numbers too."
+    ]
 
 
 def _table(data: FigureData) -> Grid:
-    before, after = (values_by_corpus(_at(data, when)) for when in _COLUMNS)
-    steps = {(row["checkpoint"], row["corpus"]): row["steps"] for row in data.rows}
-    rows = [
-        [
-            category,
-            corpus,
-            checkpoint,
-            value.number(),
-            after[checkpoint, category, corpus].number(),
-            str(steps[checkpoint, corpus]),
-        ]
-        for (checkpoint, category, corpus), value in before.items()
-    ]
-    title = measure(data).title
-    heads = ["category", "corpus", "checkpoint", f"{title} before", "after", "steps"]
+    values = {
+        (row["corpus"], row["checkpoint"], row["panel"]): row
+        for row in data.rows
+        if row["what"] == "value"
+    }
+    rows = []
+    for (corpus, checkpoint, panel), before in values.items():
+        after = values.get((corpus, checkpoint, _AFTER))
+        if panel == _BEFORE and after:
+            texts = [
+                Number(row["value"], row["low"], row["high"]).text(kind(data))
+                for row in (before, after)
+            ]
+            rows.append([before["category"], corpus, checkpoint, *texts, str(before["steps"])])
+    heads = ["category", "corpus", "checkpoint", f"{title(data)} before", "after", "steps"]
     return Grid(heads, sorted(rows))
 
 
@@ -75,9 +55,10 @@ FIGURE = Figure(
         "split, they still predict its test split worse than their base models do after the same "
         "fine-tuning."
     ),
-    reads=("readapted_texts", "checkpoints"),
+    reads=("summary", "comparisons", "readaptation", "documents", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
+    measures=("readapted_perplexity", "readapted_bits_per_byte"),
     findings=_findings,
     table=_table,
 )

@@ -5,39 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assets.drawing.by_corpus import changes, draw_by_corpus, measure, point, values_by_corpus
+from assets.drawing.by_corpus import draw_by_corpus, number_format, title
 from assets.drawing.figure import Figure, FigureData
 
 
 def _draw(data: FigureData, width: int) -> Any:
-    by_name = {shown.checkpoint: shown for shown in data.checkpoints}
-    values = values_by_corpus(data)
-    points = [
-        point(category, corpus, by_name[checkpoint], value)
-        for (checkpoint, category, corpus), value in values.items()
-    ]
-    chosen = measure(data)
     return draw_by_corpus(
-        sorted(points, key=lambda point: (str(point["category"]), str(point["corpus"]))),
+        data.rows,
         data,
-        title=f"{chosen.title} of a model's own text",
+        heading=f"{title(data)} of a model's own text",
         axis_format="~g",
-        number_format=chosen.number_format,
+        number_format=number_format(data),
         shown=data.with_rows,
         field="label",
         width=width,
     )
-
-
-def _findings(data: FigureData) -> list[str]:
-    title = measure(data).title
-    return [
-        f"Continuing {one.corpus} ({one.change.n} prompts) {one.aligned.label} has "
-        f"{one.ours.number()} {title} on its own text, and {one.base.label} "
-        f"{one.theirs.number()} on its own: "
-        f"{one.change.verdict('higher', 'lower')} ({one.change.change()})."
-        for one in changes(data)
-    ]
 
 
 FIGURE = Figure(
@@ -50,8 +32,9 @@ FIGURE = Figure(
         "predict: their perplexity on their own continuations is far lower than a base model's on "
         "its own."
     ),
-    reads=("text_statistics", "checkpoints"),
+    reads=("summary", "documents", "checkpoints"),
+    optional=("documents",),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
-    findings=_findings,
+    measures=("self_perplexity", "self_bits_per_byte"),
 )

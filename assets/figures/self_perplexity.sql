@@ -1,15 +1,26 @@
--- What every checkpoint makes of its own generations, those of a prompt together.
+-- How well each checkpoint predicts its own text, by what it continues.
+with
+    categories as (
+        select corpus as collection, any_value(category) as category
+        from documents
+        group by corpus
+    )
 select
     checkpoint,
-    corpus,
-    category,
-    item,
-    sum(n_tokens)::bigint as n_tokens,
-    sum(n_bytes)::bigint as n_bytes,
-    sum(nll) as nll
-from text_statistics
+    label,
+    coalesce(category, 'prompts') as category,
+    collection as corpus,
+    value,
+    low,
+    high,
+    n_items as n
+from summary
 join shown
     using (checkpoint, decoding)
-where condition = 'own'
-group by all
-order by any_value(place), corpus, item
+left join categories
+    using (collection)
+where
+    measure = if($unit = 'token', 'self_perplexity', 'self_bits_per_byte')
+    and unit in ('token', '-')
+    and collection <> '*'
+order by category, corpus, place

@@ -1,12 +1,16 @@
--- How every checkpoint guesses every passage's last word.
+-- How every checkpoint guesses last words, by measure.
 select
     checkpoint,
-    passage_id,
-    exact,
-    f1,
-    guesses,
-    logprob
-from shannon_guesses
+    measure,
+    value,
+    low,
+    high,
+    n_items,
+    median
+from summary
 join shown
     using (checkpoint)
-order by place, passage_id
+join (select checkpoint, median from shannon_game)
+    using (checkpoint)
+where measure like 'shannon\_%' escape '\' and collection = '*'
+order by place, measure

@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
-import numpy as np
 
 from assets.drawing import style
-from assets.drawing.figure import Figure, FigureCheckpoint, FigureData
-from assets.measures.intervals import bootstrap, bootstrap_difference, summarise
+from assets.drawing.figure import Figure, FigureData
+from assets.measures.sentences import Number
 
 _WRITTEN = ("human text", "its own", "its own, greedy")
 
 
 def _draw(data: FigureData, width: int) -> Any:
-    points = summarise(data.rows, by=["checkpoint", "written"], value="support")
     shown = data.with_rows
     x = alt.X(
         "written:N",
@@ -25,8 +23,8 @@ def _draw(data: FigureData, width: int) -> Any:
         axis=alt.Axis(labelAngle=0, labelLimit=width / 2),
     )
     beside = alt.XOffset("checkpoint:N", sort=[s.checkpoint for s in shown])
-    y = alt.Y("mean:Q", title="tokens with a probability over 1e-8", axis=alt.Axis(format="~s"))
-    chart = alt.Chart(style.data(points))
+    y = alt.Y("value:Q", title="tokens with a probability over 1e-8", axis=alt.Axis(format="~s"))
+    chart = alt.Chart(style.data(data.rows))
     bars = chart.mark_bar().encode(
         x=x,
         xOffset=beside,
@@ -35,17 +33,17 @@ def _draw(data: FigureData, width: int) -> Any:
         tooltip=[
             alt.Tooltip("checkpoint:N"),
             alt.Tooltip("written:N", title="predicting"),
-            alt.Tooltip("mean:Q", format=",.0f"),
+            alt.Tooltip("value:Q", format=",.0f"),
             alt.Tooltip("low:Q", format=",.0f", title="95% from"),
             alt.Tooltip("high:Q", format=",.0f", title="to"),
-            alt.Tooltip("prompts:Q", title="documents or prompts"),
+            alt.Tooltip("n_items:Q", title="documents or prompts"),
         ],
     )
     rules = chart.mark_rule(color="#222").encode(
         x=x, xOffset=beside, y=alt.Y("low:Q"), y2=alt.Y2("high:Q")
     )
     numbers = chart.mark_text(dy=-7, fontSize=11, color="#222").encode(
-        x=x, xOffset=beside, y=alt.Y("high:Q"), text=alt.Text("mean:Q", format=",.0f")
+        x=x, xOffset=beside, y=alt.Y("high:Q"), text=alt.Text("value:Q", format=",.0f")
     )
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
     return style.finish(
@@ -53,27 +51,18 @@ def _draw(data: FigureData, width: int) -> Any:
     )
 
 
-def _supports(data: FigureData, shown: FigureCheckpoint, written: str) -> np.ndarray:
-    return np.array(
-        [
-            row["support"]
-            for row in data.rows
-            if row["checkpoint"] == shown.checkpoint and row["written"] == written
-        ]
-    )
-
-
 def _findings(data: FigureData) -> list[str]:
+    rows = {(row["checkpoint"], row["written"]): row for row in data.rows}
     sentences = []
-    for shown in data.checkpoints:
-        own, human = (_supports(data, shown, written) for written in ("its own", "human text"))
-        if len(own) and len(human):
-            gap = bootstrap_difference(own, human)
-            verdict = gap.verdict("more", "fewer", "not clearly fewer or more")
+    for shown in data.with_rows:
+        own, human = (rows.get((shown.checkpoint, text)) for text in ("its own", "human text"))
+        if own and human:
+            texts = [
+                Number(row["value"], row["low"], row["high"]).text("count") for row in (own, human)
+            ]
             sentences.append(
-                f"{shown.checkpoint} leaves {bootstrap(own).number()} tokens possible where it "
-                f"predicts its own text, {verdict} than on human text "
-                f"({bootstrap(human).number()})."
+                f"{shown.checkpoint} leaves {texts[0]} tokens possible where it predicts its own "
+                f"text, and {texts[1]} on human text."
             )
     return sentences
 
@@ -87,8 +76,9 @@ FIGURE = Figure(
         "Predicting their own text, aligned models leave far fewer tokens a probability over 1e-8 "
         "than base models do; on human text they leave slightly more."
     ),
-    reads=("text_statistics", "checkpoints"),
+    reads=("summary", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
+    measures=("support",),
     findings=_findings,
 )

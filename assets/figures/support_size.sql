@@ -1,17 +1,20 @@
--- The support, on average over a document, or over a prompt's generations.
+-- The support, over prompts or documents.
 select
     checkpoint,
     case
         when condition = 'gold' then 'human text'
-        when text_statistics.decoding = 'greedy' then 'its own, greedy'
+        when summary.decoding = 'greedy' then 'its own, greedy'
         else 'its own'
     end as written,
-    corpus,
-    item,
-    sum(support * n_tokens) / sum(n_tokens) as support
-from text_statistics
+    value,
+    low,
+    high,
+    n_items
+from summary
 join shown
     using (checkpoint)
-where condition in ('gold', 'own') and support is not null
-group by all
-order by any_value(place), written, corpus, item
+where
+    measure = 'support'
+    and collection = '*'
+    and (condition = 'gold' or summary.decoding in (shown.decoding, 'greedy'))
+order by place, written

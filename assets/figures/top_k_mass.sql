@@ -1,17 +1,21 @@
--- The mass of the most likely tokens, on average over every text.
+-- The mass of the k most likely tokens, over prompts or documents.
 select
     checkpoint,
     case
         when condition = 'gold' then 'human text'
-        when text_statistics.decoding = 'greedy' then 'its own, greedy'
+        when summary.decoding = 'greedy' then 'its own, greedy'
         else 'its own'
     end as written,
-    corpus,
-    item,
-    n_tokens,
-    mass
-from text_statistics
+    level as k,
+    value,
+    low,
+    high,
+    n_items
+from summary
 join shown
     using (checkpoint)
-where condition in ('gold', 'own') and mass[1] is not null
-order by place, written, corpus, item, text_id
+where
+    measure = 'top_k_mass'
+    and collection = '*'
+    and (condition = 'gold' or summary.decoding in (shown.decoding, 'greedy'))
+order by place, written, k

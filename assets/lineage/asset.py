@@ -71,6 +71,7 @@ class Asset(ABC):
             which all that it reads is there, or of these the ones that `Study.compared` names.
         applies: Whether a study, or one of its checkpoints, has anything for it.
         of_partners: Those of `reads` whose partitions of the checkpoint's partners it reads too.
+        partners: Who a checkpoint's partners are.
     """
 
     name: str
@@ -90,6 +91,9 @@ class Asset(ABC):
     over: Literal["all", "measured", "compared"] = "all"
     applies: Callable[[Study, Checkpoint | None], bool] = lambda study, checkpoint: True
     of_partners: tuple[str, ...] = ()
+    partners: Callable[[Study, Checkpoint], tuple[Checkpoint, ...]] = lambda study, checkpoint: (
+        study.partners(checkpoint)
+    )
 
     @property
     def counted(self) -> tuple[str, ...]:

@@ -72,6 +72,15 @@ class AssetContext:
     notes: dict[str, Any] = field(default_factory=dict)
     footer: dict[str, str] = field(default_factory=dict)
 
+    def upstream_signature(self) -> Signature:
+        """The signatures of all that is read, each once."""
+        signatures = {
+            upstream.signature(partition)
+            for upstream in self.upstream.values()
+            for partition in upstream.partitions
+        }
+        return sum(sorted(signatures, key=str), Signature())
+
     @property
     def partition(self) -> str | None:
         """The checkpoint's name."""

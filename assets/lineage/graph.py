@@ -17,6 +17,7 @@ from assets.study.digests import digest
 from models import ModelPool
 from models.files import one_look
 from warehouse import Limits
+from warehouse.tables import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -57,11 +58,10 @@ class AssetGraph:
         self.study = study.model_copy()  # what is found out of its files is remembered by copy
         self.lake = lake
         self.assets = {asset.name: asset for asset in in_order(assets)}
-        self.tables = {
-            asset.table.name: asset.table
-            for asset in self.assets.values()
-            if isinstance(asset, TableAsset)
-        }
+        tables = [asset.table for asset in self.assets.values() if isinstance(asset, TableAsset)]
+        # The tables of measures are looked at together.
+        self.tables = {table.name: table for table in tables if not table.folder}
+        self.tables[MEASURES.name] = MEASURES
         with_models = [asset for asset in self.assets.values() if asset.uses_model]
         self._models = {name for asset in with_models for name in (asset.name, *asset.reads)}
         self._after: dict[Node, DataVersion] = {}
@@ -166,7 +166,9 @@ class AssetGraph:
         """What a node reads: names, and of each the partitions; without what the study lacks."""
         asset = self.assets[name]
         checkpoint = self.checkpoint(partition)
-        partners = [p.name for p in self.study.partners(checkpoint)] if checkpoint else []
+        partners = []
+        if checkpoint is not None and asset.of_partners:
+            partners = [p.name for p in asset.partners(self.study, checkpoint)]
         upstream = {}
         for upstream_name in asset.reads:
             partitions = self.partitions(upstream_name)

@@ -1,4 +1,4 @@
-"""The tables that there are; known without a study, and without what runs models."""
+"""The tables and measures that there are; known without what runs models."""
 
 from __future__ import annotations
 
@@ -6,34 +6,66 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warehouse.declarations import read_measurements
-from warehouse.tables import BASE_TABLES
+from warehouse.measures import read_measures
+from warehouse.tables import BASE_TABLES, MEASURE_TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from assets.study.study import Study
     from warehouse import Measurement, Table
+    from warehouse.measures import Measure
 
 SQL_FOLDER = Path(__file__).parents[2] / "sql"
-"""Where measurements are."""
+"""Where derived tables are, and in `measures` measures; a study may name one more such folder."""
 
 STUDY_PARAMETERS = ("samples_per_prompt", "max_new_tokens", "seed")
-"""Keys of a study that measurements may use as `$key`."""
+"""Keys of a study that queries may use as `$key`."""
 
 
-def declared_measurements(parameters: Mapping[str, object]) -> list[Measurement]:
-    """Every measurement, each after what it reads.
+def study_parameters(study: Study) -> dict[str, object]:
+    """What queries may use of the study as `$name`."""
+    return {name: getattr(study, name) for name in STUDY_PARAMETERS}
+
+
+def sql_folders(study: Study) -> tuple[Path, ...]:
+    """Where a study's tables and measures are declared."""
+    return (SQL_FOLDER,) if study.sql is None else (SQL_FOLDER, study.sql)
+
+
+def declared_measurements(
+    parameters: Mapping[str, object], folders: Sequence[Path] = (SQL_FOLDER,)
+) -> list[Measurement]:
+    """Every derived table, each after what it reads.
 
     Raises:
         DeclarationError: One of them cannot become a table.
     """
-    return read_measurements(SQL_FOLDER, BASE_TABLES, parameters)
+    return read_measurements(folders, [*BASE_TABLES, *MEASURE_TABLES], parameters)
 
 
-def declared_tables() -> list[Table]:
+def declared_measures(
+    parameters: Mapping[str, object], folders: Sequence[Path] = (SQL_FOLDER,)
+) -> list[Measure]:
+    """Every measure, by group and name.
+
+    Raises:
+        DeclarationError: A file cannot become a measure, or a table that it reads not a table.
+    """
+    measurements = declared_measurements(parameters, folders)
+    tables = [*BASE_TABLES, *(measurement.table for measurement in measurements)]
+    return read_measures(
+        [folder / "measures" for folder in folders],
+        {table.name: table for table in tables},
+        parameters,
+    )
+
+
+def declared_tables(folders: Sequence[Path] = (SQL_FOLDER,)) -> list[Table]:
     """Every table, each after what it is derived from.
 
     Raises:
-        DeclarationError: A measurement cannot become a table.
+        DeclarationError: A file cannot become a table.
     """
-    measurements = declared_measurements(dict.fromkeys(STUDY_PARAMETERS, 0))
-    return [*BASE_TABLES, *(measurement.table for measurement in measurements)]
+    measurements = declared_measurements(dict.fromkeys(STUDY_PARAMETERS, 0), folders)
+    return [*BASE_TABLES, *(measurement.table for measurement in measurements), *MEASURE_TABLES]

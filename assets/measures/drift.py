@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from assets.study.digests import digest
+from assets.study.errors import InputError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from assets.measures.intervals import Interval
+    from assets.measures.sentences import Number
     from assets.study.parts import DriftRule
-
-_SAID = {
-    "perplexity": "a perplexity of {} on human text",
-    "bits_per_byte": "{} bits per byte on human text",
-    "top_1_mass": "{} of the probability is the most likely token's on its own text",
-    "support": "{} tokens have a probability over 1e-8 on its own text",
-    "ngram_sharing": "{} of a prompt's generations hold its most common 10-gram",
-    "overlap": "{} of a prompt's generations agree with others where they stand",
-    "anchor_coverage": "{} of a prompt's generations are in an anchor span",
-}
-SHARES = frozenset({"top_1_mass", "ngram_sharing", "overlap", "anchor_coverage"})
-"""The measures that are shares."""
+    from warehouse.measures import Measure
 
 
 class Followed(Protocol):
@@ -39,52 +33,95 @@ class Followed(Protocol):
         """Its training step."""
 
 
-def drifted(
+@dataclass(frozen=True)
+class Crossing:
+    """A checkpoint that crosses a rule.
+
+    Attributes:
+        key: Tells it from any other crossing, whatever the value.
+        checkpoint: The checkpoint.
+        measure: The measure.
+        value: Its value.
+        sentence: What people are told.
+    """
+
+    key: str
+    checkpoint: str
+    measure: str
+    value: float
+    sentence: str
+
+
+def check_rules(rules: Iterable[DriftRule], measures: Sequence[Measure]) -> None:
+    """Looks whether each rule is about a measure that there is.
+
+    Raises:
+        InputError: One is not.
+    """
+    names = [measure.name for measure in measures if measure.is_quoted]
+    for i, rule in enumerate(rules):
+        if rule.measure not in names:
+            near = difflib.get_close_matches(rule.measure, names, n=1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            raise InputError(
+                f"drift[{i}].measure: there is no measure {rule.measure!r} with a level that is "
+                f"quoted{meant}; there are {', '.join(names)}"
+            )
+
+
+def crossings(
     rules: Iterable[DriftRule],
-    values: Mapping[tuple[str, str], Interval],
+    values: Mapping[tuple[str, str], Number],
     checkpoints: Iterable[Followed],
-) -> list[str]:
-    """Says which checkpoints cross which rules.
+    measures: Mapping[str, Measure],
+) -> list[Crossing]:
+    """Which checkpoints cross which rules.
 
     Args:
         rules: The rules. What equals a limit does not cross it.
         values: What was measured, by checkpoint and measure; what is missing crosses nothing.
         checkpoints: The checkpoints; those with neither a base nor a step are held to no rule.
+        measures: The measures, by name.
 
     Returns:
-        A sentence for each checkpoint and rule, in their order.
+        By checkpoint and rule, in their order.
     """
     rules = list(rules)
-    sentences = []
+    crossed = []
     for checkpoint in checkpoints:
         if checkpoint.base is None and checkpoint.step is None:
             continue
         for rule in rules:
-            value = values.get((checkpoint.checkpoint, rule.measure))
+            name = checkpoint.checkpoint
+            value = values.get((name, rule.measure))
             base = values.get((checkpoint.base or "", rule.measure))
-            crossed = " and ".join(_crossed(rule, value, base)) if value else ""
-            if value and crossed:
-                statement = _SAID[rule.measure].format(written(rule.measure, value))
-                sentences.append(
-                    f"{checkpoint.checkpoint}: {statement}, {crossed} ({rule.measure})."
+            measure = measures.get(rule.measure)
+            if value is None or measure is None:
+                continue
+            if limits := " and ".join(_limits(rule, measure, value, base)):
+                said = measure.says.format(value=value.text(measure.format), level=measure.headline)
+                crossed.append(
+                    Crossing(
+                        digest([name, rule.model_dump()])[:16],
+                        name,
+                        rule.measure,
+                        value.value,
+                        f"{name}: {said}, {limits} ({rule.measure}).",
+                    )
                 )
-    return sentences
+    return crossed
 
 
-def written(measure: str, value: Interval) -> str:
-    """A measure's value with its interval."""
-    return value.percent() if measure in SHARES else value.number()
-
-
-def _crossed(rule: DriftRule, value: Interval, base: Interval | None) -> Iterator[str]:
-    if rule.over is not None and value.mean > rule.over:
+def _limits(rule: DriftRule, measure: Measure, value: Number, base: Number | None) -> Iterator[str]:
+    """The limits that a value crosses."""
+    if rule.over is not None and value.value > rule.over:
         yield f"over {rule.over:g}"
-    if rule.under is not None and value.mean < rule.under:
+    if rule.under is not None and value.value < rule.under:
         yield f"under {rule.under:g}"
     if base is None:
         return
-    theirs = f"times its base's {written(rule.measure, base)}"
-    if rule.over_base is not None and value.mean > rule.over_base * base.mean:
+    theirs = f"times its base's {base.text(measure.format)}"
+    if rule.over_base is not None and value.value > rule.over_base * base.value:
         yield f"over {rule.over_base:g} {theirs}"
-    if rule.under_base is not None and value.mean < rule.under_base * base.mean:
+    if rule.under_base is not None and value.value < rule.under_base * base.value:
         yield f"under {rule.under_base:g} {theirs}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
-from assets.measures.declared import SQL_FOLDER, STUDY_PARAMETERS
+from assets.measures.declared import STUDY_PARAMETERS, study_parameters
 from assets.study.digests import digest
 from warehouse import sessions
 from warehouse.declarations import used_parameters
@@ -19,13 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from assets.lineage.context import AssetContext
-    from assets.study.study import Study
     from warehouse import Measurement
-
-
-def study_parameters(study: Study) -> dict[str, object]:
-    """What measurements may use of the study as `$name`."""
-    return {name: getattr(study, name) for name in STUDY_PARAMETERS}
 
 
 def measurement_asset(measurement: Measurement) -> TableAsset:
@@ -45,22 +39,13 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
 
     version = digest(measurement.query)
 
-    def signature(context: AssetContext) -> Signature:
-        read = {
-            upstream.signature(partition)
-            for upstream in context.upstream.values()
-            for partition in upstream.partitions
-        }
-        measurement_entry = Signature.named(measurement.table.name, short(version))
-        return sum((*sorted(read, key=str), measurement_entry), Signature())
-
     return TableAsset(
         name=measurement.table.name,
         group="measurements",
         description=measurement.table.description,
         reads=measurement.reads,
         version=version,
-        code=f"{SQL_FOLDER.name}/{measurement.table.name}.sql",
+        code=f"{measurement.path.parent.name}/{measurement.path.name}",
         partitioned=measurement.table.partitioned,
         settings=tuple(used_parameters(measurement.query, dict.fromkeys(STUDY_PARAMETERS))),
         parameters=lambda study, checkpoint: {
@@ -70,5 +55,7 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
         },
         table=measurement.table,
         rows=rows,
-        signature=signature,
+        signature=lambda context: (
+            context.upstream_signature() + Signature.named(measurement.table.name, short(version))
+        ),
     )

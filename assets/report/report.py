@@ -17,17 +17,19 @@ from assets.drawing.page import Front, write_page
 from assets.lineage.asset import Asset, Materialization, provenance_of
 from assets.lineage.code import code_version
 from assets.lineage.signature import Signature
+from assets.report.headline import headline, left_out
 from assets.report.measured import what_cannot_be, what_was_measured
 from warehouse import Provenance
 from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from assets.drawing.figure import Figure
     from assets.lineage.context import AssetContext
     from assets.lineage.data_version import DataVersion
     from warehouse import Lake
+    from warehouse.measures import Measure
 
 _META = re.compile(r'<meta name="anchorlake\.(\w+)" content="([^"]*)">')
 
@@ -48,9 +50,11 @@ class ReportAsset(Asset):
 
     Attributes:
         figures: What it shows, in this order.
+        measures: What its first table shows.
     """
 
     figures: tuple[Figure, ...]
+    measures: tuple[Measure, ...]
 
     def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
         """Reads it from the page's meta elements."""
@@ -71,14 +75,14 @@ class ReportAsset(Asset):
                 page,
                 f"What alignment does: {context.study.name}",
                 [d.section() for d in drawn],
-                front=_front(context),
+                front=_front(context, self.measures),
                 meta=provenance.to_footer(),
             )
         context.notes["path"] = str(context.lake.report)
         return Materialization(provenance, notes=context.notes)
 
 
-def _front(context: AssetContext) -> Front:
+def _front(context: AssetContext, measures: Sequence[Measure]) -> Front:
     table = context.tables["checkpoints"]
     facts = {
         checkpoint.name: context.lake.read(table, checkpoint.name).to_pylist()[0]
@@ -94,7 +98,9 @@ def _front(context: AssetContext) -> Front:
             "Predicting vs. Acting: A Trade-off Between World Modeling & Agent Modeling.",
             *_predicted(context),
             *what_cannot_be(context, facts),
+            *left_out(context, measures, facts),
         ],
+        headline=headline(context, measures) if "summary" in context.upstream else None,
         warnings=uncontrolled(facts),
         reminder=_reminder(facts),
         checkpoints=Grid(
@@ -179,24 +185,32 @@ def uncontrolled(facts: dict[str, dict[str, Any]]) -> list[str]:
     return sentences
 
 
-def report_asset(figures: Iterable[Figure]) -> ReportAsset:
-    """The asset of a report that shows figures, as far as a study has something for them."""
-    figures = tuple(figures)
+def report_asset(figures: Iterable[Figure], measures: Iterable[Measure]) -> ReportAsset:
+    """The asset of a report that shows figures, as far as a study has something for them.
+
+    Args:
+        figures: The figures, in their order.
+        measures: All measures.
+    """
+    figures, measures = tuple(figures), tuple(measures)
+    results = ("summary", "comparisons")
     names = tuple(f"figures/{figure.name}" for figure in figures)
     return ReportAsset(
         name="report",
         group="figures",
         description="Every figure beside the paper's statement that it tests, in one offline file.",
-        reads=(*names, "documents", "checkpoints", "generations", "token_distributions"),
-        optional=(*names, "documents", "token_distributions"),
+        reads=(*names, *results, "documents", "checkpoints", "generations", "token_distributions"),
+        optional=(*names, *results, "documents", "token_distributions"),
         partitioned=False,
         parameters=lambda study, checkpoint: {
             "samples_per_prompt": study.samples_per_prompt,
             "max_new_tokens": study.max_new_tokens,
+            "measures": [[m.name, m.title, m.format, m.item, m.group] for m in measures],
         },
         settings=("samples_per_prompt", "max_new_tokens"),
         over="compared",
         code="how it is written",
         version=code_version(Path(__file__).parent, *SHARED_CODE),
         figures=figures,
+        measures=measures,
     )

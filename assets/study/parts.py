@@ -60,16 +60,6 @@ NucleusMass = Annotated[float, Field(gt=0, le=1)]
 Horizon = Annotated[StrictInt, Field(ge=0, le=1000)]
 Limit = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 Times = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-MeasureName = Literal[
-    "perplexity",
-    "bits_per_byte",
-    "top_1_mass",
-    "support",
-    "ngram_sharing",
-    "overlap",
-    "anchor_coverage",
-]
-
 LEAST_DOCUMENTS = 10
 """Documents that fine-tuning needs beside those that are scored."""
 
@@ -235,7 +225,7 @@ class ServerAccess(Part):
 class DriftRule(Part):
     """A measure of checkpoints in training, and where it is to warn."""
 
-    measure: MeasureName
+    measure: StrictStr
     over: Limit | None = None
     under: Limit | None = None
     over_base: Times | None = None

@@ -15,15 +15,16 @@ from assets.study.checkpoints import Registered, check_name
 from assets.study.errors import InputError
 from assets.study.study import explain
 from models import ModelError
+from warehouse.schema import PARTITION_COLUMN
 from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
     from assets.study.study import Study
     from models import Source
-    from warehouse import Lake, Table
+    from warehouse import Lake
 
 _REGISTERED = "registered.json"
 
@@ -158,7 +159,7 @@ def is_moved(checkpoint: Registered, source: Source) -> bool:
         return False
 
 
-def remove(lake: Lake, study: Study, tables: Collection[Table], names: Iterable[str]) -> list[Path]:
+def remove(lake: Lake, study: Study, names: Iterable[str]) -> list[Path]:
     """Takes checkpoints and their rows out of the lake, and keeps them aside.
 
     Returns:
@@ -168,7 +169,7 @@ def remove(lake: Lake, study: Study, tables: Collection[Table], names: Iterable[
         InputError: One of them is the study's own, or another study's, or the lake has nothing of
             it; nothing was removed.
     """
-    moves = {name: _moves(lake, study, tables, name) for name in names}
+    moves = {name: _moves(lake, study, name) for name in names}
     kept = []
     with alone(lake):
         for name, own in moves.items():
@@ -179,7 +180,7 @@ def remove(lake: Lake, study: Study, tables: Collection[Table], names: Iterable[
     return kept
 
 
-def _moves(lake: Lake, study: Study, tables: Iterable[Table], name: str) -> list[tuple[Path, Path]]:
+def _moves(lake: Lake, study: Study, name: str) -> list[tuple[Path, Path]]:
     _check(name)
     if name in {checkpoint.name for checkpoint in study.checkpoints}:
         raise InputError(
@@ -189,23 +190,25 @@ def _moves(lake: Lake, study: Study, tables: Iterable[Table], name: str) -> list
     registered(lake, study, name)
     aside = lake.removed / name
     moves = [(lake.registered / f"{name}.json", aside / _REGISTERED)]
-    for table in tables:
-        if table.partitioned:
-            moves.append((lake.path(table, name), aside / f"{table.name}.parquet"))
-            made = lake.provenance(table, name)
-            if made is not None and made.study != study.name:
-                raise InputError(f"{name} belongs to the study {made.study}")
+    for folder, file in lake.files_of(name).items():
+        moves.append((file, aside / f"{folder.replace('/', '.')}.parquet"))
+        made = lake.provenance_at(file)
+        if made is not None and made.study != study.name:
+            raise InputError(f"{name} belongs to the study {made.study}")
     if not any(source.exists() for source, _ in moves):
         raise InputError(f"the lake has nothing of a checkpoint {name}")
     return moves
 
 
-def restore(lake: Lake, tables: Iterable[Table], name: str) -> None:
+def restore(lake: Lake, name: str) -> None:
     """Brings back the rows of a checkpoint, if it was removed."""
     aside = lake.removed / name
     if aside.exists():
-        kept = [(aside / f"{t.name}.parquet", lake.path(t, name)) for t in tables if t.partitioned]
-        _move(kept)
+        partition = f"{PARTITION_COLUMN}={name}"
+        _move(
+            (file, lake.root / file.stem.replace(".", "/") / partition / "data.parquet")
+            for file in sorted(aside.glob("*.parquet"))
+        )
         shutil.rmtree(aside, ignore_errors=True)
 
 

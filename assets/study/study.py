@@ -57,13 +57,14 @@ class Study(Part):
     diversity_sweep: DiversitySweep | None = None
     aligner: Literal["anchorlake", "mafft"] = "anchorlake"
     drift: tuple[DriftRule, ...] = ()
+    sql: Path | None = None
     watch: tuple[Watch, ...] = ()
     watch_every: StrictInt = Field(default=30, ge=1)
     schedule: StrictStr | None = None
     retries: StrictInt = Field(default=2, ge=0, le=100)
     _whole: Study | None = PrivateAttr(default=None)
 
-    @field_validator("prompts", mode="before")
+    @field_validator("prompts", "sql", mode="before")
     @classmethod
     def _from_the_file(cls, value: Any, info: ValidationInfo) -> Any:
         folder = (info.context or {}).get("folder", Path())
@@ -176,6 +177,10 @@ class Study(Part):
             for other in self.checkpoints
             if other.base == checkpoint.name and not isinstance(other, Registered)
         )
+
+    def compared_with(self, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
+        """The checkpoints that a checkpoint is compared with: its base."""
+        return () if checkpoint.base is None else (self.checkpoint(checkpoint.base),)
 
     def compared(self) -> tuple[str, ...]:
         """Names of the checkpoints that figures compare: of each series the last step, and bases.

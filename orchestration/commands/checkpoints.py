@@ -99,7 +99,6 @@ def add(
     lake: LakeFolder = Path("lake"),
 ) -> None:
     """Take a checkpoint in; the next run, or the sensor, measures it."""
-    from assets.measures.declared import declared_tables
     from assets.study.registered import alone, as_it_stands, register, registered, restore
     from assets.study.study import load_study
     from orchestration.instance import open_instance
@@ -129,7 +128,7 @@ def add(
             read.checkpoint(str(values["base"]))
         with alone(place):
             checkpoint = register(place, read, values)
-            restore(place, declared_tables(), name)
+            restore(place, name)
         standing = as_it_stands(read, place)
     with open_instance(place) as instance:
         make_partitions(instance, standing)
@@ -159,7 +158,6 @@ def remove(
     lake: LakeFolder = Path("lake"),
 ) -> None:
     """Take checkpoints out of the lake; what was measured of them is kept aside."""
-    from assets.measures.declared import declared_tables
     from assets.study.registered import remove as take_out
     from assets.study.study import load_study
     from orchestration.instance import open_instance
@@ -167,7 +165,7 @@ def remove(
 
     with input_errors():
         place = existing_lake(lake)
-        kept = take_out(place, load_study(study), declared_tables(), name)
+        kept = take_out(place, load_study(study), name)
     for one, aside in zip(name, kept, strict=True):
         out.print(f"{one} is taken out; its tables are kept in {aside}")
     with open_instance(place) as instance:

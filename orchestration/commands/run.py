@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +28,13 @@ if TYPE_CHECKING:
     from warehouse import Lake
 
 
+class Drift(StrEnum):
+    """Which crossings of the study's rules a run ends for."""
+
+    new = "new"
+    all = "all"
+
+
 def run_command(
     study: StudyFile,
     lake: LakeFolder = Path("lake"),
@@ -38,6 +48,9 @@ def run_command(
     force: Annotated[
         bool, typer.Option("--force", help="Make what is named, or all, anew.")
     ] = False,
+    drift: Annotated[
+        Drift, typer.Option(help="Warn of new crossings of the study's rules, or of all.")
+    ] = Drift.new,
 ) -> None:
     """Bring the lake up to date with a study, with what is new where it watches."""
     from assets.preflight import check_inputs
@@ -65,7 +78,7 @@ def run_command(
             stale = [node for node in nodes if node in stale or node[0] in named]
     if not stale:
         out.print(f"{read.name}: everything is up to date ({len(nodes)} of {len(nodes)} assets)")
-        _conclude(read, place)
+        _conclude(read, place, drift)
         return
     from orchestration.build import build_defs
     from orchestration.instance import open_instance
@@ -86,20 +99,43 @@ def run_command(
     for name, reason in outcome.failures:
         err.print(f"{name} failed: {reason}")
     out.print(f"{read.name}: {len(outcome.made)} of {len(stale)} assets made")
-    _conclude(read, place, failed=bool(outcome.failures))
+    _conclude(read, place, drift, failed=bool(outcome.failures))
 
 
-def _conclude(study: Study, lake: Lake, *, failed: bool = False) -> None:
+def _conclude(study: Study, lake: Lake, drift: Drift, *, failed: bool = False) -> None:
     """Says where the report is and what has drifted, and ends with the status of it all."""
     from assets.drawing.figure_files import read_drawn
     from assets.figures.trajectory import FIGURE as TRAJECTORY
+    from warehouse.storage import in_one_step
 
     if lake.report.exists():
         out.print(f"report: {lake.report}")
     drawn = read_drawn(lake, TRAJECTORY) if study.drift else None
-    for sentence in drawn.drift if drawn else []:
-        err.print(f"drift: {sentence}")
+    crossed = drawn.drift if drawn else []
+    told = _told(lake) if drift is Drift.new else set()
+    warned = [crossing for crossing in crossed if crossing.key not in told]
+    for crossing in warned:
+        err.print(f"drift: {crossing.sentence}")
+    if len(warned) < len(crossed):
+        out.print(
+            f"drift: {len(crossed) - len(warned)} more that a run has told of already; "
+            "`--drift all` tells of them again"
+        )
+    if drawn is not None:
+        with in_one_step(_told_file(lake)) as path:
+            path.write_text(json.dumps([crossing.key for crossing in crossed]), encoding="utf-8")
     if failed:
         raise typer.Exit(FAILED)
-    if drawn and drawn.drift:
+    if warned:
         raise typer.Exit(DRIFTED)
+
+
+def _told(lake: Lake) -> set[str]:
+    """The crossings that runs have told of."""
+    with suppress(OSError, ValueError):
+        return set(json.loads(_told_file(lake).read_text(encoding="utf-8")))
+    return set()
+
+
+def _told_file(lake: Lake) -> Path:
+    return lake.staging / "drift.json"

@@ -202,8 +202,8 @@ def test_figures_that_nothing_else_draws_are_asked_for(
     beside = after_one_more(measured, instance)
     assert beside.tick() == []
     study = measured.study_there()
-    declared = build_graph(study, measured.lake).tables.values()
-    remove(measured.lake, study, list(declared), ["dpo-1"])
+    build_graph(study, measured.lake).tables.values()
+    remove(measured.lake, study, ["dpo-1"])
     shutil.rmtree(measured.folder / "runs/checkpoint-1")
     (result,) = beside.tick()
     assert result.success

@@ -559,9 +559,9 @@ def test_remove_keeps_the_rows_aside_and_restore_brings_them_back(bench: Bench) 
     take_all(study, bench)
     standing = as_it_stands(study, bench.lake)
     bench.run(standing, only=("generations", "ngram_spread"))
-    declared = list(build_graph(standing, bench.lake).tables.values())
+    list(build_graph(standing, bench.lake).tables.values())
     rows = bench.lake.read(tables.GENERATIONS, "dpo-1").to_pylist()
-    (aside,) = remove(bench.lake, study, declared, ["dpo-1"])
+    (aside,) = remove(bench.lake, study, ["dpo-1"])
     assert (aside / "generations.parquet").exists()
     assert bench.lake.partitions(tables.GENERATIONS) == ["llama"]
     assert bench.lake.files(tables.PROMPTS)
@@ -569,9 +569,9 @@ def test_remove_keeps_the_rows_aside_and_restore_brings_them_back(bench: Bench) 
     assert read_registered(study, bench.lake) == []
     assert look_twice(study, bench) == Look()  # it is not taken in again
     with pytest.raises(InputError, match="nothing of a checkpoint dpo-1"):
-        remove(bench.lake, study, declared, ["dpo-1"])
+        remove(bench.lake, study, ["dpo-1"])
     register(bench.lake, study, {"name": "dpo-1", "source": f"dir:{target}", "base": "llama"})
-    restore(bench.lake, declared, "dpo-1")
+    restore(bench.lake, "dpo-1")
     assert bench.lake.read(tables.GENERATIONS, "dpo-1").to_pylist() == rows
     assert not aside.exists()
 

@@ -1,0 +1,71 @@
+"""One asset for every measure: a file in `sql/measures/` is a measure, its table and its checks."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from assets.lineage.asset import TableAsset
+from assets.lineage.signature import Signature, short
+from assets.measures.declared import STUDY_PARAMETERS, study_parameters
+from assets.study.digests import digest
+from warehouse import sessions
+from warehouse.declarations import used_parameters
+from warehouse.measures import measured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from assets.lineage.context import AssetContext
+    from warehouse.measures import Measure
+
+LEFT_OUT = "anchorlake.left_out"
+"""Footer key: how many values were left out, as their item has none."""
+
+
+def measure_asset(measure: Measure) -> TableAsset:
+    """The asset of a measure's values."""
+
+    @contextmanager
+    def rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
+        assert context.partition is not None
+
+        def note_left_out(n: int) -> None:
+            total = n + int(context.footer.get(LEFT_OUT, 0))
+            context.footer[LEFT_OUT] = str(total)
+            if total:
+                context.notes["values left out"] = total
+
+        with measured(
+            measure,
+            context.lake,
+            [context.tables[name] for name in measure.reads],
+            checkpoint=context.partition,
+            parameters=study_parameters(context.study),
+            left_out=note_left_out,
+            limits=context.limits,
+        ) as batches:
+            yield batches
+
+    version = digest(measure.query)
+    return TableAsset(
+        name=measure.table.name,
+        group="measures",
+        description=measure.description,
+        reads=measure.reads,
+        version=version,
+        code=f"measures/{measure.path.name}",
+        settings=tuple(used_parameters(measure.query, dict.fromkeys(STUDY_PARAMETERS))),
+        parameters=lambda study, checkpoint: {
+            **used_parameters(measure.query, study_parameters(study)),
+            # A change in the words that it may use may change any value.
+            "vocabulary": sessions.vocabulary_of(measure.reads),
+        },
+        table=measure.table,
+        rows=rows,
+        signature=lambda context: (
+            context.upstream_signature() + Signature.named(measure.name, short(version))
+        ),
+    )

@@ -1,0 +1,149 @@
+"""What is said of measures: numbers, changes and how sure they are, each written in one way.
+
+A number has the digits that its interval bears: the last one is the first digit of half the
+interval's width, so that 34.2% [25, 43] is 34%.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from warehouse.measures import Measure
+
+SURE = 0.05
+"""The p-value under which a difference is called one."""
+_NO_WIDTH = 1e-9
+"""Half of an interval's width, relative to its values, that comes of rounding alone."""
+_RELATIVE = ("perplexity", "bits", "count")
+"""The formats whose change is relative."""
+_CONDITIONS = {
+    "-": "",
+    "gold": "On human text",
+    "matched": "Cut to as many words a prompt",
+    "before": "Before fine-tuning",
+    "partner": "On the other's text",
+}
+"""How a sentence about a condition begins."""
+Verdict = Literal["higher", "lower", "no clear difference", "too few to tell"]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A value and its 95% interval.
+
+    Attributes:
+        value: The value.
+        low: From there.
+        high: To there.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether it can be drawn; a perplexity may be beyond a double."""
+        return all(math.isfinite(end) for end in (self.value, self.low, self.high))
+
+    def text(self, kind: str) -> str:
+        """Such as `34% [25, 43]` or `1.03 [0.98, 1.10]`; `kind` is a measure's format."""
+        if not self.is_finite:
+            return f"{self.value:g}"
+        numbers = (self.value, self.low, self.high)
+        decimals = _decimals(kind, self.low, self.high, self.value)
+        scale = 100 if kind == "share" else 1
+        value, low, high = (f"{scale * number:,.{decimals}f}" for number in numbers)
+        return f"{value}{'%' if kind == 'share' else ''} [{low}, {high}]"
+
+
+def change(row: Mapping[str, Any], kind: str) -> str:
+    """A row's difference, such as `+26 points [20, 31]` or `-12% [-15, -9]`.
+
+    Args:
+        row: A row of `comparisons`.
+        kind: The measure's format.
+    """
+    column, offset, scale, unit = "difference", 0.0, 1.0, ""
+    if kind == "share":
+        scale, unit = 100.0, " points"
+    elif kind in _RELATIVE:
+        column, offset, scale, unit = "ratio", 1.0, 100.0, "%"
+    ends = [row[column], row[f"{column}_low"], row[f"{column}_high"]]
+    if any(end is None for end in ends):
+        return "beyond all numbers"
+    value, low, high = (scale * (end - offset) for end in ends)
+    decimals = _decimals("number", low, high, value)
+    return f"{value:+,.{decimals}f}{unit} [{low:+,.{decimals}f}, {high:+,.{decimals}f}]"
+
+
+def verdict(row: Mapping[str, Any]) -> Verdict:
+    """What a row of `comparisons` says of its difference, by the p-value of its family's if any."""
+    p = row["p"] if row["p_adjusted"] is None else row["p_adjusted"]
+    if row["p_least"] >= SURE:
+        return "too few to tell"
+    if p is None or p >= SURE or row["difference"] is None or row["difference"] == 0:
+        return "no clear difference"
+    return "higher" if row["difference"] > 0 else "lower"
+
+
+def p_text(row: Mapping[str, Any]) -> str:
+    """The p-value of a row, such as `p = 0.012` or `p < 0.001`."""
+    p = row["p"] if row["p_adjusted"] is None else row["p_adjusted"]
+    if p is None:
+        return "no p"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def sentence(row: Mapping[str, Any], measure: Measure, label: str, other: str) -> str:
+    """What a row of `comparisons` says.
+
+    Args:
+        row: The row.
+        measure: Its measure.
+        label: What the checkpoint is called.
+        other: What it is compared with.
+    """
+    condition = _CONDITIONS.get(row["condition"], row["condition"])
+    beginning = f"{condition}: " if condition else ""
+    where = "" if row["collection"] == "*" else f" ({row['collection']})"
+    unit = f" ({row['unit']}s)" if row["unit"] != "-" else ""
+    said = measure.says.format(value=value_text(row, measure), level=row["level"])
+    items = f"{row['n_items']:,} {measure.item}{'s' * (row['n_items'] != 1)}"
+    return (
+        f"{beginning}{label}: {said}{unit}{where}; {other}: "
+        f"{value_text(row, measure, 'other_value')}. {verdict(row).capitalize()} "
+        f"({change(row, measure.format)}, {p_text(row)}, {items})."
+    )
+
+
+def value_text(row: Mapping[str, Any], measure: Measure, column: str = "value") -> str:
+    """One of the two values of a row of `comparisons`, to the digits that the difference bears."""
+    value = row[column]
+    if value is None:
+        return "a number beyond all"
+    low, high = row["difference_low"], row["difference_high"]
+    ends = (value, value) if low is None or high is None else (low, high)
+    decimals = _decimals(measure.format, *ends, value)
+    scale, unit = (100, "%") if measure.format == "share" else (1, "")
+    return f"{scale * value:,.{decimals}f}{unit}"
+
+
+def _decimals(kind: str, low: float, high: float, value: float) -> int:
+    """Digits after the point that an interval bears; of one without a width three in all."""
+    scale = 100 if kind == "share" else 1
+    half = scale * abs(high - low) / 2
+    if math.isfinite(half) and half > _NO_WIDTH * scale * max(abs(high), abs(low), abs(value)):
+        first = half
+        beyond = 0
+    else:
+        first = scale * abs(value)
+        beyond = 2 if kind != "share" else 0
+    if first == 0 or not math.isfinite(first):
+        return 0
+    return min(6, max(0, beyond - math.floor(math.log10(first))))

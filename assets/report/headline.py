@@ -1,0 +1,83 @@
+"""The report's first table: checkpoints against measures, with changes and how sure they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from assets.drawing.figure_asset import gather
+from assets.drawing.page import Cell, Headline
+from assets.figures.trajectory import FIGURE as TRAJECTORY
+from assets.measures.measures import LEFT_OUT
+from assets.measures.sentences import Number, change, p_text, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from assets.lineage.context import AssetContext
+    from warehouse.measures import Measure
+
+
+def headline(context: AssetContext, measures: Sequence[Measure]) -> Headline:
+    """Every measure at the level that it is quoted at, of every checkpoint.
+
+    Args:
+        context: What the report is made for.
+        measures: All measures.
+    """
+    data = gather(TRAJECTORY, context, measures)
+    values = {(row["checkpoint"], row["measure"]): row for row in data.rows}
+    bases = {shown.checkpoint: shown.base for shown in data.checkpoints}
+    changes = {
+        (row["checkpoint"], row["measure"]): row
+        for row in data.comparisons
+        if row["headline"] and row["other"] == bases[row["checkpoint"]]
+    }
+
+    def cell(checkpoint: str, measure: Measure) -> Cell:
+        row = values.get((checkpoint, measure.name))
+        if row is None:
+            return Cell("–")
+        text = Number(row["value"], row["low"], row["high"]).text(measure.format)
+        compared = changes.get((checkpoint, measure.name))
+        if compared is None:
+            return Cell(text)
+        how_sure = verdict(compared)
+        return Cell(
+            text,
+            change(compared, measure.format),
+            f"{how_sure}, {p_text(compared)}, {compared['n_items']:,} {measure.item}s",
+            how_sure.split()[0],
+        )
+
+    groups: dict[str, list[tuple[str, list[Cell]]]] = {}
+    for measure in measures:
+        if any(name == measure.name for _, name in values):
+            cells = [cell(shown.checkpoint, measure) for shown in data.with_rows]
+            level = "" if measure.level is None else f" ({measure.level} = {measure.headline})"
+            groups.setdefault(measure.group, []).append((f"{measure.title}{level}", cells))
+    return Headline([shown.label for shown in data.with_rows], groups)
+
+
+def left_out(
+    context: AssetContext, measures: Iterable[Measure], checkpoints: Iterable[str]
+) -> list[str]:
+    """A sentence that counts the values that measures leave out, where there are any."""
+    names = list(checkpoints)
+    counted = []
+    for measure in measures:
+        numbers = {
+            name: int((pq.read_metadata(file).metadata or {}).get(LEFT_OUT.encode(), b"0"))
+            for name in names
+            for file in context.lake.files(measure.table, name)
+        }
+        some = ", ".join(f"{name} {number:,}" for name, number in numbers.items() if number)
+        if some:
+            counted.append(f"{measure.name} ({some})")
+    if not counted:
+        return []
+    return [
+        "Values that are left out, as a measure is not defined for their prompt or document, such "
+        f"as n-grams longer than any generation: {'; '.join(counted)}."
+    ]

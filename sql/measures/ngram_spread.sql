@@ -1,0 +1,32 @@
+-- Different 10-grams of a prompt that so many twentieths of its generations hold (paper: figures 7B
+-- and 15B).
+--
+-- reads:      ngram_spread
+-- item:       prompt
+-- statistic:  mean
+-- format:     number
+-- title:      10-grams by the share of generations that hold them
+-- group:      surface
+-- says:       {value} different 10-grams of a prompt are held by {level} twentieths of its generations
+-- level:      twentieth
+-- comparable: same tokenizer, where unit is token
+with
+    counts as (
+        select
+            *,
+            max(shared_by) over (
+                partition by checkpoint, decoding, prompt_set, prompt_id, unit
+            ) as n_samples
+        from ngram_spread
+    )
+select
+    checkpoint,
+    decoding,
+    unit,
+    ceil(20 * shared_by / n_samples)::integer as level,
+    prompt_set as collection,
+    prompt_id as item,
+    sum(n_ngrams) as numerator,
+    1 as denominator
+from counts
+group by all

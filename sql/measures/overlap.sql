@@ -1,0 +1,18 @@
+-- Share of generations that agree with at least 5 others, along their alignment (paper: figure 13).
+--
+-- reads:     alignment_overlap
+-- item:      prompt
+-- statistic: mean
+-- format:    share
+-- title:     generations that agree with 5 others
+-- group:     blueprint
+-- says:      {value} of a prompt's generations agree with at least 5 others where they stand
+select
+    checkpoint,
+    decoding,
+    prompt_set as collection,
+    prompt_id as item,
+    avg(aligned_samples / n_samples) as numerator,
+    1 as denominator
+from alignment_overlap
+group by all

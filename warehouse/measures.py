@@ -1,0 +1,414 @@
+"""Reading what a measure's SQL file says of itself: all that a measure is, beside its query.
+
+A file opens with comments: what it measures, an empty comment line, and then keys and values:
+
+    -- reads:      ngram_sharing
+    -- item:       prompt
+    -- statistic:  mean
+    -- format:     share
+    -- says:       {value} of a prompt's generations hold its most common {level}-gram
+
+A value ends with its line; a line that begins with more spaces goes on. `KEYS` says what each key
+means. The query gives `checkpoint`, `collection`, `item`, `numerator` and `denominator`, and those
+of `decoding`, `other`, `condition`, `unit` and `level` that it has. An item that the measure is not
+defined for has a null numerator, and is left out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import string
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from warehouse.declarations import DeclarationError, read_text, used_parameters
+from warehouse.query import QueryError, check_reads_only
+from warehouse.sessions import Limits, bind, create_view, load_vocabulary, session
+from warehouse.tables import measure_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+    from pathlib import Path
+
+    from warehouse.lake import Lake
+    from warehouse.schema import Table
+
+KEYS = {
+    "reads": "tables that the query reads",
+    "item": "what is averaged over and paired by",
+    "statistic": "how items make one number",
+    "format": "what kind of number it is",
+    "says": "a sentence's part with {value}, and {level} where there are levels",
+    "title": "what charts and tables call it; by default its name",
+    "group": "what it is about; by default other",
+    "level": "what it comes in several of, such as n or k",
+    "headline": "the level that is quoted",
+    "floor": "what it is where nothing is shared: an expression of numerator and denominator",
+    "comparable": "when two checkpoints may be compared by it",
+    "empty": "why it may have no rows",
+}
+"""The keys of a header, and what they mean."""
+REQUIRED = ("reads", "item", "statistic", "format", "says")
+ITEMS = ("prompt", "document", "passage")
+STATISTICS = ("mean", "pooled", "exp_pooled")
+GROUPS = ("prediction", "concentration", "surface", "blueprint", "ability", "other")
+"""What measures are about, in the order in which they are shown."""
+FORMATS = ("share", "number", "count", "bits", "perplexity", "signed")
+COMPARABLE = ("same tokenizer", "same tokenizer, where unit is token")
+REST = {"decoding": "-", "other": "-", "condition": "-", "unit": "-", "level": 0}
+"""The columns that a query may leave out, and what they are then."""
+_GIVEN = ("checkpoint", "collection", "item", "numerator", "denominator")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_KEY = re.compile(r"([a-z_]+):\s*(.*)")
+_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that each prompt, document or passage of a checkpoint has.
+
+    Attributes:
+        name: Its name, that of its file.
+        description: What it measures.
+        reads: The tables that its query reads.
+        item: What is averaged over and paired by: prompt, document or passage.
+        statistic: `mean` of numerator / denominator over items; `pooled`, sum / sum; or
+            `exp_pooled`, the exponential of that.
+        format: share (0 to 1), number, count, bits or perplexity (none of them negative), or
+            signed.
+        says: Part of a sentence, with {value} and {level}.
+        title: What charts and tables call it.
+        group: What it is about, one of `GROUPS`.
+        level: What it comes in several of; None where it does not.
+        headline: The level that is quoted; None where it is a curve alone.
+        floor: What it is where nothing is shared, as an SQL expression; None where it has no floor.
+        comparable: When two checkpoints may be compared by it, one of `COMPARABLE`; None for
+            always.
+        empty: Why it may have no rows; None where that is a mistake.
+        query: The SQL.
+        path: The file.
+    """
+
+    name: str
+    description: str
+    reads: tuple[str, ...]
+    item: str
+    statistic: str
+    format: str
+    says: str
+    title: str
+    group: str
+    level: str | None
+    headline: int | None
+    floor: str | None
+    comparable: str | None
+    empty: str | None
+    query: str
+    path: Path
+
+    @property
+    def table(self) -> Table:
+        """What it fills."""
+        return measure_table(self.name, self.description, may_be_empty=self.empty is not None)
+
+    @property
+    def is_quoted(self) -> bool:
+        """Whether it has a level that is quoted, and is not a curve alone."""
+        return self.level is None or self.headline is not None
+
+    def is_headline(self, level: int) -> bool:
+        """Whether this is the level that is quoted."""
+        return self.is_quoted and level == (self.headline or 0)
+
+    def are_comparable(self, unit: str, tokenizer: str | None, other: str | None) -> bool:
+        """Whether two checkpoints may be compared by it.
+
+        Args:
+            unit: token, word or -.
+            tokenizer: The digest of one's tokenizer; None where it is not known.
+            other: That of the other's.
+        """
+        if self.comparable is None or (self.comparable == COMPARABLE[1] and unit != "token"):
+            return True
+        return tokenizer is not None and tokenizer == other
+
+
+def read_measures(
+    folders: Sequence[Path], tables: Mapping[str, Table], parameters: Mapping[str, object]
+) -> list[Measure]:
+    """Reads every file `*.sql` of some folders, in the order of their groups and names.
+
+    Args:
+        folders: The folders.
+        tables: The tables that there are, by name.
+        parameters: What queries may use as `$name`.
+
+    Raises:
+        DeclarationError: A file does not declare what it must, or its query does not run or does
+            not give what a measure needs.
+    """
+    measures: dict[str, Measure] = {}
+    for path in (path for folder in folders for path in sorted(folder.glob("*.sql"))):
+        measure = _read(path, tables)
+        if path.stem in measures:
+            raise DeclarationError(
+                f"{path}: there is a measure {path.stem} already, in {measures[path.stem].path}; "
+                "rename the file"
+            )
+        measures[path.stem] = measure
+    _check_queries(tuple(measures.values()), tuple(tables.values()), tuple(parameters.items()))
+    return sorted(measures.values(), key=lambda m: (GROUPS.index(m.group), m.name))
+
+
+def _read(path: Path, tables: Mapping[str, Table]) -> Measure:
+    if not _NAME.fullmatch(path.stem):
+        raise DeclarationError(
+            f"{path}: a measure is named in small letters, digits and _; rename the file"
+        )
+    text = read_text(path)
+    description, values = _read_header(path, text)
+    for key in REQUIRED:
+        if not values.get(key):
+            raise DeclarationError(f"{path}: needs a line `-- {key}: ...`, {KEYS[key]}")
+    _check_one_of(path, "item", values["item"], ITEMS)
+    _check_one_of(path, "statistic", values["statistic"], STATISTICS)
+    _check_one_of(path, "format", values["format"], FORMATS)
+    _check_one_of(path, "group", values.get("group", "other"), GROUPS)
+    if "comparable" in values:
+        _check_one_of(path, "comparable", values["comparable"], COMPARABLE)
+    reads = tuple(name.strip() for name in values["reads"].split(",") if name.strip())
+    for name in reads:
+        _check_one_of(path, "reads", name, tuple(tables))
+        if not tables[name].partitioned and name not in ("prompts", "documents", "passages"):
+            raise DeclarationError(f"{path}: reads: {name} is no table of a checkpoint's own")
+    if all(not tables[name].partitioned for name in reads):
+        raise DeclarationError(f"{path}: reads: at least one table must be a checkpoint's own")
+    headline = values.get("headline")
+    if headline is not None and "level" not in values:
+        raise DeclarationError(
+            f"{path}: headline: is a level, and there is no line `-- level: ...`"
+        )
+    if headline is not None and not headline.isdigit():
+        raise DeclarationError(f"{path}: headline: {headline!r} must be a whole number")
+    _check_says(path, values["says"], has_level="level" in values)
+    return Measure(
+        name=path.stem,
+        description=description,
+        reads=reads,
+        item=values["item"],
+        statistic=values["statistic"],
+        format=values["format"],
+        says=values["says"],
+        title=values.get("title") or path.stem.replace("_", " "),
+        group=values.get("group", "other"),
+        level=values.get("level"),
+        headline=None if headline is None else int(headline),
+        floor=values.get("floor"),
+        comparable=values.get("comparable"),
+        empty=values.get("empty"),
+        query=text,
+        path=path,
+    )
+
+
+def _read_header(path: Path, text: str) -> tuple[str, dict[str, str]]:
+    """What a file says first, and its keys with their values."""
+    description: list[str] = []
+    values: dict[str, str] = {}
+    key = ""
+    for comment in text.splitlines():
+        if not comment.startswith("--"):
+            break
+        line = comment.removeprefix("--")
+        content = line.strip()
+        indent = len(line) - len(line.lstrip())
+        match = _KEY.fullmatch(content) if indent <= 1 else None
+        if match and (key or match[1] in KEYS):
+            key = match[1]
+            _check_one_of(path, "the key", key, tuple(KEYS))
+            if key in values:
+                raise DeclarationError(f"{path}: the key {key} stands twice")
+            values[key] = match[2]
+        elif key and content and indent > 1:
+            values[key] = f"{values[key]} {content}".strip()
+        elif key and content:
+            raise DeclarationError(
+                f"{path}: {content!r} is neither `key: value` nor goes on with {key}; keys are "
+                f"{', '.join(KEYS)}, and what goes on begins with more spaces"
+            )
+        elif not key and content:
+            description.append(content)
+    if not description:
+        raise DeclarationError(f"{path}: its first comment line must say what it measures")
+    return " ".join(description), values
+
+
+def _check_one_of(path: Path, key: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        near = difflib.get_close_matches(value, allowed, n=1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise DeclarationError(
+            f"{path}: {key}: {value!r} does not exist{meant}; allowed: {', '.join(allowed)}"
+        )
+
+
+def _check_says(path: Path, says: str, *, has_level: bool) -> None:
+    allowed = {"value", "level"} if has_level else {"value"}
+    try:
+        fields = {field for _, field, _, _ in string.Formatter().parse(says) if field is not None}
+    except ValueError as error:
+        raise DeclarationError(f"{path}: says: {error}") from None
+    if "value" not in fields or not fields <= allowed:
+        named = " and ".join(f"{{{name}}}" for name in sorted(allowed, reverse=True))
+        raise DeclarationError(f"{path}: says: needs {{value}}, and may hold {named} alone")
+
+
+@lru_cache
+def _check_queries(
+    measures: tuple[Measure, ...],
+    tables: tuple[Table, ...],
+    parameters: tuple[tuple[str, object], ...],
+) -> None:
+    """Runs every query, and the floors' expressions, over empty tables."""
+    with session() as connection:
+        for table in tables:
+            create_view(connection, table, files=[])
+        load_vocabulary(connection)
+        for measure in measures:
+            _check_query(measure, connection, {table.name for table in tables}, dict(parameters))
+
+
+def _check_query(
+    measure: Measure,
+    connection: duckdb.DuckDBPyConnection,
+    tables: Set[str],
+    parameters: Mapping[str, object],
+) -> None:
+    path = measure.path
+    try:
+        used = used_parameters(measure.query, parameters)
+        check_reads_only(connection, measure.query)
+        undeclared = (connection.get_table_names(measure.query) & tables) - {*measure.reads}
+        if undeclared:
+            raise DeclarationError(
+                f"{path}: its query reads {', '.join(sorted(undeclared))}; name it in `reads:`"
+            )
+        relation = connection.sql(measure.query, params=used)
+        given = relation.columns
+        missing = [name for name in _GIVEN if name not in given]
+        unknown = [name for name in given if name not in (*_GIVEN, *REST)]
+        if missing or unknown:
+            wrong = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(unknown)}"
+            raise DeclarationError(
+                f"{path}: its query {wrong}; a measure's columns are {', '.join(_GIVEN)}, and "
+                f"as it needs them {', '.join(REST)}"
+            )
+        if (measure.level is None) != ("level" not in given):
+            raise DeclarationError(
+                f"{path}: the column `level` and the line `-- level: ...` go together"
+            )
+        _as_stored(measure, relation)
+    except (QueryError, duckdb.Error) as error:
+        raise DeclarationError(f"{path}: {error}") from error
+
+
+def _as_stored(measure: Measure, rows: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """A query's rows in the columns and types that are stored."""
+    columns = []
+    for column in measure.table.columns:
+        if column.name == "floor" and measure.floor is not None:
+            expression = duckdb.SQLExpression(measure.floor)
+        elif column.name == "floor":
+            expression = duckdb.ConstantExpression(None)
+        elif column.name in rows.columns:
+            expression = duckdb.ColumnExpression(column.name)
+        else:
+            expression = duckdb.ConstantExpression(REST[column.name])
+        columns.append(expression.cast(column.type).alias(column.name))
+    return rows.select(*columns)
+
+
+def values_of(
+    measure: Measure, connection: duckdb.DuckDBPyConnection, parameters: Mapping[str, object]
+) -> duckdb.DuckDBPyRelation:
+    """A measure's rows, as they are stored, of the tables that are views of a connection."""
+    used = used_parameters(measure.query, parameters)
+    return _as_stored(measure, connection.sql(measure.query, params=used))
+
+
+@contextmanager
+def measured(
+    measure: Measure,
+    lake: Lake,
+    tables: Sequence[Table],
+    *,
+    checkpoint: str,
+    parameters: Mapping[str, object],
+    left_out: Callable[[int], None] = lambda n: None,
+    limits: Limits | None = None,
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Asks a measure of a checkpoint.
+
+    Args:
+        measure: The measure.
+        lake: The lake.
+        tables: The tables that it reads.
+        checkpoint: The checkpoint.
+        parameters: What its query may use as `$name`.
+        left_out: Told how many items of a batch the measure is not defined for.
+        limits: The session's limits.
+
+    Yields:
+        Its rows in batches; they can be read until the context ends. Reading raises
+        `DeclarationError` where a value is not as the file declares.
+    """
+    with session(lake, limits) as connection:
+        bind(connection, lake, tables, [checkpoint])
+        reader = values_of(measure, connection, parameters).to_arrow_reader(_ROWS)
+        yield _checked(measure, reader, left_out)
+
+
+def _checked(
+    measure: Measure, batches: Iterator[pa.RecordBatch], left_out: Callable[[int], None]
+) -> Iterator[pa.RecordBatch]:
+    """Passes on the items that the measure is defined for."""
+    for batch in batches:
+        rows = batch.filter(pc.is_valid(batch["numerator"]))
+        left_out(len(batch) - len(rows))
+        _check_values(measure, rows)
+        yield rows
+
+
+def _check_values(measure: Measure, rows: pa.RecordBatch) -> None:
+    numerators, denominators = rows["numerator"], rows["denominator"]
+    values = pc.divide(numerators, denominators)
+    wrong: dict[str, Any] = {
+        "its denominator must be over 0": pc.invert(
+            pc.and_(
+                pc.is_finite(denominators.fill_null(math.nan)),
+                pc.greater(denominators.fill_null(0), 0),
+            )
+        ),
+        "its value must be a finite number": pc.invert(pc.is_finite(numerators)),
+    }
+    if measure.format != "signed":
+        wrong[f"a {measure.format} cannot be negative; if it may, its format is signed"] = pc.less(
+            numerators, 0
+        )
+    if measure.format == "share":
+        wrong["a share cannot be over 1"] = pc.greater(values, 1 + 1e-9)
+    for reason, which in wrong.items():
+        if pc.any(which).as_py():
+            row = rows.filter(which).slice(0, 1).to_pylist()[0]
+            raise DeclarationError(
+                f"{measure.path}: {reason}; of {row['collection']}/{row['item']} it gives "
+                f"{row['numerator']} / {row['denominator']}"
+            )

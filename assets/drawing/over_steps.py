@@ -258,30 +258,35 @@ def _called(name: str, line: list[FigureCheckpoint]) -> str:
 def _points(kind: _Kind, measure: str, values: Values) -> list[dict[str, Any]]:
     """A row for each checkpoint of a line that has the measure."""
 
-    def number(checkpoint: str | None) -> str:
-        value = values.get((checkpoint or "", measure))
+    def number(checkpoint: str) -> str:
+        value = values.get((checkpoint, measure))
         return written(measure, value) if value else "–"
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, line in kind.lines.items():
         dot = next((size for most, size in _DOTS.items() if len(line) <= most), 0)
-        for before, shown in zip([None, *line], line, strict=False):
+        by_rung = {shown.rung: shown.checkpoint for shown in line}
+        for shown in line:
             value = values.get((shown.checkpoint, measure))
             if value is None or not value.is_finite:
                 continue
-            row = {"series": name, "checkpoint": shown.checkpoint, "base": number(shown.base)}
+            row: dict[str, Any] = {
+                "series": name,
+                "checkpoint": shown.checkpoint,
+                "base": number(shown.base or ""),
+            }
             if kind.shades is None:
-                own = {"step": shown.step, "dot": dot, "bar": int(len(line) == 1)}
+                row |= {"step": shown.step, "dot": dot, "bar": int(len(line) == 1)}
             else:
-                own = {
+                row |= {
                     "stage": shown.tick,
                     "rung": shown.rung,
-                    "before": number(before and before.checkpoint),
+                    "before": number(by_rung.get((shown.rung or 0) - 1, "")),
                     "shade": kind.shades[shown.checkpoint],
                     "dot": _STAGE_DOT,
                     "bar": 1,
                 }
-            rows.append(asdict(value) | row | own)
+            rows.append(asdict(value) | row)
     return rows
 
 

@@ -70,8 +70,10 @@ def colours(
     """
     shades = shades_by_checkpoint(data)
     listed = data.checkpoints if only is None else only
-    names = {s.checkpoint: s.name for s in listed if field == "checkpoint" and s.stage}
-    label = {"labelExpr": f"({json.dumps(names)})[datum.label] || datum.label"} if names else {}
+    label: dict[str, Any] = {}
+    if field == "checkpoint" and any(s.stage for s in listed):
+        names = {s.checkpoint: s.name for s in listed}
+        label["labelExpr"] = f"({json.dumps(names)})[datum.label]"
     return alt.Color(
         f"{field}:N",
         title=None,

@@ -155,6 +155,14 @@ def test_the_stage_before_need_not_have_the_measure() -> None:
         ("DPO", "–"),
         ("instruct", "30% [25, 35]"),
     ]
+    # Nor need it be there at all.
+    data = data_of(*FOUR, without=("z-sft",))
+    points = drawing(data)["data"]["values"]
+    assert [(p["stage"], p["before"]) for p in points] == [
+        ("base", "–"),
+        ("DPO", "–"),
+        ("instruct", "30 [25, 35]"),
+    ]
 
 
 def test_ladders_and_series_have_panels_beside_each_other() -> None:

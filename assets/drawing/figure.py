@@ -32,6 +32,11 @@ class FigureCheckpoint:
         base: The checkpoint that it is compared with.
         series: The training run, or part of one, that it is from.
         step: Its step there.
+        ladder: The ladder of post-training that it is on.
+        rung: Its place there, from 0.
+        n_rungs: How many checkpoints the ladder has.
+        first_of: Further ladders that it is the first of.
+        stage: What the study calls its stage of post-training, such as DPO.
     """
 
     checkpoint: str
@@ -41,11 +46,33 @@ class FigureCheckpoint:
     base: str | None
     series: str | None = None
     step: int | None = None
+    ladder: str | None = None
+    rung: int | None = None
+    n_rungs: int = 0
+    first_of: tuple[str, ...] = ()
+    stage: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its stage, where it has one, and its name."""
+        return with_stage(self.stage, self.checkpoint)
 
     @property
     def label(self) -> str:
         """What legends call it."""
-        return f"{self.checkpoint} ({self.decoding})" if self.decoding != "-" else self.checkpoint
+        return f"{self.name} ({self.decoding})" if self.decoding != "-" else self.name
+
+    @property
+    def tick(self) -> str:
+        """What an axis of stages calls it."""
+        return self.stage or self.checkpoint
+
+
+def with_stage(stage: str | None, name: str) -> str:
+    """A name after the stage of post-training, unless that says the same."""
+    if stage is None or stage.casefold() == name.casefold():
+        return name
+    return f"{stage}: {name}"
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ def figure_asset(figure: Figure, measures: Sequence[Measure]) -> FigureAsset:
         version=code_version(module, figure.query, *SHARED_CODE),
         partitioned=False,
         parameters=parameters,
-        settings=("prompts", "drift") if figure.warnings else ("prompts",),
+        settings=("prompts", "ladders", *(("drift",) if figure.warnings else ())),
         over="measured" if figure.every_step else "compared",
         applies=lambda study, checkpoint: figure.applies(study),
         figure=figure,
@@ -144,9 +144,26 @@ def _shown(study: Study) -> list[FigureCheckpoint]:
             base=checkpoint.base,
             series=checkpoint.series,
             step=checkpoint.step,
+            stage=checkpoint.stage,
+            **_on_ladder(study, checkpoint),
         )
         for checkpoint in study.checkpoints
     ]
+
+
+def _on_ladder(study: Study, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Where a checkpoint stands on a ladder."""
+    rung = study.rung(checkpoint)
+    if rung is None:
+        return {}
+    ladder, place = rung
+    further = [other for other in study.ladders if other is not ladder]
+    return {
+        "ladder": ladder.name,
+        "rung": place,
+        "n_rungs": len(ladder.checkpoints),
+        "first_of": tuple(other.name for other in further if other.base == checkpoint.name),
+    }
 
 
 def gather(figure: Figure, context: AssetContext, measures: Sequence[Measure]) -> FigureData:

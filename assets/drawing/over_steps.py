@@ -1,4 +1,7 @@
-"""Measures over the steps of training runs: a panel for each, a line for each run."""
+"""Measures over the steps of training runs, and over the stages of ladders.
+
+There is a panel for each measure, and in it a line for each run or ladder.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from assets.drawing import style
+from assets.drawing.figure import with_stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,12 +23,19 @@ if TYPE_CHECKING:
 
 _DOTS = {30: 36, 80: 12}
 """Areas of points, by up to how many a series has; beyond them there are none."""
-_POINTED = "pointed"
-"""The step that is pointed at, in whichever panel."""
+_STAGE_DOT = 70
+"""Area of the point of a stage."""
+_POINTED = {"step": "pointed", "stage": "pointed_stage"}
+"""Selections of the step, or the stage, that is pointed at, in whichever panel."""
 _TEXT = "c"
 """Without any format, Vega-Lite looks for texts in the cells around points, which have none."""
 _LEFT, _BELOW = 46, 74
 """Pixels of an axis's numbers, and from a panel to the next below it."""
+_CHARACTER = 6.6
+"""Pixels of a character of an axis's labels, on average."""
+_LONGEST = 110
+"""Pixels of a label that stands aslant, at most."""
+_SOLID, _DASHED = [1, 0], [5, 4]
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,32 @@ def series_of(data: FigureData) -> dict[str, list[FigureCheckpoint]]:
     return {name: sorted(line, key=lambda s: s.step or 0) for name, line in series.items()}
 
 
+def ladders_of(data: FigureData) -> dict[str, list[FigureCheckpoint]]:
+    """The checkpoints of each ladder in their order, of ladders with two or more of them."""
+    ladders: dict[str, list[FigureCheckpoint]] = {}
+    for shown in data.with_rows:
+        for name in (shown.ladder, *shown.first_of):
+            if name is not None:
+                ladders.setdefault(name, []).append(shown)
+    return {
+        name: sorted(line, key=lambda s: s.rung or 0)
+        for name, line in ladders.items()
+        if len(line) > 1
+    }
+
+
+def stages_of(data: FigureData) -> list[str]:
+    """What the stages of all ladders are called, each after the one before it on its ladder."""
+    stages: list[str] = []
+    for line in ladders_of(data).values():
+        place = 0
+        for shown in line:
+            if shown.tick not in stages:
+                stages.insert(place, shown.tick)
+            place = stages.index(shown.tick) + 1
+    return stages
+
+
 def bases_of(data: FigureData) -> list[FigureCheckpoint]:
     """The bases of series, those that have no step of their own."""
     needed = {s.base for line in series_of(data).values() for s in line}
@@ -62,84 +99,220 @@ def bases_of(data: FigureData) -> list[FigureCheckpoint]:
 def draw(data: FigureData, width: int, panels: Mapping[str, Panel], values: Values) -> Any:
     """Draws a panel for each measure, two beside each other where there is room.
 
+    Where there are ladders and series, a measure has a panel of either, the ladders' first.
+
     Args:
         data: The checkpoints.
         width: In pixels.
         panels: How measures are drawn, in order.
         values: By checkpoint and measure.
     """
-    series = series_of(data)
-    if not series:
-        return style.note("No checkpoint that was measured has a step.", width)
+    kinds = [kind for kind in (_ladders(data, width), _series(data)) if kind.lines]
+    if not kinds:
+        return style.note(
+            "No checkpoint that was measured has a step, or another one of its ladder beside it.",
+            width,
+        )
+    encodings = _lines(kinds, width)
     drawn = [
-        _draw_panel(data, width, measure, panel, values, points)
+        (kind, _draw_panel(width, measure, panel, values, kind, points, encodings))
         for measure, panel in panels.items()
-        if (points := _points(data, measure, panel.kind, values))
+        for kind in kinds
+        if (points := _points(kind, measure, panel.kind, values))
     ]
     chart: Any = alt.concat(
-        *drawn,
+        *(panel for _, panel in drawn),
         columns=2 if width > style.NARROW else 1,
         bounds="flush",
-        spacing={"row": _BELOW, "column": _LEFT + 12},
-    )
-    nearest = alt.PointSelectionConfig(
-        type="point", fields=["step"], nearest=True, on="pointerover", clear="pointerout"
+        spacing={"row": _BELOW + max(kind.below for kind in kinds), "column": _LEFT + 12},
     )
     # Altair numbers the names of what it puts together.
-    views = [view.layer[-1].name for view in chart.concat]
-    chart.params = [alt.TopLevelSelectionParameter(name=_POINTED, select=nearest, views=views)]
+    names = [view.layer[-1].name for view in chart.concat]
+    chart.params = [
+        alt.TopLevelSelectionParameter(
+            name=_POINTED[kind.field],
+            select=alt.PointSelectionConfig(
+                type="point",
+                fields=[kind.field],
+                nearest=True,
+                on="pointerover",
+                clear="pointerout",
+            ),
+            views=[name for name, (of, _) in zip(names, drawn, strict=True) if of is kind],
+        )
+        for kind in kinds
+    ]
     return style.finish(chart)
 
 
-def _points(data: FigureData, measure: str, kind: str, values: Values) -> list[dict[str, Any]]:
-    """A row for each checkpoint of a series that has the measure."""
-    return [
-        asdict(value)
-        | {
-            "series": name,
-            "checkpoint": shown.checkpoint,
-            "step": shown.step,
-            "dot": next((size for most, size in _DOTS.items() if len(line) <= most), 0),
-            "bar": int(len(line) == 1),
-            "base": base.text(kind) if base else "–",
-        }
-        for name, line in series_of(data).items()
-        for shown in line
-        if (value := values.get((shown.checkpoint, measure))) and value.is_finite
-        for base in [values.get((shown.base or "", measure))]
-    ]
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Kind:
+    """A kind of lines: series over training steps, or ladders over stages.
+
+    Attributes:
+        field: What tells the points of a line apart: `step` or `stage`.
+        lines: The checkpoints of each line, by what the legend calls it.
+        bases: The checkpoints that have a rule, likewise.
+        colours: Of all of these, by what the legend calls them.
+        x: The axis.
+        tooltip: What a point tells of where it stands.
+        below: Pixels below a panel that the axis needs beyond the usual.
+        shades: The colour of each checkpoint's point; by default it has its line's.
+    """
+
+    field: str
+    lines: dict[str, list[FigureCheckpoint]]
+    bases: dict[str, FigureCheckpoint]
+    colours: dict[str, str]
+    x: alt.X
+    tooltip: list[alt.Tooltip]
+    below: int = 0
+    shades: Mapping[str, str] | None = None
+
+
+def _series(data: FigureData) -> _Kind:
+    """The series, and their bases."""
+    lines = {_called(name, line): line for name, line in series_of(data).items()}
+    bases = {f"{base.checkpoint} (base)": base for base in bases_of(data)}
+    roles = dict.fromkeys(bases, "base") | {name: line[-1].role for name, line in lines.items()}
+    steps = [s.step for line in lines.values() for s in line if s.step is not None] or [0]
+    first, last = min(steps), max(steps)
+    return _Kind(
+        field="step",
+        lines=lines,
+        bases=bases,
+        colours=dict(zip(roles, style.shades_of(roles), strict=True)),
+        x=alt.X(
+            "step:Q",
+            title="training step",
+            scale=alt.Scale(
+                domain=[first, last] if first < last else [first - 1, last + 1],
+                nice=False,
+                padding=6,
+            ),
+            axis=alt.Axis(
+                labelExpr="format(datum.value, '~s')",
+                grid=False,
+                tickMinStep=1,
+                **({"tickCount": 5} if first < last else {"values": [first]}),
+            ),
+        ),
+        tooltip=[
+            alt.Tooltip("series:N", format=_TEXT),
+            alt.Tooltip("checkpoint:N", format=_TEXT),
+            alt.Tooltip("step:Q", format=","),
+        ],
+    )
+
+
+def _ladders(data: FigureData, width: int) -> _Kind:
+    """The ladders."""
+    series = {_called(name, line) for name, line in series_of(data).items()}
+    ladders = ladders_of(data)
+    called = {name: f"{name} (ladder)" if name in series else name for name in ladders}
+    stages = stages_of(data)
+    room = _inner_width(width) / max(len(stages), 1)
+    longest = max(map(len, stages), default=0) * _CHARACTER
+    # Half a place and the next panel's numbers are left of the first stage.
+    limit = min(longest, _LONGEST, (_LEFT + room / 2) * 2**0.5)
+    is_aslant = longest > room
+    most = int(limit / _CHARACTER)
+    aslant = {
+        "labelAngle": -45,
+        "labelAlign": "right",
+        "labelLimit": 0,
+        # Names of one ladder differ in how they end.
+        "labelExpr": f"length(datum.label) > {most} ? '…' + slice(datum.label, {1 - most}) "
+        ": datum.label",
+    }
+    return _Kind(
+        field="stage",
+        lines={called[name]: line for name, line in ladders.items()},
+        bases={},
+        colours={called[name]: style.colour_of_ladder(data, name) for name in ladders},
+        x=alt.X(
+            "stage:N",
+            title="stage",
+            sort=stages,
+            scale=alt.Scale(type="point", domain=stages, padding=0.5),
+            axis=alt.Axis(
+                grid=False, labelOverlap=False, **(aslant if is_aslant else {"labelAngle": 0})
+            ),
+        ),
+        tooltip=[
+            alt.Tooltip("series:N", format=_TEXT, title="ladder"),
+            alt.Tooltip("checkpoint:N", format=_TEXT),
+            alt.Tooltip("stage:N", format=_TEXT),
+            alt.Tooltip("before:N", format=_TEXT, title="the stage before"),
+        ],
+        below=round(limit / 2**0.5) if is_aslant else 0,
+        shades=style.shades_by_checkpoint(data),
+    )
+
+
+def _called(name: str, line: list[FigureCheckpoint]) -> str:
+    """What the legend calls a series: its name, after the stage that all of it is."""
+    stages = {shown.stage for shown in line}
+    return with_stage(stages.pop() if len(stages) == 1 else None, name)
+
+
+def _points(kind: _Kind, measure: str, written_as: str, values: Values) -> list[dict[str, Any]]:
+    """A row for each checkpoint of a line that has the measure."""
+
+    def number(checkpoint: str) -> str:
+        value = values.get((checkpoint, measure))
+        return value.text(written_as) if value else "–"
+
+    rows: list[dict[str, Any]] = []
+    for name, line in kind.lines.items():
+        dot = next((size for most, size in _DOTS.items() if len(line) <= most), 0)
+        by_rung = {shown.rung: shown.checkpoint for shown in line}
+        for shown in line:
+            value = values.get((shown.checkpoint, measure))
+            if value is None or not value.is_finite:
+                continue
+            row: dict[str, Any] = {
+                "series": name,
+                "checkpoint": shown.checkpoint,
+                "base": number(shown.base or ""),
+            }
+            if kind.shades is None:
+                row |= {"step": shown.step, "dot": dot, "bar": int(len(line) == 1)}
+            else:
+                row |= {
+                    "stage": shown.tick,
+                    "rung": shown.rung,
+                    "before": number(by_rung.get((shown.rung or 0) - 1, "")),
+                    "shade": kind.shades[shown.checkpoint],
+                    "dot": _STAGE_DOT,
+                    "bar": 1,
+                }
+            rows.append(asdict(value) | row)
+    return rows
+
+
+def _inner_width(width: int) -> int:
+    """The width of a panel without its axis."""
+    return (width - 2 * _LEFT - 20) // 2 if width > style.NARROW else width - _LEFT - 12
 
 
 def _draw_panel(
-    data: FigureData,
     width: int,
     measure: str,
     panel: Panel,
     values: Values,
+    kind: _Kind,
     points: list[dict[str, Any]],
+    encodings: tuple[alt.Color, alt.StrokeDash],
 ) -> Any:
-    """One measure over the steps: a line for each series, and a rule for each base."""
+    """One measure: a line for each series or ladder, and a rule for each base of a series."""
     rules = [
-        {"series": _as_base(base), "value": values[base.checkpoint, measure].value}
-        for base in bases_of(data)
+        {"series": name, "value": values[base.checkpoint, measure].value}
+        for name, base in kind.bases.items()
         if (base.checkpoint, measure) in values and values[base.checkpoint, measure].is_finite
     ]
-    colour, dash = _lines(data, width)
-    steps = [s.step for line in series_of(data).values() for s in line if s.step is not None]
-    first, last = min(steps), max(steps)
-    x = alt.X(
-        "step:Q",
-        title="training step",
-        scale=alt.Scale(
-            domain=[first, last] if first < last else [first - 1, last + 1], nice=False, padding=6
-        ),
-        axis=alt.Axis(
-            labelExpr="format(datum.value, '~s')",
-            grid=False,
-            tickMinStep=1,
-            **({"tickCount": 5} if first < last else {"values": [first]}),
-        ),
-    )
+    colour, dash = encodings
+    x = kind.x
     y = alt.Y(
         "value:Q",
         title=None,
@@ -154,10 +327,9 @@ def _draw_panel(
     )
     low, high = alt.Y("low:Q", title=None), alt.Y2("high:Q")
     number = panel.number_format
-    pointed = alt.when(alt.ParameterPredicate(param=_POINTED, empty=False))
+    pointed = alt.when(alt.ParameterPredicate(param=_POINTED[kind.field], empty=False))
     chart = alt.Chart()
     layers = [
-        chart.mark_area(opacity=0.16).encode(x=x, y=low, y2=high, color=colour),
         chart.mark_rule(strokeWidth=2).encode(
             x=x, y=low, y2=high, color=colour, opacity=alt.Opacity("bar:Q", scale=None)
         ),
@@ -174,9 +346,7 @@ def _draw_panel(
             color=colour,
             size=pointed.then(alt.value(80)).otherwise(alt.Size("dot:Q", scale=None)),
             tooltip=[
-                alt.Tooltip("series:N", format=_TEXT),
-                alt.Tooltip("checkpoint:N", format=_TEXT),
-                alt.Tooltip("step:Q", format=","),
+                *kind.tooltip,
                 alt.Tooltip("value:Q", format=number),
                 alt.Tooltip("low:Q", format=number, title="95% from"),
                 alt.Tooltip("high:Q", format=number, title="to"),
@@ -185,25 +355,29 @@ def _draw_panel(
         )
         .properties(name=measure),
     ]
+    if kind.shades is None:
+        band = chart.mark_area(opacity=0.16)
+        layers.insert(0, band.encode(x=x, y=low, y2=high, color=colour))
+    else:
+        # A line would go through its points from left to right by their names.
+        layers[2] = layers[2].encode(order=alt.Order("rung:Q"))
+        shade = alt.Color("shade:N", scale=None, legend=None)
+        layers[3] = layers[3].encode(color=shade).properties(name=f"{measure}_by_stage")
     if rules:
         base = alt.Chart(style.data(rules)).mark_rule(strokeWidth=1.8)
         layers.insert(0, base.encode(y=y, color=colour, strokeDash=dash))
-    inner = (width - 2 * _LEFT - 20) // 2 if width > style.NARROW else width - _LEFT - 12
     return alt.layer(*layers, data=style.data(points)).properties(
-        width=inner, height=150, title=style.heading(panel.title)
+        width=_inner_width(width),
+        height=150,
+        title=style.heading(panel.title),
     )
 
 
-def _as_base(shown: FigureCheckpoint) -> str:
-    return f"{shown.checkpoint} (base)"
-
-
-def _lines(data: FigureData, width: int) -> tuple[alt.Color, alt.StrokeDash]:
-    """The colour and the dashes of each base and series, with one legend above the figure."""
-    series, bases = series_of(data), [_as_base(base) for base in bases_of(data)]
-    roles = dict.fromkeys(bases, "base") | {name: line[-1].role for name, line in series.items()}
-    names = list(roles)
-    dashes = [[5, 4]] * len(bases) + [[1, 0]] * len(series)
+def _lines(kinds: list[_Kind], width: int) -> tuple[alt.Color, alt.StrokeDash]:
+    """The colour and the dashes of each base, series and ladder, with one legend above."""
+    colours = {name: colour for kind in kinds for name, colour in kind.colours.items()}
+    names = list(colours)
+    dashes = [_DASHED if any(name in k.bases for k in kinds) else _SOLID for name in names]
     fitting = width // (7 * max(map(len, names)) + 56)
     legend = alt.Legend(
         orient="top",
@@ -214,7 +388,7 @@ def _lines(data: FigureData, width: int) -> tuple[alt.Color, alt.StrokeDash]:
         symbolStrokeWidth=2.2,
         symbolOpacity=1,
     )
-    shades = alt.Scale(domain=names, range=style.shades_of(roles))
+    shades = alt.Scale(domain=names, range=list(colours.values()))
     return (
         alt.Color("series:N", title=None, scale=shades, legend=legend),
         alt.StrokeDash(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from itertools import chain, cycle
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,6 +27,25 @@ _SHADES = {
     "aligned": ("#d9722e", "#f0a868", "#a04a12", "#f6cfa8"),
     "human": ("#6b6b6b", "#a8a8a8", "#3a3a3a", "#cfcfcf"),
 }
+# Stages of a ladder, from its base on: each is darker than the one before, and two in a row are at
+# a CIELAB distance of 7.5 or more in every kind of colour vision. The lightest has a contrast of
+# 2.3 to white. A second and a third ladder have hues of their own.
+_RAMPS = (
+    (
+        *("#74b0dc", "#7b92d1", "#7d74c5", "#7d55ad"),
+        *("#763795", "#5e2477", "#46115a", "#30003f"),
+    ),
+    (
+        *("#63b87a", "#46a26b", "#258d5d", "#177654"),
+        *("#0e604c", "#084b3e", "#04362e", "#02231f"),
+    ),
+    (
+        *("#e58fb4", "#d3709f", "#c1508a", "#a43976"),
+        *("#862562", "#67154c", "#4a0836", "#2e0022"),
+    ),
+)
+_OF_LADDER = 3
+"""Which of a ramp's colours stands for a whole ladder."""
 # Series of checkpoints: of the base's blues, and of colours as far from each other as eight can be.
 _FURTHER = (
     *("#d9722e", "#006d52", "#4b1f7a", "#e0b400"),
@@ -48,8 +68,12 @@ def colours(
         field: What the legend calls a checkpoint: `label`, or `checkpoint` for its name alone.
         only: Those that the figure shows; by default all.
     """
-    shades = _shades(data)
+    shades = shades_by_checkpoint(data)
     listed = data.checkpoints if only is None else only
+    label: dict[str, Any] = {}
+    if field == "checkpoint" and any(s.stage for s in listed):
+        names = {s.checkpoint: s.name for s in listed}
+        label["labelExpr"] = f"({json.dumps(names)})[datum.label]"
     return alt.Color(
         f"{field}:N",
         title=None,
@@ -62,18 +86,58 @@ def colours(
             columns=2 if width > NARROW else 1,
             labelLimit=width - 100,
             symbolOpacity=1,
+            **label,
         ),
     )
 
 
 def colour_of(data: FigureData, checkpoint: str) -> str:
     """A checkpoint's colour, where it is the only one in a chart."""
-    return _shades(data)[checkpoint]
+    return shades_by_checkpoint(data)[checkpoint]
 
 
-def _shades(data: FigureData) -> dict[str, str]:
+def shades_by_checkpoint(data: FigureData) -> dict[str, str]:
+    """Each checkpoint's colour."""
     left = {role: cycle(kind) for role, kind in _SHADES.items()}
-    return {shown.checkpoint: next(left[shown.role]) for shown in data.checkpoints}
+    numbers = {name: number for number, name in enumerate(_ladders(data))}
+    return {
+        shown.checkpoint: next(left[shown.role])
+        if shown.ladder is None or shown.rung is None
+        else ramp(shown.n_rungs, numbers[shown.ladder])[shown.rung]
+        for shown in data.checkpoints
+    }
+
+
+def ramp(n: int, ladder: int = 0) -> list[str]:
+    """Colours of the stages of a ladder, from light to dark.
+
+    Args:
+        n: How many stages it has, at least 2.
+        ladder: Its number among the ladders of a figure, from 0.
+    """
+    listed = _RAMPS[ladder % len(_RAMPS)]
+    places = [i * (len(listed) - 1) / (n - 1) for i in range(n)]
+    return [_between(listed, place) for place in places]
+
+
+def _between(listed: tuple[str, ...], place: float) -> str:
+    """The colour at a place of a list, mixed of those on either side of it."""
+    before = min(int(place), len(listed) - 2)
+    share = place - before
+    lower, upper = (bytes.fromhex(c.removeprefix("#")) for c in listed[before : before + 2])
+    mixed = (round(a + share * (b - a)) for a, b in zip(lower, upper, strict=True))
+    return f"#{bytes(mixed).hex()}"
+
+
+def colour_of_ladder(data: FigureData, name: str) -> str:
+    """The colour of a ladder's line, one of its ramp."""
+    return _RAMPS[_ladders(data).index(name) % len(_RAMPS)][_OF_LADDER]
+
+
+def _ladders(data: FigureData) -> list[str]:
+    """The ladders of the checkpoints shown, as they come."""
+    names = [name for s in data.checkpoints for name in (s.ladder, *s.first_of) if name is not None]
+    return list(dict.fromkeys(names))
 
 
 def shades_of(roles: Mapping[str, str]) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.drawing.figure import Figure, FigureCheckpoint, FigureData, Grid
-from assets.drawing.over_steps import Panel, draw, series_of
+from assets.drawing.over_steps import Panel, draw, ladders_of, series_of
 from assets.measures.drift import Crossing, crossings
 from assets.measures.sentences import Number, change, verdict
 
@@ -47,21 +47,22 @@ def _draw(data: FigureData, width: int) -> Any:
 
 def _findings(data: FigureData) -> list[str]:
     sentences: list[str] = []
-    for name, line in series_of(data).items():
+    lines = series_of(data) | ladders_of(data)
+    for name, line in lines.items():
         last = line[-1]
         rows = [row for row in data.comparisons if row["checkpoint"] == last.checkpoint]
         for other in dict.fromkeys(row["other"] for row in rows):
             family = [row for row in rows if row["other"] == other and row["headline"]]
-            sentences.append(_compared(data, last, other, family))
+            sentences.append(_compared(data, name, last, other, family))
         if len(line) > _LISTED:
             sentences.append(f"Below are the last {_LISTED} of the {len(line)} steps of {name}.")
     return sentences
 
 
 def _compared(
-    data: FigureData, last: FigureCheckpoint, other: str, rows: list[dict[str, Any]]
+    data: FigureData, line: str, last: FigureCheckpoint, other: str, rows: list[dict[str, Any]]
 ) -> str:
-    """In what the last checkpoint of a series differs from another."""
+    """In what the last checkpoint of a series or a ladder differs from another."""
     differing = [row for row in rows if verdict(row) in ("higher", "lower")]
     differing.sort(key=lambda row: row["p"])
     named = [
@@ -69,7 +70,7 @@ def _compared(
         for row in differing[:_TOLD]
         for measure in [data.measures[row["measure"]]]
     ]
-    beginning = f"{last.checkpoint}, the last of {last.series}, and {other}"
+    beginning = f"{last.checkpoint}, the last of {line}, and {other}"
     if not named:
         return f"{beginning} do not clearly differ in any of {len(rows)} measures."
     first = ", the surest:" if len(differing) > _TOLD else ":"
@@ -91,8 +92,8 @@ def _table(data: FigureData) -> Grid:
     ]
     rows = [
         [
-            shown.series or "–",
-            "–" if shown.step is None else f"{shown.step:,}",
+            shown.series or shown.ladder or "–",
+            shown.tick if shown.step is None else f"{shown.step:,}",
             shown.checkpoint,
             *(
                 values[shown.checkpoint, measure.name].text(measure.format)
@@ -103,13 +104,16 @@ def _table(data: FigureData) -> Grid:
         ]
         for shown in listed
     ]
-    return Grid(["series", "step", "checkpoint", *(measure.title for measure in measures)], rows)
+    return Grid(
+        ["run", "step or stage", "checkpoint", *(measure.title for measure in measures)], rows
+    )
 
 
 def _applies(study: Study) -> bool:
     """Whether something has a step, or a rule holds for something."""
     compared = any(checkpoint.base for checkpoint in study.checkpoints)
-    return any(c.step is not None for c in study.checkpoints) or (compared and bool(study.drift))
+    has_line = bool(study.ladders) or any(c.step is not None for c in study.checkpoints)
+    return has_line or (compared and bool(study.drift))
 
 
 def _warnings(data: FigureData) -> list[Crossing]:
@@ -121,8 +125,8 @@ FIGURE = Figure(
     place=80,
     title="How models change in training",
     claim=(
-        "What it measures before and after alignment, at every checkpoint of a training run; "
-        "dashed lines are the models that training began with."
+        "What it measures before and after alignment, at every checkpoint of a training run and "
+        "every stage of a ladder; dashed lines are the models that training began with."
     ),
     reads=("summary", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),

@@ -66,6 +66,9 @@ class Asset(ABC):
         changes_with: Those of `reads` whose change makes it stale; by default all. It reads the
             others for a part that `parameters` holds.
         parameters: What of the study, or of what it names, changes it: names and JSON values.
+        labels: Names of those parameters that say what its rows are called and how they are
+            ordered, and change nothing that is measured.
+        unlabelled: Those of `reads` whose labels change nothing here.
         settings: The keys of the study that do so, whichever the checkpoint.
         over: Which checkpoints of the study it is about where it has no partitions: all, those of
             which all that it reads is there, or of these the ones that `Study.compared` names.
@@ -87,6 +90,8 @@ class Asset(ABC):
     parameters: Callable[[Study, Checkpoint | None], Mapping[str, object]] = (
         lambda study, checkpoint: {}
     )
+    labels: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     over: Literal["all", "measured", "compared"] = "all"
     applies: Callable[[Study, Checkpoint | None], bool] = lambda study, checkpoint: True

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from assets.study.digests import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,13 @@ class DataVersion:
             return None
         parts = json.loads(text)
         return cls(parts["code"], parts["parameters"], parts["inputs"])
+
+    def without(self, parameters: Collection[str]) -> DataVersion:
+        """The data version that it would be if there were no such parameters."""
+        if self.parameters.keys().isdisjoint(parameters):
+            return self
+        kept = {name: value for name, value in self.parameters.items() if name not in parameters}
+        return replace(self, parameters=kept)
 
     @property
     def _parts(self) -> dict[str, object]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.context import AssetContext, Upstream
@@ -30,8 +29,15 @@ if TYPE_CHECKING:
 
 Node = tuple[str, str | None]
 """An asset's name and, where it is partitioned, a checkpoint's."""
-Versions = Callable[[str, str | None], str | None]
-"""Gives a node's data version; None where there is none."""
+
+
+class Versions(Protocol):
+    """Gives a node's data version; None where there is none."""
+
+    def __call__(
+        self, name: str, partition: str | None, without: Collection[str] = ()
+    ) -> str | None:
+        """Gives it, as it would be without some of its parameters."""
 
 
 class AssetGraph:
@@ -267,13 +273,15 @@ class AssetGraph:
             versions[name] = digest([asset.version, settings, upstream])[:16]
         return versions
 
-    def data_version_after(self, name: str, partition: str | None) -> str:
+    def data_version_after(
+        self, name: str, partition: str | None, without: Collection[str] = ()
+    ) -> str:
         """The data version that a node has once all that it reads is up to date."""
         if self._is_frozen(name, partition):
-            stored = self._stored_version(name, partition)
+            stored = self._stored_version(name, partition, without)
             assert stored is not None
             return stored
-        return self._version_after(name, partition).digest
+        return self._version_after(name, partition).without(without).digest
 
     def _version_after(self, name: str, partition: str | None) -> DataVersion:
         if (name, partition) not in self._after:
@@ -286,9 +294,16 @@ class AssetGraph:
         """The data version of a node if made now; None where the lake lacks what it reads."""
         return self._data_version(name, partition, self._stored_version)
 
-    def _stored_version(self, name: str, partition: str | None) -> str | None:
+    def _stored_version(
+        self, name: str, partition: str | None, without: Collection[str] = ()
+    ) -> str | None:
         stored = self.assets[name].stored(self.lake, partition)
-        return stored.data_version if stored else None
+        if stored is None:
+            return None
+        parts = DataVersion.from_json(stored.parts) if without else None
+        if parts is None or parts.without(without) is parts:
+            return stored.data_version
+        return parts.without(without).digest
 
     def stale_upstream(self, name: str, partition: str | None) -> list[str]:
         """What does not count in a node's data version, and is not as it would be made now.
@@ -306,12 +321,14 @@ class AssetGraph:
             )
         ]
 
-    def _fresh_version(self, name: str, partition: str | None) -> str | None:
+    def _fresh_version(
+        self, name: str, partition: str | None, without: Collection[str] = ()
+    ) -> str | None:
         """`data_version_after`, of what is read as it is at this moment."""
         if self._is_frozen(name, partition):
-            return self._stored_version(name, partition)
+            return self._stored_version(name, partition, without)
         data_version = self._data_version(name, partition, self._fresh_version)
-        return data_version.digest if data_version else None
+        return data_version.without(without).digest if data_version else None
 
     def _scope(self, name: str, version_of: Versions) -> Study:
         """The study with those checkpoints alone that an asset is about."""
@@ -339,7 +356,12 @@ class AssetGraph:
         for upstream_name, partitions in self.upstream(name, partition).items():
             # A checkpoint that failed does not keep the others from the figures.
             read = [p for p in partitions if p is None or p in in_scope]
-            versions = {p or "": version for p in read if (version := version_of(upstream_name, p))}
+            labels = self.assets[upstream_name].labels if upstream_name in asset.unlabelled else ()
+            versions = {
+                p or "": version
+                for p in read
+                if (version := version_of(upstream_name, p, without=labels))
+            }
             if not versions and upstream_name not in asset.optional:
                 return None
             if upstream_name in asset.counted:

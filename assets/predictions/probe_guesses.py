@@ -292,6 +292,7 @@ PROBE_GUESSES = TableAsset(
     description=_TABLE.description,
     reads=("prompts", "checkpoints", "generations"),
     changes_with=("checkpoints", "generations"),
+    unlabelled=("checkpoints",),
     uses_model=True,
     parameters=_parameters,
     settings=("probes", "seed"),

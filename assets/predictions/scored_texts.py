@@ -251,6 +251,7 @@ SCORED_TEXTS = TableAsset(
     reads=("documents", "prompts", "checkpoints", "generations"),
     optional=("documents",),
     changes_with=("documents", "checkpoints", "generations"),
+    unlabelled=("checkpoints",),
     parameters=_parameters,
     applies=tells_logprobs,
     of_partners=("checkpoints", "generations"),

@@ -282,6 +282,7 @@ TOKEN_DISTRIBUTIONS = TableAsset(
     reads=("documents", "prompts", "checkpoints", "generations", "scored_texts"),
     optional=("documents",),
     changes_with=("documents", "checkpoints", "generations", "scored_texts"),
+    unlabelled=("checkpoints",),
     uses_model=True,
     parameters=_parameters,
     applies=tells_logprobs,

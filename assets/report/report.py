@@ -132,13 +132,8 @@ def _predicted(context: AssetContext) -> list[str]:
 
 
 def _reminder(facts: dict[str, dict[str, Any]]) -> str:
-    """The warnings in a few words, for each place where checkpoints are compared."""
-    named = [
-        f"{name} and {row['base']}"
-        for name, row in facts.items()
-        if uncontrolled({n: facts[n] for n in (name, row["base"]) if n in facts})
-    ]
-    return f"No controlled comparison: {'; '.join(named)} (see above)." if named else ""
+    """That there are warnings, in a few words, for each place where checkpoints are compared."""
+    return "Not all pairs are known to be controlled (see above)." if uncontrolled(facts) else ""
 
 
 def _text(value: Any) -> str:
@@ -158,15 +153,16 @@ def uncontrolled(facts: dict[str, dict[str, Any]]) -> list[str]:
         A sentence for each pair that is not controlled, or of which that cannot be told.
     """
     sentences = []
+    unknown: dict[str, list[str]] = {}
     for name, row in facts.items():
         base = facts.get(row["base"] or "")
         if base is None or "human" in (row["role"], base["role"]):
             continue
+        # Files of earlier versions do not have the column.
+        is_controlled = bool(row.get("controlled"))
         if row["tokenizer"] is None or base["tokenizer"] is None:
-            sentences.append(
-                f"Whether {name} was made from {row['base']} is not known here: at least one of "
-                "them was sampled elsewhere. A difference between them need not be alignment's."
-            )
+            if not is_controlled:
+                unknown.setdefault(row["base"], []).append(name)
             continue
         differences = [
             wording.format(_text(row[key]), _text(base[key]))
@@ -177,11 +173,23 @@ def uncontrolled(facts: dict[str, dict[str, Any]]) -> list[str]:
             )
             if row[key] != base[key]
         ]
-        if differences:
+        if differences and is_controlled:
+            sentences.append(
+                f"The study says that {name} was made from {row['base']}; they differ in "
+                f"{', '.join(differences)}."
+            )
+        elif differences:
             sentences.append(
                 f"Not a controlled pair: {name} was not made from {row['base']}. They differ in "
                 f"{', '.join(differences)}, so what sets them apart here is not alignment alone."
             )
+    for base_name, names in unknown.items():
+        were = "was" if len(names) == 1 else "were"
+        listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        sentences.append(
+            f"Whether {listed} {were} made from {base_name} is not known here: they were sampled "
+            "elsewhere. A difference need not be alignment's. If they were, say `controlled: true`."
+        )
     return sentences
 
 

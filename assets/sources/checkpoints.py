@@ -123,6 +123,8 @@ def _rows(context: AssetContext) -> Iterator[list[pa.RecordBatch]]:
         "source": str(checkpoint.source),
         "step": checkpoint.step,
         "series": checkpoint.series,
+        "controlled": False,
+        **_labels(context.study, checkpoint),
     }
     if checkpoint.engine_name is not None:
         row["engine"] = sampler_name(checkpoint)
@@ -142,6 +144,18 @@ def _rows(context: AssetContext) -> Iterator[list[pa.RecordBatch]]:
     yield pa.Table.from_pylist([row], tables.CHECKPOINTS.arrow_schema).to_batches()
 
 
+def _labels(study: Study, checkpoint: Checkpoint) -> dict[str, object]:
+    """The labels that a study gives a checkpoint; what has none has the data version it had."""
+    labels: dict[str, object] = {}
+    if rung := study.rung(checkpoint):
+        labels |= {"ladder": rung[0].name, "rung": rung[1]}
+    if checkpoint.stage is not None:
+        labels["stage"] = checkpoint.stage
+    if checkpoint.controlled:
+        labels["controlled"] = True
+    return labels
+
+
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert checkpoint is not None
     return {
@@ -152,6 +166,7 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
         "source": str(checkpoint.source),
         "series": checkpoint.series,
         "step": checkpoint.step,
+        **_labels(study, checkpoint),
         **tokenizer_parameters(checkpoint),
     }
 
@@ -168,6 +183,7 @@ CHECKPOINTS = TableAsset(
     description=tables.CHECKPOINTS.description,
     uses_model=True,
     parameters=_parameters,
+    labels=("ladder", "rung", "stage", "controlled"),
     table=tables.CHECKPOINTS,
     rows=_rows,
     signature=_signature,

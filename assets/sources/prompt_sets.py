@@ -75,7 +75,7 @@ def _imported_sets(look: _Look) -> dict[str, PromptSet]:
         texts = {(str(p["prompt_id"]), str(p["text"])) for p in read_prompts(study.prompts)}
         known[frozenset(texts)] = _study_set(study)
     sets = {}
-    for checkpoint in study.checkpoints:
+    for checkpoint in study.listed:
         if checkpoint.source.is_generations:
             prompts = read_contents(Path(checkpoint.source.location)).prompts
             key = frozenset(prompts)

@@ -51,7 +51,7 @@ def given_prompts(study: Study) -> list[Prompt]:
         InputError: A file is not as it must be, or two sets have one name.
     """
     sets: dict[str, PromptSet] = {}
-    for checkpoint in study.checkpoints:
+    for checkpoint in study.listed:
         answered = prompt_set(study, checkpoint)
         if sets.setdefault(answered.name, answered) != answered:
             raise InputError(

@@ -102,6 +102,9 @@ class Measured(Part):
     Attributes:
         role: `human` is for texts that people wrote.
         base: The checkpoint that it is compared with.
+        stage: What its stage of post-training is called in prose and on axes, such as `DPO`.
+        controlled: Whether it is known to be made from its base, where nobody can tell that from
+            the weights.
         decodings: How it is sampled; the first one is what comparisons are made at.
         engine: What samples from it; by default `openai` for a server, else `transformers`.
         dtype: Number format of the weights.
@@ -120,6 +123,8 @@ class Measured(Part):
 
     role: Literal["base", "aligned", "human"] = "base"
     base: StrictStr | None = None
+    stage: StrictStr | None = Field(default=None, min_length=1)
+    controlled: StrictBool = False
     decodings: tuple[DecodingField, ...] = ()
     engine: EngineName | None = None
     dtype: Literal[DTYPES] = "auto"  # type: ignore[valid-type]
@@ -165,6 +170,15 @@ class Measured(Part):
         if isinstance(values, dict) and values.get("base") and "role" not in values:
             return {**values, "role": "aligned"}
         return values
+
+    @model_validator(mode="after")
+    def _check_controlled(self) -> Self:
+        if self.controlled and self.base is None:
+            raise ValueError(
+                "controlled: says that it was made from its base, and it has none; name that with "
+                "`base:`, or put both on a ladder"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_decodings(self) -> Self:

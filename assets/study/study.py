@@ -20,6 +20,7 @@ from pydantic import (
 
 from assets.study.checkpoints import Checkpoint, Registered
 from assets.study.errors import InputError
+from assets.study.ladders import Ladder, check_ladders, in_ladder_order, with_bases
 from assets.study.parts import (
     Corpus,
     DiversitySweep,
@@ -41,9 +42,14 @@ DEFAULT_PROMPTS = Path(__file__).parents[2] / "studies" / "prompts" / "demo.json
 
 
 class Study(Part):
-    """A study file."""
+    """A study file.
+
+    Its checkpoints are in the order in which tables and figures show them: those on ladders first,
+    as `in_ladder_order` puts them. `listed` has them in the order of the file.
+    """
 
     name: StrictStr = Field(min_length=1)
+    ladders: tuple[Ladder, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = Field(min_length=1)
     samples_per_prompt: StrictInt = Field(default=100, ge=1, le=1_000_000)
     max_new_tokens: StrictInt = Field(default=512, ge=1, le=1_000_000)
@@ -63,6 +69,12 @@ class Study(Part):
     schedule: StrictStr | None = None
     retries: StrictInt = Field(default=2, ge=0, le=100)
     _whole: Study | None = PrivateAttr(default=None)
+    _listed: tuple[str, ...] = PrivateAttr(default=())
+
+    @field_validator("checkpoints", mode="before")
+    @classmethod
+    def _take_bases_from_ladders(cls, values: Any, info: ValidationInfo) -> Any:
+        return with_bases(values, info.data.get("ladders", ()))
 
     @field_validator("prompts", "sql", mode="before")
     @classmethod
@@ -76,6 +88,7 @@ class Study(Part):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"checkpoints has two of the name {name!r}; rename one")
+        check_ladders(self.ladders, self.checkpoints)
         for checkpoint in self.checkpoints:
             if checkpoint.base is not None and checkpoint.base not in names:
                 raise ValueError(
@@ -131,6 +144,43 @@ class Study(Part):
             _check_named("probes.prompt_sets", self.probes.prompt_sets, sets)
         return self
 
+    @model_validator(mode="after")
+    def _put_in_order(self) -> Study:
+        if not self.ladders:
+            return self
+        ordered = self.model_copy(
+            update={"checkpoints": in_ladder_order(self.checkpoints, self.ladders)}
+        )
+        ordered._listed = tuple(checkpoint.name for checkpoint in self.checkpoints)
+        return ordered
+
+    @property
+    def listed(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints in the order of the file, then those that came later.
+
+        What depends on the order of checkpoints and is costly goes by it, so that a ladder that is
+        added to a study changes nothing that was sampled or predicted.
+        """
+        places = {name: place for place, name in enumerate(self._listed)}
+        return tuple(sorted(self.checkpoints, key=lambda c: places.get(c.name, len(places))))
+
+    def rung(self, checkpoint: Checkpoint) -> tuple[Ladder, int] | None:
+        """The ladder that a checkpoint is on, and its place there from 0; None if it is on none.
+
+        Of several ladders that it is the first of, the first one is meant.
+        """
+        for ladder in self.ladders:
+            if checkpoint.name in ladder.checkpoints:
+                return ladder, ladder.checkpoints.index(checkpoint.name)
+        return None
+
+    def previous_stage(self, checkpoint: Checkpoint) -> Checkpoint | None:
+        """The checkpoint before it on its ladder; None for a first one, and one on no ladder."""
+        ladder, place = self.rung(checkpoint) or (None, 0)
+        if ladder is None or place == 0:
+            return None
+        return self.whole.checkpoint(ladder.checkpoints[place - 1])
+
     def with_registered(self, registered: Iterable[Registered]) -> Study:
         """The study with checkpoints that came later; of the same name that of the file stands."""
         names = {checkpoint.name for checkpoint in self.checkpoints}
@@ -174,18 +224,22 @@ class Study(Part):
             return (self.checkpoint(checkpoint.base),)
         return tuple(
             other
-            for other in self.checkpoints
+            for other in self.listed
             if other.base == checkpoint.name and not isinstance(other, Registered)
         )
 
     def compared_with(self, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
-        """The checkpoints that a checkpoint is compared with: its base."""
-        return () if checkpoint.base is None else (self.checkpoint(checkpoint.base),)
+        """The checkpoints that a checkpoint is compared with: its base, and the stage before it."""
+        others = [] if checkpoint.base is None else [self.whole.checkpoint(checkpoint.base)]
+        previous = self.previous_stage(checkpoint)
+        if previous is not None and previous.name not in [other.name for other in others]:
+            others.append(previous)
+        return tuple(others)
 
     def compared(self) -> tuple[str, ...]:
         """Names of the checkpoints that figures compare: of each series the last step, and bases.
 
-        Those of no series are all compared.
+        Those of no series are all compared, and those on a ladder.
         """
         last: dict[str, Checkpoint] = {}
         for checkpoint in self.checkpoints:
@@ -193,14 +247,15 @@ class Study(Part):
                 known = last.setdefault(checkpoint.series, checkpoint)
                 if checkpoint.step > (known.step or 0):
                     last[checkpoint.series] = checkpoint
-        bases = {checkpoint.base for checkpoint in self.checkpoints}
+        kept = {checkpoint.base for checkpoint in self.checkpoints}
+        kept |= {name for ladder in self.ladders for name in ladder.checkpoints}
         return tuple(
             checkpoint.name
             for checkpoint in self.checkpoints
             if checkpoint.series is None
             or checkpoint.step is None
             or last[checkpoint.series] is checkpoint
-            or checkpoint.name in bases
+            or checkpoint.name in kept
         )
 
     def checkpoint(self, name: str) -> Checkpoint:
@@ -290,6 +345,7 @@ def _keys(model: type[BaseModel]) -> str:
 
 
 _PARTS: dict[object, type[BaseModel]] = {
+    "ladders": Ladder,
     "checkpoints": Checkpoint,
     "corpora": Corpus,
     "prefixes": Prefixes,

@@ -11,7 +11,9 @@ import pytest
 from assets.lineage.signature import Signature
 from assets.registry import build_graph
 from assets.sources import checkpoints
-from warehouse.tables import GENERATIONS, TOKEN_DISTRIBUTIONS
+from assets.study.registered import as_it_stands, register
+from warehouse import ask
+from warehouse.tables import CHECKPOINTS, GENERATIONS, TOKEN_DISTRIBUTIONS
 
 if TYPE_CHECKING:
     from tests.studies import Bench
@@ -114,3 +116,82 @@ def test_prompts_under_another_name_are_another_set_in_every_table(bench: Bench)
         path = bench.lake.root / table / "checkpoint=llama/data.parquet"
         rows = pq.read_table(path, partitioning=None)
         assert rows["prompt_set"].unique().to_pylist() == ["renamed"]
+
+
+def stages(bench: Bench, **keys: dict[str, Any]) -> list[dict[str, Any]]:
+    """A base and what was made from it, listed in another order than they were made in."""
+    plain = {"source": str(bench.llama), "base": "base", "decodings": [{"top_p": 0.9}]}
+    return [
+        {"name": "dpo", **plain, **keys.get("dpo", {})},
+        {"name": "base", **plain, "base": None, "role": "base"},
+        {"name": "sft", **plain, **keys.get("sft", {})},
+    ]
+
+
+LADDERS = [{"name": "olmo", "checkpoints": ["base", "sft", "dpo"]}]
+KEYS = {"sft": {"stage": "SFT"}, "dpo": {"stage": "DPO", "controlled": True}}
+COLUMNS = "checkpoint, ladder, rung, stage, controlled"
+
+
+def test_a_ladder_changes_the_table_of_checkpoints_and_nothing_that_takes_a_model_hours(
+    bench: Bench,
+) -> None:
+    settings: dict[str, Any] = {"corpora": CORPORA, "samples_per_prompt": 2, "max_new_tokens": 4}
+    settings["probes"] = {"horizons": [1], "tokens": 50, "probe": "vocabulary"}
+    before = bench.study(checkpoints=stages(bench), **settings)
+    bench.run(before, only=("token_distributions", "alignments"))
+    asked = f"select {COLUMNS} from checkpoints order by ladder, rung, checkpoint"
+    with ask(bench.lake, [CHECKPOINTS], asked) as rows:
+        assert rows.fetchall() == [(n, None, None, None, False) for n in ("base", "dpo", "sft")]
+    after = bench.study(checkpoints=stages(bench, **KEYS), ladders=LADDERS, **settings)
+    graph, former = build_graph(after, bench.lake), build_graph(before, bench.lake)
+    for name in ("generations", "scored_texts", "token_distributions", "probe_guesses"):
+        for partition in ("base", "sft", "dpo"):
+            version = graph.data_version_after(name, partition)
+            assert version == former.data_version_after(name, partition), (name, partition)
+    stale = graph.stale(graph.select(("token_distributions", "alignments")))
+    assert stale == {
+        ("checkpoints", "base"): "ladder, rung changed",
+        ("checkpoints", "sft"): "ladder, rung, stage changed",
+        ("checkpoints", "dpo"): "ladder, rung, stage, controlled changed",
+    }
+    made = bench.run(after, only=("token_distributions", "alignments"))
+    assert [*made] == [("checkpoints", name) for name in ("base", "sft", "dpo")]
+    with ask(bench.lake, [CHECKPOINTS], asked) as rows:
+        assert rows.fetchall() == [
+            ("base", "olmo", 0, None, False),
+            ("sft", "olmo", 1, "SFT", False),
+            ("dpo", "olmo", 2, "DPO", True),
+        ]
+    # Now they have labels in their footers, and are taken for the same again.
+    again = bench.study(checkpoints=stages(bench), **settings)
+    graph = build_graph(again, bench.lake)
+    stale = graph.stale(graph.select(("token_distributions", "alignments")))
+    assert {name for name, _ in stale} == {"checkpoints"}
+
+
+def test_what_else_changes_of_a_checkpoint_counts_as_it_did(bench: Bench) -> None:
+    bench.run(bench.study(corpora=CORPORA), only=("token_distributions",))
+    changed = bench.study(corpora=CORPORA, checkpoints=llama(bench, series="run", step=3))
+    assert why(bench, changed, "token_distributions") == "reads checkpoints, scored_texts"
+
+
+def test_files_from_before_there_were_ladders_have_none(bench: Bench) -> None:
+    bench.run(bench.study(), only=("checkpoints",))
+    path = bench.lake.path(CHECKPOINTS, "llama")
+    rows = pq.read_table(path, partitioning=None)
+    pq.write_table(rows.drop_columns(["ladder", "rung", "stage", "controlled"]), path)
+    with ask(bench.lake, [CHECKPOINTS], f"select {COLUMNS}, role from checkpoints") as found:
+        assert found.fetchall() == [("llama", None, None, None, None, "base")]
+
+
+def test_what_is_registered_has_the_stage_that_it_was_given(bench: Bench) -> None:
+    study = bench.study()
+    values = {"name": "run-1", "source": str(bench.llama), "base": "llama", "stage": "DPO"}
+    register(bench.lake, study, values | {"series": "run", "step": 1, "controlled": True})
+    bench.run(as_it_stands(study, bench.lake), only=("checkpoints",))
+    with ask(bench.lake, [CHECKPOINTS], f"select {COLUMNS} from checkpoints order by 1") as found:
+        assert found.fetchall() == [
+            ("llama", None, None, None, False),
+            ("run-1", None, None, "DPO", True),
+        ]

@@ -91,6 +91,15 @@ def test_identical_prompts_are_one_set(bench: Bench) -> None:
     ]
 
 
+def test_a_ladder_changes_no_set(bench: Bench) -> None:
+    before = ladder(bench)
+    stages = [{"name": "olmo", "checkpoints": ["third", "second", "first"]}]
+    study = ladder(bench, ladders=stages)
+    assert [c.name for c in study.checkpoints][:3] == ["third", "second", "first"]
+    assert sets_of(study) == SETS
+    assert given_prompts(study) == given_prompts(before)
+
+
 def test_a_limited_study_has_the_sets_of_the_whole(bench: Bench) -> None:
     study = ladder(bench)
     some = study.limited_to(["second", "third", "fewer"]).limited_to(["third", "fewer"])

@@ -110,6 +110,17 @@ def test_names_and_steps(
         assert [(found.name, found.step) for found in looked.ready] == [(name, step)]
 
 
+def test_an_entry_says_what_the_stage_of_its_checkpoints_is_called(bench: Bench) -> None:
+    drop(bench, "runs/dpo/checkpoint-100")
+    study = watching(bench, {**WATCH, "stage": "DPO", "controlled": True})
+    take_all(study, bench)
+    (found,) = read_registered(study, bench.lake)
+    assert (found.series, found.stage, found.controlled) == ("dpo", "DPO", True)
+    # What an entry says holds for what it found before, too.
+    (found,) = read_registered(watching(bench, {**WATCH, "stage": "preference"}), bench.lake)
+    assert (found.stage, found.controlled) == ("preference", False)
+
+
 def test_the_step_that_a_trainer_noted_stands_in_for_one_in_the_name(bench: Bench) -> None:
     study = watching(bench, {"dir": "runs/*", "series": "{name}"})
     (drop(bench, "runs/final") / "trainer_state.json").write_text('{"global_step": 640}')

@@ -46,7 +46,7 @@ def stages(graph: AssetGraph, nodes: Iterable[Node]) -> list[list[tuple[str | No
             + (
                 graph.assets[read].partitioned != asset.partitioned
                 or read in asset.of_partners
-                or read in asset.optional  # what fails there keeps it from nothing
+                or (asset.partitioned and read in asset.optional)
             )
             for read in asset.reads
         ]

@@ -86,13 +86,16 @@ class Bench:
             study: The study.
             models: Loads models.
             only: Tables, figures or groups that a test looks at; what they read comes along.
-            figures: Whether to draw figures, which takes longer than all else; those that `only`
-                names by their key are drawn anyway.
+            figures: Whether to draw figures, which takes longer than all else, and to measure for
+                them; those that `only` names by their key are drawn anyway.
         """
         graph = build_graph(study, self.lake)
         made = {}
         for name, partition in graph.stale(graph.select(only)):
-            if graph.assets[name].group == "figures" and not figures and name not in only:
+            group = graph.assets[name].group
+            if group == "figures" and not figures and name not in only:
+                continue
+            if group in ("measures", "summaries") and not figures and not only:
                 continue
             result = materialize(graph, name, partition, models=models)
             assert result is not None

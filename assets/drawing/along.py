@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
 
 from assets.drawing import style
-from assets.measures.intervals import bootstrap_curve
+from assets.measures.statistics import mean_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from assets.drawing.figure import FigureCheckpoint, FigureData
 
@@ -49,6 +48,20 @@ def curves_of(data: FigureData, shown: FigureCheckpoint, value: str) -> dict[str
     return curves
 
 
+def _points(label: str, curves: np.ndarray) -> Iterator[dict[str, Any]]:
+    """The mean of curves, float [n, 100], at each of their places, with its interval."""
+    mean = mean_of(smooth(curves))
+    for place in range(_BINS):
+        yield {
+            "label": label,
+            "along": (place + 0.5) / _BINS,
+            "value": float(mean.value[place]),
+            "low": float(mean.low[place]),
+            "high": float(mean.high[place]),
+            "n": len(curves),
+        }
+
+
 def draw(data: FigureData, width: int, panels: Mapping[str, str]) -> Any:
     """Draws curves with their intervals, a panel beside or below another.
 
@@ -62,11 +75,9 @@ def draw(data: FigureData, width: int, panels: Mapping[str, str]) -> Any:
     charts = []
     for value, title in panels.items():
         points = [
-            {"label": shown.label, "along": (place + 0.5) / _BINS} | asdict(interval)
+            point
             for shown in data.with_rows
-            for place, interval in enumerate(
-                bootstrap_curve(smooth(np.array([*curves_of(data, shown, value).values()])))
-            )
+            for point in _points(shown.label, np.array([*curves_of(data, shown, value).values()]))
         ]
         chart = alt.Chart(style.data(points))
         x = alt.X(
@@ -75,7 +86,7 @@ def draw(data: FigureData, width: int, panels: Mapping[str, str]) -> Any:
             scale=alt.Scale(domain=[0, 1], nice=False),
             axis=alt.Axis(format="%", tickCount=5, grid=False),
         )
-        y = alt.Y("mean:Q", title=None, axis=alt.Axis(format="%", tickCount=5))
+        y = alt.Y("value:Q", title=None, axis=alt.Axis(format="%", tickCount=5))
         colour = style.colours(data, width, only=data.with_rows)
         band = chart.mark_area(opacity=0.2).encode(
             x=x, y=alt.Y("low:Q", title=None), y2=alt.Y2("high:Q"), color=colour
@@ -87,7 +98,7 @@ def draw(data: FigureData, width: int, panels: Mapping[str, str]) -> Any:
             tooltip=[
                 alt.Tooltip("label:N", title="checkpoint"),
                 alt.Tooltip("along:Q", format=".0%", title="place"),
-                alt.Tooltip("mean:Q", format=".1%"),
+                alt.Tooltip("value:Q", format=".1%"),
                 alt.Tooltip("low:Q", format=".1%", title="95% from"),
                 alt.Tooltip("high:Q", format=".1%", title="to"),
                 alt.Tooltip("n:Q", title="prompts"),

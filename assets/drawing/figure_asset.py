@@ -16,7 +16,7 @@ from assets.drawing.page import Drawing
 from assets.lineage.asset import Asset, Materialization, provenance_of
 from assets.lineage.code import code_version
 from assets.lineage.signature import Signature
-from assets.measures import drift, intervals, sentences
+from assets.measures import drift, sentences, statistics
 from assets.sources.prompt_sets import prompt_set
 from warehouse import Lake, Provenance, session
 from warehouse.declarations import used_parameters
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SHARED_CODE = (
     Path(__file__).parent,
-    *(Path(str(module.__file__)) for module in (intervals, drift, sentences)),
+    *(Path(str(module.__file__)) for module in (statistics, drift, sentences)),
 )
 """What figures are made of beside their own modules and queries."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,24 @@ import numpy as np
 
 from assets.drawing import style
 from assets.drawing.figure import Figure, FigureCheckpoint, FigureData
-from assets.measures.intervals import bootstrap, summarise
+from assets.measures.sentences import Number
+from assets.measures.statistics import mean_of
 
 _MATCHED_AT = 3
 """Length of the n-grams whose diversity is quoted and matched in words."""
 
 
 def _draw(data: FigureData, width: int) -> Any:
-    points = summarise(data.rows, by=["checkpoint", "n", "top_p"], value="diversity")
+    points = _points(data)
     columns = 3 if width > style.NARROW else 2
     x = alt.X(
         "top_p:Q",
         title="top_p",
         scale=alt.Scale(zero=False, nice=False, padding=8),
-        axis=alt.Axis(
-            values=sorted({float(str(point["top_p"])) for point in points}), format=".1f"
-        ),
+        axis=alt.Axis(values=sorted({point["top_p"] for point in points}), format=".1f"),
     )
     y = alt.Y(
-        "mean:Q",
+        "value:Q",
         title="different n-grams",
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(format="%", tickCount=5),
@@ -47,7 +47,7 @@ def _draw(data: FigureData, width: int) -> Any:
             alt.Tooltip("checkpoint:N"),
             alt.Tooltip("n:O"),
             alt.Tooltip("top_p:Q"),
-            alt.Tooltip("mean:Q", format=".1%"),
+            alt.Tooltip("value:Q", format=".1%"),
             alt.Tooltip("low:Q", format=".1%", title="95% from"),
             alt.Tooltip("high:Q", format=".1%", title="to"),
             alt.Tooltip("prompts:Q"),
@@ -69,6 +69,25 @@ def _draw(data: FigureData, width: int) -> Any:
     )
 
 
+def _points(data: FigureData) -> list[dict[str, Any]]:
+    """The diversity of each checkpoint at each n and top_p, over prompts."""
+    groups: dict[tuple[str, int, float], list[float]] = {}
+    for row in data.rows:
+        key = row["checkpoint"], row["n"], row["top_p"]
+        groups.setdefault(key, []).append(row["diversity"])
+    points = []
+    for (checkpoint, n, top_p), values in groups.items():
+        number = _mean(values)
+        point = {"checkpoint": checkpoint, "n": n, "top_p": top_p, "prompts": len(values)}
+        points.append(point | asdict(number))
+    return points
+
+
+def _mean(values: list[float]) -> Number:
+    mean = mean_of(np.array(values)[:, None])
+    return Number(float(mean.value[0]), float(mean.low[0]), float(mean.high[0]))
+
+
 def _findings(data: FigureData) -> list[str]:
     sentences = []
     for aligned, base in data.pairs:
@@ -76,8 +95,8 @@ def _findings(data: FigureData) -> list[str]:
         curve = _diversity(data, base)
         if target is None or not curve:
             continue
-        goal = bootstrap(target)
-        matched = matched_top_p({p: float(np.mean(v)) for p, v in curve.items()}, goal.mean)
+        goal = _mean(target)
+        matched = matched_top_p({p: float(np.mean(v)) for p, v in curve.items()}, goal.value)
         where = (
             f"{base.checkpoint} is as diverse at top_p = {matched:.2f}"
             if matched is not None
@@ -85,8 +104,8 @@ def _findings(data: FigureData) -> list[str]:
             f"from {min(curve):g} to {max(curve):g}"
         )
         sentences.append(
-            f"{goal.percent()} of the {_MATCHED_AT}-grams of {aligned.label} are different ones "
-            f"({goal.n} prompts); {where}."
+            f"{goal.text('share')} of the {_MATCHED_AT}-grams of {aligned.label} are different "
+            f"ones ({len(target)} prompts); {where}."
         )
     return sentences
 

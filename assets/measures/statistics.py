@@ -98,6 +98,11 @@ def estimate(statistic: str, collections: Mapping[str, Items]) -> Estimate:
     return _interval(_finish(statistic, observed), _finish(statistic, draws))
 
 
+def mean_of(values: np.ndarray) -> Estimate:
+    """The mean of each column, float [n, slices], over one collection, with its interval."""
+    return estimate("mean", {"": Items(values, np.ones_like(values))})
+
+
 def compare(
     statistic: str, collections: Mapping[str, Items], others: Mapping[str, Items]
 ) -> Comparison:

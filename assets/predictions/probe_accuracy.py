@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from assets.lineage.asset import TableAsset
-from assets.measures.intervals import bootstrap_sums
+from assets.measures.statistics import Items, estimate
 from warehouse import tables
 
 if TYPE_CHECKING:
@@ -37,18 +37,17 @@ def accuracy(rows: Iterable[dict[str, Any]]) -> dict[str, float | int]:
     """
     rows = list(rows)
     n_tokens = sum(row["n_tokens"] for row in rows)
-    right = bootstrap_sums(
-        np.array(list(sums_by_item(rows).values())), lambda sums: sums[..., 0] / sums[..., 1]
-    )
+    counts = np.array(list(sums_by_item(rows).values()))
+    right = estimate("pooled", {"": Items(counts[:, :1], counts[:, 1:])})
     return {
-        "accuracy": right.mean,
-        "low": right.low,
-        "high": right.high,
+        "accuracy": float(right.value[0]),
+        "low": float(right.low[0]),
+        "high": float(right.high[0]),
         "frequent": sum(row["n_frequent"] for row in rows) / n_tokens,
         "bigram": sum(row["n_bigram"] for row in rows) / n_tokens,
         "n_train": round(sum(row["n_train"] * row["n_tokens"] for row in rows) / n_tokens),
         "n_test": n_tokens,
-        "n_prompts": right.n,
+        "n_prompts": len(counts),
     }
 
 
@@ -66,6 +65,7 @@ PROBE_ACCURACY = TableAsset(
     group="predictions",
     description=_TABLE.description,
     reads=("probe_guesses",),
+    version="2",
     table=_TABLE,
     rows=_rows,
     signature=lambda context: context.upstream["probe_guesses"].signature(context.partition),

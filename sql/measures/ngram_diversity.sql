@@ -12,6 +12,7 @@
 -- level:      n
 -- headline:   3
 -- comparable: same tokenizer, where unit is token
+-- empty:      where no generation is as long as the n-gram
 select
     checkpoint,
     decoding,

@@ -13,6 +13,7 @@
 -- headline:   10
 -- floor:      1 / denominator
 -- comparable: same tokenizer, where unit is token
+-- empty:      where no generation is as long as the n-gram
 select
     checkpoint,
     decoding,

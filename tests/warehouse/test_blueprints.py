@@ -249,7 +249,7 @@ def near(value: Fraction | float | list[float]) -> Any:
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Blueprints:
     lake = Lake(tmp_path_factory.mktemp("blueprints") / "lake")
-    found = read_measurements(SQL, BASE_TABLES, {})
+    found = read_measurements([SQL], BASE_TABLES, {})
     return Blueprints(lake, {measurement.table.name: measurement for measurement in found})
 
 

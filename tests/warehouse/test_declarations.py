@@ -41,7 +41,7 @@ def read(tmp_path: Path, lake: Lake) -> Callable:
     def read_files(**files: str) -> list:
         for name, text in files.items():
             (tmp_path / f"{name}.sql").write_text(text)
-        return read_measurements(tmp_path, BASE_TABLES, {"samples_per_prompt": 3})
+        return read_measurements([tmp_path], BASE_TABLES, {"samples_per_prompt": 3})
 
     return read_files
 

@@ -55,7 +55,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 @pytest.fixture(scope="module")
 def measurements(lake: Lake) -> dict[str, Measurement]:
-    found = read_measurements(SQL, BASE_TABLES, {})
+    found = read_measurements([SQL], BASE_TABLES, {})
     return {measurement.table.name: measurement for measurement in found}
 
 

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import astuple
 from html import unescape
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
@@ -19,17 +18,9 @@ from assets.drawing.figure_asset import gather
 from assets.figures import FIGURES
 from assets.figures.blueprint import _spelled, _wrap
 from assets.figures.ngram_diversity import matched_top_p
-from assets.measures.intervals import (
-    Interval,
-    bootstrap,
-    bootstrap_curve,
-    bootstrap_difference,
-    bootstrap_sums,
-    summarise,
-)
+from assets.measures.declared import STUDY_PARAMETERS, declared_measures
 from assets.registry import build_graph
 from assets.report.report import uncontrolled
-from assets.study.parts import MeasureName
 from tests.studies import Bench, imported, write_jsonl
 from warehouse import tables
 
@@ -45,6 +36,11 @@ WITH_CORPUS = {
     "shannon_game": {"source": "corpora", "passages": 4, "words": 6},
     "probes": {"prompt_sets": ["prompts"]},
     "readaptation": {"documents": 10, "steps": 2},
+}
+MEASURES = {
+    measure.name: measure
+    for measure in declared_measures(dict.fromkeys(STUDY_PARAMETERS, 0))
+    if measure.is_quoted
 }
 HELD = "one two three four five six seven eight nine ten"
 
@@ -75,65 +71,6 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, llama_source: Source) -> Ben
     return bench
 
 
-def test_the_interval_is_a_percentile_bootstrap_of_the_mean() -> None:
-    values = np.random.default_rng(1).normal(3, 2, size=400)
-    interval = bootstrap(values)
-    assert interval.mean == pytest.approx(values.mean())
-    # For a mean of many values the bootstrap comes close to the normal approximation.
-    half = 1.96 * values.std() / np.sqrt(len(values))
-    assert interval.low == pytest.approx(values.mean() - half, abs=0.02)
-    assert interval.high == pytest.approx(values.mean() + half, abs=0.02)
-    assert bootstrap(values) == interval
-    assert bootstrap([4.0]) == bootstrap([4.0, 4.0]).__class__(4.0, 4.0, 4.0, 1)
-
-
-def test_the_interval_of_a_ratio_resamples_what_it_is_a_ratio_of() -> None:
-    random = np.random.default_rng(2)
-    n_tokens = random.integers(5, 50, size=300)
-    values = np.column_stack([random.normal(2, 0.5, size=300) * n_tokens, n_tokens])
-    found = bootstrap_sums(values, lambda sums: np.exp(sums[..., 0] / sums[..., 1]))
-    assert found.mean == pytest.approx(np.exp(values[:, 0].sum() / values[:, 1].sum()))
-    slow = np.random.default_rng(5)
-    resampled = [values[slow.integers(300, size=300)].sum(axis=0) for _ in range(4000)]
-    low, high = np.quantile([np.exp(a / b) for a, b in resampled], [0.025, 0.975])
-    assert found.low == pytest.approx(low, rel=0.01)
-    assert found.high == pytest.approx(high, rel=0.01)
-    assert bootstrap_sums(values[:, 1:], lambda s: s[..., 0] / 300) == bootstrap(n_tokens)
-
-
-def test_the_interval_of_a_difference_resamples_both_sides() -> None:
-    random = np.random.default_rng(3)
-    ours, theirs = random.normal(3, 1, size=200), random.normal(2, 2, size=300)
-    found = bootstrap_difference(ours, theirs)
-    half = 1.96 * np.sqrt(ours.var() / 200 + theirs.var() / 300)
-    assert found.mean == pytest.approx(ours.mean() - theirs.mean())
-    assert found.low == pytest.approx(found.mean - half, abs=0.02)
-    assert found.high == pytest.approx(found.mean + half, abs=0.02)
-    assert bootstrap_difference(np.array([2.0]), np.array([0.5])).high == 1.5
-
-
-@pytest.mark.parametrize(
-    ("numbers", "written"),
-    [
-        ((1.0345, 0.9, 1234.5), "1.03 [0.9, 1,234]"),
-        ((25_000.4, 3e6, 0.00012), "25,000 [3,000,000, 0.00012]"),
-    ],
-)
-def test_numbers_are_written_to_three_digits(numbers: tuple[float, ...], written: str) -> None:
-    assert Interval(*numbers, 5).number() == written
-
-
-def test_changes_are_written_in_hundredths() -> None:
-    assert Interval(-0.001, -0.2, 13.5, 5).change() == "+0% [-20, +1,350]"
-    assert Interval(-0.001, -0.2, 0.25, 5).points() == "+0 points [-20, +25]"
-
-
-def test_groups_are_averaged_apart() -> None:
-    rows = [{"n": n, "v": v} for n, v in [(1, 0.0), (2, 5.0), (1, 1.0)]]
-    found = [(g["n"], g["mean"], g["prompts"]) for g in summarise(rows, by=["n"], value="v")]
-    assert found == [(1, 0.5, 2), (2, 5.0, 1)]
-
-
 @pytest.mark.parametrize(
     ("curve", "diversity", "expected"),
     [
@@ -152,19 +89,27 @@ def test_the_matched_top_p_is_interpolated(
     assert found == (expected if expected is None else pytest.approx(expected))
 
 
+def gathered(bench: Bench, name: str) -> FigureData:
+    """What a figure is drawn from."""
+    graph = build_graph(bench.study_there(), bench.lake)
+    asset = graph.assets[f"figures/{name}"]
+    return gather(asset.figure, graph.context(asset.name), asset.measures)
+
+
 def test_the_share_of_generations_is_what_the_figure_shows(drawn: Bench) -> None:
-    figure = next(f for f in FIGURES if f.name == "ngram_sharing")
-    data = gather(
-        figure, build_graph(drawn.study_there(), drawn.lake).context(f"figures/{figure.name}")
-    )
+    data = gathered(drawn, "ngram_sharing")
     assert data.unit == "word"  # no tokens are known
-    shares = {(r["checkpoint"], r["prompt_id"], r["n"]): r["share"] for r in data.rows}
-    assert shares["aligned", "p", 10] == 1.0
-    assert shares["base", "p", 10] == 0.25
-    assert shares["aligned", "p", 25] == 0.0
-    (sentence,) = figure.findings(data)
-    assert "in 100% [100, 100] of the generations of aligned" in sentence
-    assert "more for the aligned checkpoint (+75 points [+75, +75], over 2 prompts)" in sentence
+    shares = {(r["checkpoint"], r["n"]): r["value"] for r in data.rows}
+    assert shares["aligned", 10] == 1.0
+    assert shares["base", 10] == 0.25
+    assert ("aligned", 25) not in shares  # no generation is as long
+    assert {r["floor"] for r in data.rows if r["checkpoint"] != "llama"} == {0.25}
+    whole, cut = data.compared
+    assert whole == (
+        "aligned (top_p=0.9): 100% of a prompt's generations hold its most common 10-gram (words); "
+        "base (top_p=0.7): 25%. Too few to tell (+75 points [+75, +75], p = 1, 2 prompts)."
+    )
+    assert cut.startswith("Cut to as many words a prompt: aligned (top_p=0.9): 100%")
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
@@ -215,7 +160,9 @@ def test_the_report_stands_alone_and_says_what_it_must(drawn: Bench) -> None:
         assert (figure.paper or "Beyond the paper") in page
     assert "Whether aligned was made from base is not known here" in page
     assert "+75 points [+75, +75]" in page.replace("&#43;", "+")
-    assert "No controlled comparison: aligned and base" in page
+    assert "Not all pairs are known to be controlled" in page
+    # Each gap is written in one way, in the first table as in the figures.
+    assert set(re.findall(r"\+75[^ ]* points \[[^]]*\]", page)) == {"+75 points [+75, +75]"}
     assert "decoding:top_p=0.9|file:" in page
     assert 'name="viewport"' in page
     # Text from generations cannot end the script that holds it.
@@ -254,23 +201,33 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
         )
         for i, name in enumerate(names)
     ]
-    statistics = {"category": "c", "n_tokens": 10, "n_bytes": 40, "n_words": 8}
+    number = {"value": 0.5, "low": 0.4, "high": 0.6}
+    of_corpora = [
+        number | {"category": "c", "corpus": c, "n": 3, "what": what, "panel": panel, "steps": 4}
+        for c in ("a", "a-longer-name")
+        for what in ("value", "change")
+        for panel in ("as they come", "after fine-tuning")
+    ]
     columns: dict[str, list[dict[str, Any]]] = {
-        "ngram_sharing": [{"n": n, "share": 1 / n} for n in (5, 10, 25, 50)],
-        "ngram_spread": [{"twentieth": t, "n_ngrams": 10 ** (5 - t // 5)} for t in range(1, 21)],
+        "ngram_sharing": [number | {"n": n, "floor": 0.1, "n_items": 3} for n in (5, 10, 25, 50)],
+        "ngram_spread": [
+            number | {"twentieth": t, "value": 10.0 ** (5 - t // 5), "n_items": 3}
+            for t in range(1, 21)
+        ],
         "ngram_diversity": [
             {"n": n, "top_p": p, "diversity": p * n / 6}
             for n in range(1, 6)
             for p in (0.6, 0.7, 0.8, 0.9, 1.0)
         ],
-        "perplexity": [statistics | {"corpus": c, "nll": 30.0} for c in ("a", "a-longer-name")],
-        "self_perplexity": [statistics | {"corpus": c, "nll": 9.0} for c in ("a", "b")],
+        "perplexity": [row for row in of_corpora if row.pop("panel") == "as they come"],
+        "self_perplexity": [number | {"category": "c", "corpus": c, "n": 3} for c in ("a", "b")],
         "top_k_mass": [
-            {"corpus": "a", "written": w, "n_tokens": 5, "mass": [k / 13 for k in range(1, 14)]}
+            number | {"written": w, "k": k, "n_items": 3}
             for w in ("human text", "its own", "its own, greedy")
+            for k in (1, 2, 5, 10, 100)
         ],
         "support_size": [
-            {"corpus": "a", "written": w, "support": 12_345.6}
+            {"written": w, "value": 12_345.6, "low": 12e3, "high": 13e3, "n_items": 3}
             for w in ("human text", "its own", "its own, greedy")
         ],
         "alignment_overlap": [
@@ -291,30 +248,34 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
             }
         ],
         "readaptation": [
-            statistics | {"corpus": c, "nll_before": 30.0, "nll_after": 25.0, "steps": 4}
+            number | {"category": "c", "corpus": c, "n": 3, "what": what, "panel": p, "steps": 4}
             for c in ("a", "a-longer-name")
+            for what in ("value", "change")
+            for p in ("as they come", "after fine-tuning")
         ],
         "probe_accuracy": [
-            {"generator": g, "corpus": c, "horizon": h, "layer": 7, "probe": "vocabulary"}
-            | {"n_tokens": 40, "n_right": 20 // h, "n_frequent": 3, "n_bigram": 12 // h}
+            number
+            | {"generator": g, "corpus": c, "horizon": h, "layer": 7, "probe": "vocabulary"}
+            | {"frequent": 0.1, "bigram": 0.3, "n_test": 40, "n_prompts": 3}
             for c in ("a", "a-longer-name")
             for g in names
             for h in (1, 2, 3)
         ],
-        "trajectory": [
-            {"measure": m, "numerator": 1.5, "denominator": 2.0} for m in get_args(MeasureName)
+        "trajectory": [number | {"measure": name, "n_items": 3} for name in MEASURES],
+        "shannon_game": [
+            number | {"measure": f"shannon_{name}", "n_items": 3, "median": 1.0}
+            for name in ("exact", "f1", "guesses", "perplexity")
         ],
-        "shannon_game": [{"exact": True, "f1": 0.5, "guesses": 3.0, "logprob": -2.0}],
     }
+    several = ("ngram_diversity", "alignment_overlap", "anchor_coverage", "blueprint")
     rows = [
-        {"checkpoint": s.checkpoint, "label": s.label}
-        | dict.fromkeys(("prompt_id", "prompt", "item", "passage_id"), prompt)
+        {"checkpoint": s.checkpoint, "label": s.label, "prompt_id": prompt, "prompt": prompt}
         | values
         for s in shown
-        for prompt in ("p", "q", "r")
+        for prompt in (("p", "q", "r") if figure in several else ("p",))
         for values in columns[figure]
     ]
-    return FigureData(rows, shown, "word")
+    return FigureData(rows, shown, "word", measures=MEASURES)
 
 
 def test_curves_are_smoothed_with_a_gaussian_and_mirrored_at_their_ends() -> None:
@@ -327,13 +288,6 @@ def test_curves_are_smoothed_with_a_gaussian_and_mirrored_at_their_ends() -> Non
             near = mirrored[i : i + 2 * reach + 1]
             assert value == pytest.approx(np.dot(near, weights) / sum(weights))
     assert smooth(np.full((1, 100), 0.3)) == pytest.approx(0.3)
-
-
-def test_the_interval_of_a_curve_is_that_of_each_of_its_points() -> None:
-    curves = np.random.default_rng(1).random((12, 5))
-    for point, interval in enumerate(bootstrap_curve(curves)):
-        alone = bootstrap(curves[:, point])
-        assert astuple(interval) == pytest.approx(astuple(alone))
 
 
 def test_a_reader_walks_through_the_blueprints_of_all_prompts(drawn: Bench) -> None:
@@ -378,10 +332,8 @@ def test_any_character_can_stand_in_an_anchor_and_in_a_prompt(character: str) ->
 def test_prompts_of_one_text_are_told_apart(bench: Bench) -> None:
     rows = imported("p", "a b", "a b") + imported("q", "a b", "c d")
     write_jsonl(bench.folder / "made.jsonl", [row | {"prompt": "Say it."} for row in rows])
-    study = bench.study(checkpoints=[{"name": "m", "source": "file:made.jsonl"}])
-    bench.run(study)
-    figure = next(f for f in FIGURES if f.name == "blueprint")
-    found = gather(figure, build_graph(study, bench.lake).context(f"figures/{figure.name}"))
+    bench.run(bench.study(checkpoints=[{"name": "m", "source": "file:made.jsonl"}]))
+    found = gathered(bench, "blueprint")
     assert [row["prompt"] for row in found.rows] == ["Say it. (p)", "Say it. (q)"]
 
 
@@ -400,12 +352,13 @@ def test_a_figure_says_of_numbers_of_samples_that_differ(bench: Bench) -> None:
     assert "Numbers of samples" not in page
 
 
-def test_a_figure_without_anything_to_show_says_so(bench: Bench) -> None:
+def test_a_figure_without_anything_to_show_is_not_there(bench: Bench) -> None:
     path = write_jsonl(bench.folder / "made.jsonl", imported("p", "a b"))
     study = bench.study(checkpoints=[{"name": "m", "source": f"file:{path}"}])
-    bench.run(study, only=("figures/ngram_diversity",))
-    svg = (bench.lake.figures / "ngram_diversity" / "chart.svg").read_text()
-    assert "No checkpoint has what this figure shows" in svg
+    present = [asset.name for asset in build_graph(study, bench.lake).present]
+    assert "figures/ngram_sharing" in present
+    for name in ("ngram_diversity", "perplexity", "top_k_mass", "shannon_game", "probe_accuracy"):
+        assert f"figures/{name}" not in present
 
 
 FACTS = {"role": "base", "base": None, "n_parameters": 10, "vocab_size": 5, "tokenizer": "t"}
@@ -418,6 +371,8 @@ FACTS = {"role": "base", "base": None, "n_parameters": 10, "vocab_size": 5, "tok
         ({"n_parameters": 11}, ["Not a controlled pair", "parameters (11 and 10)"]),
         ({"tokenizer": "u", "vocab_size": 6}, ["vocabulary (6 and 5)", "tokenizer"]),
         ({"tokenizer": None}, ["is not known here"]),
+        ({"tokenizer": None, "controlled": True}, []),
+        ({"n_parameters": 11, "controlled": True}, ["The study says that a was made from b"]),
         ({"role": "human", "tokenizer": None}, []),  # nobody made people from a model
     ],
 )
@@ -427,3 +382,9 @@ def test_a_pair_that_is_not_controlled_is_named(aligned: dict[str, Any], words: 
     assert len(sentences) == bool(words)
     for word in words:
         assert word in sentences[0]
+
+
+def test_what_is_not_known_of_several_stages_is_said_once() -> None:
+    facts = {"b": FACTS} | {n: FACTS | {"base": "b", "tokenizer": None} for n in ("s", "d", "r")}
+    (sentence,) = uncontrolled(facts)
+    assert sentence.startswith("Whether s, d and r were made from b is not known here")

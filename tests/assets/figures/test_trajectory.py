@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,12 +13,13 @@ from assets.drawing.figure import FigureCheckpoint, FigureData
 from assets.drawing.figure_asset import gather
 from assets.drawing.figure_files import read_drawn
 from assets.figures import FIGURES
-from assets.figures.trajectory import MEASURES, measures
-from assets.measures.drift import _SAID, drifted
-from assets.measures.intervals import Interval, bootstrap_each, bootstrap_sums
+from assets.figures.trajectory import _values
+from assets.measures.declared import STUDY_PARAMETERS, declared_measures
+from assets.measures.drift import check_rules, crossings
+from assets.measures.sentences import Number
 from assets.registry import build_graph
 from assets.study.errors import InputError
-from assets.study.parts import DriftRule, MeasureName
+from assets.study.parts import DriftRule
 from tests.studies import Bench
 from warehouse import tables
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.whole
 
 FIGURE = next(figure for figure in FIGURES if figure.name == "trajectory")
+ALL_MEASURES = declared_measures(dict.fromkeys(STUDY_PARAMETERS, 0))
+MEASURES = {measure.name: measure for measure in ALL_MEASURES if measure.is_quoted}
 CORPORA = [{"name": "docs", "source": "pydoc:topics", "documents": 4, "max_words": 20}]
 RULES = [{"measure": "perplexity", "over_base": 1.5, "under_base": 1.0}]
 
@@ -58,8 +60,15 @@ def drawn(
     bench = Bench(tmp_path_factory.mktemp("runs"), llama_source)
     study = run_of(bench, gemma)
     bench.run(study, only=("trajectory", "perplexity", "support_size"))
-    context = build_graph(study, bench.lake).context("figures/trajectory")
-    return bench, context, gather(FIGURE, context)
+    return bench, *gathered(bench, study, "trajectory")
+
+
+def gathered(bench: Bench, study: Any, name: str) -> tuple[AssetContext, FigureData]:
+    """What a figure is drawn from."""
+    graph = build_graph(study, bench.lake)
+    asset = graph.assets[f"figures/{name}"]
+    context = graph.context(asset.name)
+    return context, gather(asset.figure, context, asset.measures)
 
 
 def rows_of(drawn: tuple[Bench, AssetContext, FigureData], name: str) -> list[dict[str, Any]]:
@@ -74,7 +83,7 @@ def rows_of(drawn: tuple[Bench, AssetContext, FigureData], name: str) -> list[di
 
 
 def test_values_are_what_the_tables_say(drawn: tuple[Bench, AssetContext, FigureData]) -> None:
-    found = {key: value.mean for key, value in measures(drawn[2]).items()}
+    found = {key: value.value for key, value in _values(drawn[2]).items()}
     expected = {}
     for row in rows_of(drawn, "perplexity"):
         if row["condition"] == "gold":
@@ -83,7 +92,7 @@ def test_values_are_what_the_tables_say(drawn: tuple[Bench, AssetContext, Figure
     by_prompt: dict[tuple[str, str, str], list[tuple[float, int]]] = defaultdict(list)
     for row in rows_of(drawn, "text_statistics"):
         if row["condition"] == "own":
-            for measure, value in (("top_1_mass", row["mass"][0]), ("support", row["support"])):
+            for measure, value in (("top_k_mass", row["mass"][0]), ("support", row["support"])):
                 by_prompt[row["checkpoint"], measure, row["item"]].append((value, row["n_tokens"]))
     for row in rows_of(drawn, "ngram_sharing"):
         if row["unit"] == "token" and row["n"] == 10:
@@ -101,46 +110,32 @@ def test_values_are_what_the_tables_say(drawn: tuple[Bench, AssetContext, Figure
         prompts[checkpoint, measure].append(total / sum(weight for _, weight in values))
     expected |= {key: float(np.mean(values)) for key, values in prompts.items()}
     assert len(expected) == 4 * 7
-    assert found == pytest.approx(expected)
+    assert {key: found[key] for key in expected} == pytest.approx(expected)
 
 
 def test_values_are_those_that_other_figures_publish(
     drawn: tuple[Bench, AssetContext, FigureData],
 ) -> None:
     bench, context, data = drawn
-    values = measures(data)
-    graph = build_graph(context.study, bench.lake)
-    support = next(figure for figure in FIGURES if figure.name == "support_size")
-    sharing = next(figure for figure in FIGURES if figure.name == "ngram_sharing")
-    compared = gather(support, graph.context("figures/support_size"))
-    assert [shown.checkpoint for shown in compared.checkpoints] == ["base", "sft-20", "dpo-300"]
-    for shown, sentence in zip(compared.checkpoints, support.findings(compared), strict=True):
-        assert f"leaves {values[shown.checkpoint, 'support'].number()} tokens" in sentence
-    (sentence, _) = sharing.findings(gather(sharing, graph.context("figures/ngram_sharing")))
-    assert f"stands in {values['sft-20', 'ngram_sharing'].percent()} of" in sentence
-
-
-def test_a_group_has_the_interval_that_it_has_alone() -> None:
-    values = np.random.default_rng(4).random((30, 700, 2)) + 0.5
-    for statistic in (MEASURES["perplexity"].statistic, MEASURES["bits_per_byte"].statistic):
-        found = bootstrap_each(values, statistic)
-        for group in (0, 1, 350, 699):
-            alone = bootstrap_sums(values[:, group], statistic)
-            assert found[group].n == alone.n == 30
-            assert (found[group].mean, found[group].low, found[group].high) == pytest.approx(
-                (alone.mean, alone.low, alone.high)
-            )
+    values = _values(data)
+    _, support = gathered(bench, context.study, "support_size")
+    figure = next(figure for figure in FIGURES if figure.name == "support_size")
+    assert [shown.checkpoint for shown in support.checkpoints] == ["base", "sft-20", "dpo-300"]
+    for shown, sentence in zip(support.checkpoints, figure.findings(support), strict=True):
+        assert f"leaves {values[shown.checkpoint, 'support'].text('count')} tokens" in sentence
+    _, sharing = gathered(bench, context.study, "ngram_sharing")
+    row = next(r for r in sharing.comparisons if r["checkpoint"] == "sft-20")
+    assert row["value"] == pytest.approx(values["sft-20", "ngram_sharing"].value)
 
 
 def test_the_same_weights_at_another_step_differ_in_nothing_but_their_step(
     drawn: tuple[Bench, AssetContext, FigureData],
 ) -> None:
-    values = measures(drawn[2])
+    values = _values(drawn[2])
     for measure in ("perplexity", "bits_per_byte"):
         assert values["sft-10", measure] == values["base", measure]
     findings = FIGURE.findings(drawn[2])
-    assert any("dpo-300, the last of dpo, has a perplexity per token of" in f for f in findings)
-    assert any("no clear difference (+0% [+0, +0], over 4 documents)" in f for f in findings)
+    assert any(f.startswith("dpo-300, the last of dpo, and base do not clearly") for f in findings)
     grid = FIGURE.table and FIGURE.table(drawn[2])
     assert grid
     assert [row[:3] for row in grid.rows] == [
@@ -149,7 +144,9 @@ def test_the_same_weights_at_another_step_differ_in_nothing_but_their_step(
         ["sft", "20", "sft-20"],
         ["dpo", "300", "dpo-300"],
     ]
-    assert grid.columns[3:] == [measure.replace("_", " ") for measure in MEASURES]
+    titles = [measure.title for measure in drawn[2].measures.values() if measure.is_quoted]
+    assert grid.columns[3:] == [title for title in titles if title in grid.columns]
+    assert {"perplexity, human text", "tokens with a probability over 1e-8"} < {*grid.columns}
 
 
 def test_checkpoints_say_their_step_and_where_they_come_from(
@@ -185,12 +182,12 @@ def test_rules_redraw_the_figure_and_stand_in_it(bench: Bench, gemma: Source) ->
     rules = [{"measure": "support", "over": 1}]
     with_rules, notes, found = draw(run_of(bench, gemma, drift=rules, corpora=[]))
     assert with_rules != no_rules
-    assert [sentence.partition(":")[0] for sentence in found.drift] == [
+    assert [crossing.checkpoint for crossing in found.drift] == [
         "sft-10",
         "sft-20",
         "dpo-300",
     ]
-    assert notes["drift"] == "\n".join(found.drift)
+    assert notes["drift"] == "\n".join(crossing.sentence for crossing in found.drift)
     page = (bench.lake.figures / "trajectory" / "chart.html").read_text()
     assert page.count('<p class="warning">') == 3
     # A chart of an older version has no such sentences.
@@ -241,9 +238,8 @@ def test_what_is_beyond_all_numbers_is_not_drawn_and_drifts(bench: Bench) -> Non
     bench.run(study, only=("figures/trajectory",))
     drawn = read_drawn(bench.lake, FIGURE)
     assert drawn
-    (sentence,) = drawn.drift
-    assert sentence.startswith("sft-1: a perplexity of inf on human text, over 2 times")
-    assert any("+inf%" in finding for finding in drawn.findings)
+    (crossing,) = drawn.drift
+    assert crossing.sentence.startswith("sft-1: a perplexity of inf on human text, over 2 times")
 
 
 def test_many_steps_are_one_line_and_one_step_is_a_point() -> None:
@@ -253,12 +249,12 @@ def test_many_steps_are_one_line_and_one_step_is_a_point() -> None:
             for i in range(n_steps)
         ]
         rows = [
-            {"checkpoint": s.checkpoint, "measure": "support", "item": item}
-            | {"numerator": float(i + len(item)), "denominator": 1.0}
+            {"checkpoint": s.checkpoint, "measure": "support"}
+            | {"value": i + 1.5, "low": i + 1.0, "high": i + 2.0, "n_items": 2}
             for i, s in enumerate(shown)
-            for item in ("a", "bb")
         ]
-        found: dict[str, Any] = FIGURE.draw(FigureData(rows, shown, "token"), 720).to_dict()
+        data = FigureData(rows, shown, "token", measures=MEASURES)
+        found: dict[str, Any] = FIGURE.draw(data, 720).to_dict()
         return found
 
     for n_steps, dot, bar in ((1, 36, 1), (12, 36, 0), (60, 12, 0), (200, 0, 0)):
@@ -275,10 +271,10 @@ def test_panels_share_the_step_that_is_pointed_at(n_panels: int) -> None:
 
     shown = [FigureCheckpoint("m", "-", "p", "aligned", None, "run", 5)]
     rows = [
-        {"checkpoint": "m", "measure": m, "item": "a", "numerator": 1.0, "denominator": 2.0}
+        {"checkpoint": "m", "measure": m, "value": 0.5, "low": 0.4, "high": 0.6, "n_items": 2}
         for m in [*MEASURES][:n_panels]
     ]
-    chart = FIGURE.draw(FigureData(rows, shown, "token"), 720).to_dict()
+    chart = FIGURE.draw(FigureData(rows, shown, "token", measures=MEASURES), 720).to_dict()
     (parameter,) = chart["params"]
     names = [layer.get("name") for panel in chart["concat"] for layer in panel["layer"]]
     assert parameter["views"] == [name for name in names if name]
@@ -287,8 +283,8 @@ def test_panels_share_the_step_that_is_pointed_at(n_panels: int) -> None:
     assert "training step" in vl_convert.vegalite_to_svg(chart)
 
 
-def interval(mean: float) -> Interval:
-    return Interval(mean, mean * 0.9, mean * 1.1, 20)
+def interval(value: float) -> Number:
+    return Number(value, value * 0.9, value * 1.1)
 
 
 SHOWN = (
@@ -331,8 +327,8 @@ DPO, ALONE = f"dpo-300: 50% [45, 55] {HOLD}", f"alone-7: 40% [36, 44] {HOLD}"
         (
             {"measure": "support", "under_base": 0.5},
             [
-                "dpo-300: 5,000 [4,500, 5,500] tokens have a probability over 1e-8 on its own "
-                "text, under 0.5 times its base's 20,000 [18,000, 22,000] (support)."
+                "dpo-300: 5,000 [4,500, 5,500] tokens have a probability over 1e-8, "
+                "under 0.5 times its base's 20,000 [18,000, 22,000] (support)."
             ],
         ),
         ({"measure": "support", "under_base": 0.25}, []),
@@ -341,21 +337,31 @@ DPO, ALONE = f"dpo-300: 50% [45, 55] {HOLD}", f"alone-7: 40% [36, 44] {HOLD}"
     ],
 )
 def test_rules_warn_of_what_crosses_them(rule: dict[str, Any], sentences: Sequence[str]) -> None:
-    assert drifted([DriftRule(**rule)], VALUES, SHOWN) == sentences
+    crossed = crossings([DriftRule(**rule)], VALUES, SHOWN, MEASURES)
+    assert [crossing.sentence for crossing in crossed] == sentences
 
 
-def test_every_measure_can_be_drawn_and_warned_of() -> None:
-    assert [*MEASURES] == [*_SAID] == [*get_args(MeasureName)]
+def test_a_crossing_is_known_by_checkpoint_and_rule_and_not_by_its_value() -> None:
+    rules = [DriftRule(measure="ngram_sharing", over=0.3), DriftRule(measure="support", under=1e4)]
+    keys = [c.key for c in crossings(rules, VALUES, SHOWN, MEASURES)]
+    assert len(set(keys)) == len(keys) == 3
+    moved = VALUES | {("dpo-300", "ngram_sharing"): interval(0.6)}
+    assert [c.key for c in crossings(rules, moved, SHOWN, MEASURES)] == keys
 
 
-def test_a_perplexity_beyond_a_double_is_infinite() -> None:
-    rows = [
-        {"checkpoint": "m", "measure": "perplexity", "item": f"{i}"}
-        | {"numerator": nll, "denominator": 1.0}
-        for i, nll in enumerate((1000.0, 900.0))
-    ]
-    (value,) = measures(FigureData(rows, [], "word")).values()
-    assert (value.mean, value.is_finite, value.number()) == (math.inf, False, "inf")
+@pytest.mark.parametrize(
+    ("measure", "words"),
+    [
+        ("loss", ["drift[0].measure", "'loss'", "perplexity, "]),
+        ("top_1_mass", ["did you mean top_k_mass?"]),
+        ("ngram_spread", ["with a level that is quoted", "did you mean"]),  # a curve alone
+    ],
+)
+def test_a_rule_about_no_measure_is_named(measure: str, words: Sequence[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        check_rules([DriftRule(measure=measure, over=1)], [*ALL_MEASURES])
+    for word in words:
+        assert word in str(caught.value)
 
 
 STUDY = "name: s\ncheckpoints:\n  - {name: a, source: 'pypi:x'}\n"
@@ -376,7 +382,6 @@ STUDY = "name: s\ncheckpoints:\n  - {name: a, source: 'pypi:x'}\n"
             + "".join(f"  - {{name: {n}, source: 'pypi:x', series: r, step: 3}}\n" for n in "bc"),
             ["'b' and 'c' are both step 3 of the series 'r'"],
         ),
-        (STUDY + "drift: [{measure: loss, over: 1}]", ["drift[0].measure", "'loss'", "'overlap'"]),
         (STUDY + "drift: [{measure: support}]", ["drift[0]", "needs `over`"]),
         (STUDY + "drift: [{measure: support, above: 1}]", ["drift[0].above", "under_base"]),
         (STUDY + "drift: [{measure: support, over: true}]", ["drift[0].over", "True"]),

@@ -43,7 +43,7 @@ def test_a_figure_changes_with_its_module_its_query_and_what_figures_share(
 
     def version(folder: Path, shared: Path) -> str:
         monkeypatch.setattr(drawing, "SHARED_CODE", (shared,))
-        return drawing.figure_asset(replace(figure, query=folder / "trajectory.sql")).version
+        return drawing.figure_asset(replace(figure, query=folder / "trajectory.sql"), []).version
 
     files = {"trajectory_py": "draw", "trajectory_sql": "select 1"}
     shared = {"style_py": "blue"}

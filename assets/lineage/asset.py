@@ -66,7 +66,8 @@ class Asset(ABC):
         changes_with: Those of `reads` whose change makes it stale; by default all. It reads the
             others for a part that `parameters` holds.
         parameters: What of the study, or of what it names, changes it: names and JSON values.
-        settings: The keys of the study that do so, whichever the checkpoint.
+        settings: The keys of the study that do so, whichever the checkpoint; a threshold's as
+            `thresholds.KEY`.
         over: Which checkpoints of the study it is about where it has no partitions: all, those of
             which all that it reads is there, or of these the ones that `Study.compared` names.
         applies: Whether a study, or one of its checkpoints, has anything for it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.study.thresholds import Thresholds
 from warehouse.declarations import read_measurements
 from warehouse.tables import BASE_TABLES
 
@@ -17,7 +18,7 @@ SQL_FOLDER = Path(__file__).parents[2] / "sql"
 """Where measurements are."""
 
 STUDY_PARAMETERS = ("samples_per_prompt", "max_new_tokens", "seed")
-"""Keys of a study that measurements may use as `$key`."""
+"""Keys of a study that measurements may use as `$key`, beside those of `thresholds:`."""
 
 
 def declared_measurements(parameters: Mapping[str, object]) -> list[Measurement]:
@@ -35,5 +36,7 @@ def declared_tables() -> list[Table]:
     Raises:
         DeclarationError: A measurement cannot become a table.
     """
-    measurements = declared_measurements(dict.fromkeys(STUDY_PARAMETERS, 0))
+    measurements = declared_measurements(
+        {**dict.fromkeys(STUDY_PARAMETERS, 0), **Thresholds().values()}
+    )
     return [*BASE_TABLES, *(measurement.table for measurement in measurements)]

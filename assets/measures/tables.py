@@ -9,6 +9,7 @@ from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
 from assets.measures.declared import SQL_FOLDER, STUDY_PARAMETERS
 from assets.study.digests import digest
+from assets.study.thresholds import Thresholds, written
 from warehouse import sessions
 from warehouse.declarations import used_parameters
 from warehouse.measure import measure
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 def study_parameters(study: Study) -> dict[str, object]:
     """What measurements may use of the study as `$name`."""
-    return {name: getattr(study, name) for name in STUDY_PARAMETERS}
+    return {
+        **{name: getattr(study, name) for name in STUDY_PARAMETERS},
+        **study.thresholds.values(),
+    }
 
 
 def measurement_asset(measurement: Measurement) -> TableAsset:
@@ -44,6 +48,9 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
             yield batches
 
     version = digest(measurement.query)
+    keys = [*STUDY_PARAMETERS, *Thresholds.model_fields]
+    used = used_parameters(measurement.query, dict.fromkeys(keys))
+    thresholds = [name for name in used if name in Thresholds.model_fields]
 
     def signature(context: AssetContext) -> Signature:
         read = {
@@ -51,8 +58,13 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
             for upstream in context.upstream.values()
             for partition in upstream.partitions
         }
-        measurement_entry = Signature.named(measurement.table.name, short(version))
-        return sum((*sorted(read, key=str), measurement_entry), Signature())
+        entries = sum(sorted(read, key=str), Signature())
+        values = {name: written(getattr(context.study.thresholds, name)) for name in thresholds}
+        known = entries.to_dict()
+        new = {name: value for name, value in values.items() if known.get(name) != value}
+        return (
+            entries + Signature.of(**new) + Signature.named(measurement.table.name, short(version))
+        )
 
     return TableAsset(
         name=measurement.table.name,
@@ -62,7 +74,7 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
         version=version,
         code=f"{SQL_FOLDER.name}/{measurement.table.name}.sql",
         partitioned=measurement.table.partitioned,
-        settings=tuple(used_parameters(measurement.query, dict.fromkeys(STUDY_PARAMETERS))),
+        settings=tuple(f"thresholds.{name}" if name in thresholds else name for name in used),
         parameters=lambda study, checkpoint: {
             **used_parameters(measurement.query, study_parameters(study)),
             # A change in the words that it may use may change any result.

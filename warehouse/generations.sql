@@ -63,7 +63,7 @@ create or replace macro generation_units() as table
         units_of(token_ids, text) as units
     from counted_generations();
 
--- Every place in a generation, with the unit that stands there (a) and the four after it (b to e),
+-- Every place in a generation, with the unit that stands there (a) and the nine after it (b to j),
 -- null beyond the end: n-grams never cross two generations. Units are numbers from 1 that are equal
 -- where the units are. Places are consecutive within a series, and grow with it; `place >> 32` is
 -- the series, and `place & 4294967295` counts from 1.
@@ -93,20 +93,25 @@ create or replace macro ngram_windows() as table
         lead(a, 1) over following as b,
         lead(a, 2) over following as c,
         lead(a, 3) over following as d,
-        lead(a, 4) over following as e
+        lead(a, 4) over following as e,
+        lead(a, 5) over following as f,
+        lead(a, 6) over following as g,
+        lead(a, 7) over following as h,
+        lead(a, 8) over following as i,
+        lead(a, 9) over following as j
     from units
     join codes
         using (value)
     window following as (partition by series order by place);
 
--- The places of n-grams that recur, for each n in `lengths`, which rise. An n-gram is named by the
--- first place that it stands at. What stands at one place alone is left out as far as that is cheap,
--- and so is, if `across`, what stands in one generation alone.
+-- The places of n-grams that recur, for each n in `lengths`. An n-gram is named by the first place
+-- that it stands at. What stands at one place alone is left out as far as that is cheap, and so is,
+-- if `across`, what stands in one generation alone.
 --
 -- Every part of an n-gram that recurs recurs as well. So n-grams are put together out of the places
 -- of shorter ones: of two up to twice as long, of three up to three times. Each step takes time in
--- proportion to the places that recur; there is one for each length, and more where a length is more
--- than three times the one before it.
+-- proportion to the places that recur. There is one for each length, and more where a length is over
+-- three times the one before it.
 create or replace macro recurring_ngrams(lengths, across) as table
     with recursive
         -- As many units of each window as the shortest n-gram has.
@@ -133,7 +138,7 @@ create or replace macro recurring_ngrams(lengths, across) as table
                 min(place) as name,
                 max(place) as last_place
             from windows
-            where b + c + d + e is not null
+            where b is not null and c is not null and d is not null and e is not null
             group by prompt, a, b, c, d, e
         ),
         shortest as materialized (

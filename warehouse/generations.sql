@@ -110,8 +110,8 @@ create or replace macro ngram_windows() as table
 --
 -- Every part of an n-gram that recurs recurs as well. So n-grams are put together out of the places
 -- of shorter ones: of two up to twice as long, of three up to three times. Each step takes time in
--- proportion to the places that recur. There is one for each length, and more where a length is over
--- three times the one before it.
+-- proportion to the places that recur. There is one for each length, and more where a length is
+-- over three times the one before it.
 create or replace macro recurring_ngrams(lengths, across) as table
     with recursive
         -- As many units of each window as the shortest n-gram has.

@@ -23,13 +23,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from assets.measures.declared import declared_measurements
+from assets.measures.declared import STUDY_PARAMETERS, declared_measurements
+from assets.study.thresholds import Thresholds
 from warehouse import Lake, Limits, Measurement, Provenance, write_table
 from warehouse.measure import measure
 from warehouse.tables import GENERATIONS
 
 _VOCABULARY = 50_000
 _MEMORY = 1500 << 20
+_THRESHOLDS = Thresholds().values()
 _MADE_UP = Provenance("", "", "bench", "")
 
 
@@ -92,10 +94,15 @@ def write(lake: Lake, prompts: int, samples: int, tokens: int) -> None:
     write_table(lake, GENERATIONS, batches(), _MADE_UP, "m")
 
 
+def _measurements() -> list[Measurement]:
+    parameters = {**dict.fromkeys(STUDY_PARAMETERS, 0), **_THRESHOLDS}
+    return declared_measurements(parameters)
+
+
 def time_tables(lake: Lake, memory: int) -> float:
     """Seconds that the n-gram tables take, one after the other."""
     total = 0.0
-    for measurement in declared_measurements({}):
+    for measurement in _measurements():
         if measurement.table.name.startswith("ngram_"):
             rows, seconds = time_table(lake, measurement, memory)
             total += seconds
@@ -113,7 +120,7 @@ def time_table(
         lake,
         [GENERATIONS],
         checkpoint="m",
-        parameters={},
+        parameters=_THRESHOLDS,
         limits=Limits(memory=memory, threads=2),
     ) as batches:
         rows = pa.Table.from_batches(batches)
@@ -164,7 +171,7 @@ def compare_with_diversity(folder: Path, options: argparse.Namespace) -> None:
     rows = lake.read(GENERATIONS, "m").select(["text"]).to_pylist()
     theirs = [score([row["text"]], num_n=4) for row in rows]
     their_seconds = time.perf_counter() - start
-    (measurement,) = (m for m in declared_measurements({}) if m.table.name == "ngram_diversity")
+    (measurement,) = (m for m in _measurements() if m.table.name == "ngram_diversity")
     rows, our_seconds = time_table(lake, measurement, options.memory)
     ours: dict[str, float] = {}
     for row in rows:

@@ -4,6 +4,7 @@ Nothing here knows of Dagster or of the lake.
 """
 
 from models.decoding import Decoding
+from models.distributions import Kept
 from models.endings import Ending, Reasoning
 from models.errors import ModelError
 from models.loading import LanguageModel, ModelPool
@@ -17,6 +18,7 @@ __all__ = [
     "Completion",
     "Decoding",
     "Ending",
+    "Kept",
     "LanguageModel",
     "ModelError",
     "ModelPool",

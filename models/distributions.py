@@ -25,10 +25,26 @@ N_TOP = 10
 SUPPORT_ABOVE = 1e-8
 """A token is in a distribution's support if it is more probable than this."""
 
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a distribution, where there is a choice.
+
+    Attributes:
+        top_k: Numbers of most likely tokens whose mass is kept, rising from 1 or more.
+        support_above: A token is in the support if it is more probable than this.
+    """
+
+    top_k: tuple[int, ...] = K_GRID
+    support_above: float = SUPPORT_ABOVE
+
+
+PAPERS = Kept()
+"""What the paper keeps."""
+
 _BLOCK = 64
 _CHUNK = 1024
 """Exponentials summed in float32, before the sum goes on in float64."""
-_GRID = np.array(K_GRID)
 _CUDA_ROWS = 64
 
 
@@ -42,8 +58,8 @@ class Distributions:
         logprob: float32 [n], log-probability of the token that came, in nats.
         rank: int32 [n], its place in that order, from 1.
         entropy: float32 [n], in nats.
-        support: int32 [n], tokens with a probability over `SUPPORT_ABOVE`.
-        top_mass: float32 [n, 13], probability of the k most likely tokens together, k in `K_GRID`.
+        support: int32 [n], tokens with a probability over `support_above`.
+        top_mass: float32 [n, len(top_k)], probability of the k most likely tokens together.
         top_ids: int32 [n, 10], the most likely tokens, in order.
         top_logprobs: float32 [n, 10], their log-probabilities, in nats.
     """
@@ -63,7 +79,7 @@ class Distributions:
         return Distributions(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     @classmethod
-    def empty(cls, n: int, vocabulary: int) -> Distributions:
+    def empty(cls, n: int, vocabulary: int, n_masses: int) -> Distributions:
         """Room for n of them; small vocabularies have fewer most likely tokens."""
         shown = min(N_TOP, vocabulary)
         return cls(
@@ -71,7 +87,7 @@ class Distributions:
             rank=np.empty(n, np.int32),
             entropy=np.empty(n, np.float32),
             support=np.empty(n, np.int32),
-            top_mass=np.empty((n, len(K_GRID)), np.float32),
+            top_mass=np.empty((n, n_masses), np.float32),
             top_ids=np.empty((n, shown), np.int32),
             top_logprobs=np.empty((n, shown), np.float32),
         )
@@ -87,7 +103,7 @@ class Distributions:
         )
 
 
-def reduce(logits: Tensor, rows: Tensor, targets: Tensor) -> Distributions:
+def reduce(logits: Tensor, rows: Tensor, targets: Tensor, kept: Kept = PAPERS) -> Distributions:
     """Reduces some rows of logits.
 
     Probabilities are float32 exponentials, summed in float64; on a CPU and on a GPU alike.
@@ -96,14 +112,15 @@ def reduce(logits: Tensor, rows: Tensor, targets: Tensor) -> Distributions:
         logits: float [any, vocabulary]. Left unchanged.
         rows: int64 [n], which of its rows.
         targets: int64 [n], the token that came after each.
+        kept: What is kept of each.
 
     Raises:
         ModelError: Logits are not numbers, or the token that came has no probability at all.
     """
     if logits.device.type == "cuda":
-        distributions = _on_gpu(logits, rows, targets)
+        distributions = _on_gpu(logits, rows, targets, kept)
     else:
-        distributions = _on_cpu(_as_numpy(logits), rows.cpu().numpy(), targets.cpu().numpy())
+        distributions = _on_cpu(_as_numpy(logits), rows.cpu().numpy(), targets.cpu().numpy(), kept)
     if not (np.isfinite(distributions.logprob).all() and np.isfinite(distributions.entropy).all()):
         raise ModelError(
             "the model's logits are not finite numbers, so nothing can be said of its predictions; "
@@ -121,8 +138,10 @@ def _as_numpy(logits: Tensor) -> np.ndarray:
     return held.float().numpy()
 
 
-def _on_cpu(logits: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> Distributions:
-    distributions = Distributions.empty(len(rows), logits.shape[1])
+def _on_cpu(logits: np.ndarray, rows: np.ndarray, targets: np.ndarray, kept: Kept) -> Distributions:
+    distributions = Distributions.empty(len(rows), logits.shape[1], len(kept.top_k))
+    grid = np.array(kept.top_k)
+    least_logprob = float(np.log(kept.support_above))
     n_threads = torch.get_num_threads()
     parts = np.array_split(np.arange(len(rows)), n_threads)
     reduce_rows = _reduce_bfloat16_rows if logits.dtype == np.uint16 else _reduce_rows
@@ -135,7 +154,8 @@ def _on_cpu(logits: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> Distri
                 logits,
                 rows[some],
                 targets[some],
-                _GRID,
+                grid,
+                least_logprob,
                 out.logprob,
                 out.rank,
                 out.entropy,
@@ -249,6 +269,7 @@ def _reduce_row(  # type: ignore[no-untyped-def]
     n,
     maxima,
     grid,
+    least_logprob,
     logprob,
     rank,
     entropy,
@@ -270,7 +291,7 @@ def _reduce_row(  # type: ignore[no-untyped-def]
     if not np.isfinite(log_total):  # no order, and no most likely tokens
         logprob[n] = np.nan
         return
-    least = log_total + np.log(SUPPORT_ABOVE)
+    least = log_total + least_logprob
     threshold = np.float32(least)
     if threshold > least:  # rounded up
         threshold = np.nextafter(threshold, np.float32(-np.inf))
@@ -280,7 +301,7 @@ def _reduce_row(  # type: ignore[no-untyped-def]
     logprob[n] = row[target] - log_total
     entropy[n] = np.log(total) - weighted / total
 
-    ids = _top(row, maxima, min(grid[-1], vocabulary))
+    ids = _top(row, maxima, min(max(grid[-1], top_ids.shape[1]), vocabulary))
     for i in range(top_ids.shape[1]):
         top_ids[n, i] = ids[i]
         top_logprobs[n, i] = row[ids[i]] - log_total
@@ -294,19 +315,19 @@ def _reduce_row(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _reduce_rows(logits, rows, targets, grid, *kept):  # type: ignore[no-untyped-def]
+def _reduce_rows(logits, rows, targets, grid, least_logprob, *kept):  # type: ignore[no-untyped-def]
     maxima = np.empty((logits.shape[1] + _BLOCK - 1) // _BLOCK, np.float32)
     for n in range(rows.shape[0]):
-        _reduce_row(logits[rows[n]], targets[n], n, maxima, grid, *kept)
+        _reduce_row(logits[rows[n]], targets[n], n, maxima, grid, least_logprob, *kept)
 
 
 @numba.njit(nogil=True, cache=True)
-def _reduce_bfloat16_rows(logits, rows, targets, grid, *kept):  # type: ignore[no-untyped-def]
+def _reduce_bfloat16_rows(logits, rows, targets, grid, least_logprob, *kept):  # type: ignore[no-untyped-def]
     maxima = np.empty((logits.shape[1] + _BLOCK - 1) // _BLOCK, np.float32)
     row = np.empty(logits.shape[1], np.float32)  # stays in the cache
     for n in range(rows.shape[0]):
         _widen(logits[rows[n]], row)
-        _reduce_row(row, targets[n], n, maxima, grid, *kept)
+        _reduce_row(row, targets[n], n, maxima, grid, least_logprob, *kept)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
@@ -316,22 +337,22 @@ def _widen(bits, row):  # type: ignore[no-untyped-def]
         row[i] = np.uint32(np.uint32(bits[i]) << np.uint32(16)).view(np.float32)
 
 
-def _on_gpu(logits: Tensor, rows: Tensor, targets: Tensor) -> Distributions:
+def _on_gpu(logits: Tensor, rows: Tensor, targets: Tensor, kept: Kept) -> Distributions:
     """The same with PyTorch, some rows at a time."""
     places = torch.split(rows.to(logits.device), _CUDA_ROWS)
     wanted = torch.split(targets.to(logits.device), _CUDA_ROWS)
     return Distributions.join(
         [
-            _with_torch(logits[some].float(), tokens)
+            _with_torch(logits[some].float(), tokens, kept)
             for some, tokens in zip(places, wanted, strict=True)
         ]
     )
 
 
-def _with_torch(values: Tensor, targets: Tensor) -> Distributions:
+def _with_torch(values: Tensor, targets: Tensor, kept: Kept = PAPERS) -> Distributions:
     vocabulary = values.shape[1]
-    n_top = min(K_GRID[-1], vocabulary)
     shown = min(N_TOP, vocabulary)
+    n_top = min(max(kept.top_k[-1], shown), vocabulary)
     highest = values.amax(dim=1, keepdim=True)
     distance = (values - highest).clamp(min=-87)
     exponential = distance.exp()
@@ -350,7 +371,7 @@ def _with_torch(values: Tensor, targets: Tensor) -> Distributions:
         )
     logprobs = best.double() - log_total
     cumulative = logprobs.exp().cumsum(1).clamp(max=1)
-    grid = torch.tensor([min(k, n_top) - 1 for k in K_GRID], device=values.device)
+    grid = torch.tensor([min(k, n_top) - 1 for k in kept.top_k], device=values.device)
 
     def array(tensor: Tensor, dtype: type) -> np.ndarray:
         return tensor.cpu().numpy().astype(dtype)
@@ -359,7 +380,7 @@ def _with_torch(values: Tensor, targets: Tensor) -> Distributions:
         logprob=array(wanted[:, 0].double() - log_total[:, 0], np.float32),
         rank=array(rank, np.int32),
         entropy=array(total[:, 0].log() - weighted / total[:, 0], np.float32),
-        support=array((values.double() > log_total + np.log(SUPPORT_ABOVE)).sum(1), np.int32),
+        support=array((values.double() > log_total + np.log(kept.support_above)).sum(1), np.int32),
         top_mass=array(cumulative[:, grid], np.float32),
         top_ids=array(ids[:, :shown], np.int32),
         top_logprobs=array(logprobs[:, :shown], np.float32),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from models.distributions import Distributions, reduce
+from models.distributions import PAPERS, Distributions, Kept, reduce
 from models.reading import GROUP_TOKENS, Text, as_tensors, read
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def score(
     batch_tokens: int | None = None,
     group_tokens: int = GROUP_TOKENS,
     on_tokens: Callable[[int], None] = lambda scored: None,
+    kept: Kept = PAPERS,
 ) -> Iterator[list[Scored]]:
     """Scores texts, a group of them at a time.
 
@@ -49,6 +50,7 @@ def score(
         batch_tokens: Positions whose logits are in memory at once; by default as many as are fast.
         group_tokens: Tokens, those of contexts included, that are sorted by length together.
         on_tokens: Called with the number of tokens that were scored since the last call.
+        kept: What is kept of each distribution.
 
     Yields:
         Groups of texts, in the order in which they came, with their distributions.
@@ -61,7 +63,7 @@ def score(
         texts,
         context_length=model.context_length,
         batch_tokens=at_once,
-        read_batch=lambda batch: _score_batch(model, batch, at_once),
+        read_batch=lambda batch: _score_batch(model, batch, at_once, kept),
         join=Distributions.join,
         group_tokens=group_tokens,
         on_tokens=on_tokens,
@@ -83,7 +85,7 @@ def positions_at_once(model: LanguageModel) -> int:
 
 @torch.inference_mode()
 def _score_batch(
-    model: LanguageModel, batch: Sequence[Window], batch_tokens: int
+    model: LanguageModel, batch: Sequence[Window], batch_tokens: int, kept: Kept
 ) -> list[Distributions]:
     """Reads windows side by side, some columns at a time where they are long."""
     ids, targets = as_tensors(batch)
@@ -101,7 +103,7 @@ def _score_batch(
         here = wanted >= 0
         if not bool(here.any()):
             continue
-        reduced = reduce(logits.flatten(0, 1), _places(here), wanted[here])
+        reduced = reduce(logits.flatten(0, 1), _places(here), wanted[here], kept)
         del logits  # before the next ones take as much memory
         begin = 0
         for own, count in zip(parts, here.sum(1).tolist(), strict=True):

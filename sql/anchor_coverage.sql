@@ -50,7 +50,7 @@ with
     ),
     bins as (
         select prompt, bin, sum(overlap * holders) / bin_length as holders
-        from kept_columns()
+        from kept_columns(kept_by := $kept_by)
         join columns_covered
             using (prompt, position)
         group by prompt, bin, bin_length

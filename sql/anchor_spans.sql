@@ -1,15 +1,16 @@
--- The anchor spans that a prompt's generations are built on, at most 6 (paper: section 4.3).
+-- The anchor spans that a prompt's generations are built on (paper: section 4.3).
 --
 -- The frequent span that most generations have comes first, then the longest, then the one that
 -- starts first. A generation no longer counts for a span that overlaps one already picked in it;
--- spans that are left with less than 20% are dropped, and the order is taken anew.
+-- spans that are left with less than `span_share` (by default 20%) are dropped, and the order is
+-- taken anew, until `spans` (by default 6) are picked.
 --
 -- grain:     checkpoint, decoding, prompt_set, prompt_id, span
 -- reads:     frequent_spans
 -- partition: checkpoint
 -- empty:     where generations have nothing in common
 -- columns:
---   span         VARCHAR   1 to 6, in the order in which generations pass them
+--   span         VARCHAR   number from 1, in the order in which generations pass them
 --   start_column INTEGER   column of its first character
 --   text         VARCHAR   the span
 --   length       INTEGER   [characters] how long it is
@@ -54,13 +55,15 @@ with recursive
             with
                 counting as (
                     from picks
-                    where not picked and pick < 6
+                    where not picked and pick < $spans
                 ),
                 counts as (
                     select prompt, name, count(*) as n_holders
                     from counting
                     group by prompt, name, n_samples
-                    having count(*) >= 2 and 5 * count(*) >= n_samples
+                    having
+                        count(*) >= 2
+                        and count(*) >= $span_share::decimal(7, 6) * n_samples
                 ),
                 best as (
                     select prompt, arg_max(name, (n_holders, -name)) as name

@@ -1,8 +1,9 @@
--- Texts that at least a fifth of a prompt's generations have at one place of their alignment.
+-- Texts that many of a prompt's generations have at one place of their alignment.
 --
--- A window is 30 consecutive characters of a generation. Generations share it when its text and the
--- column of its first character are the same; it is frequent when at least 20% of them do, and at
--- least two. Frequent windows that follow each other in the same generations make one span.
+-- A window is `span_characters` (by default 30) consecutive characters of a generation. Generations
+-- share it when its text and the column of its first character are the same; it is frequent when at
+-- least `span_share` (by default 20%) of them do, and at least two. Frequent windows that follow
+-- each other in the same generations make one span.
 --
 -- grain:     checkpoint, decoding, prompt_set, prompt_id, start_column, text
 -- reads:     generations, alignments
@@ -26,7 +27,7 @@ with
         from column_characters()
         join prompts
             using (prompt)
-        where holders >= 2 and 5 * holders >= n_samples
+        where holders >= 2 and holders >= $span_share::decimal(7, 6) * n_samples
     ),
     texts as (
         select prompt, n_samples, sample, text
@@ -43,13 +44,13 @@ with
             sample,
             place,
             position,
-            substring(text, place + 1, 30) as window_text
+            substring(text, place + 1, $span_characters) as window_text
         from aligned_characters()
         join frequent_characters
             using (prompt, position, character)
         join texts
             using (prompt, sample)
-        where place + 30 <= length(text)
+        where place + $span_characters <= length(text)
     ),
     frequent_windows as materialized (
         select
@@ -61,7 +62,7 @@ with
             row_number() over () as name
         from windows
         group by prompt, position, window_text, n_samples
-        having holders >= 2 and 5 * holders >= n_samples
+        having holders >= 2 and holders >= $span_share::decimal(7, 6) * n_samples
     ),
     places as materialized (
         select prompt, sample, place, position, name, holders, first_sample
@@ -112,7 +113,7 @@ with
             sample,
             min(place) as start,
             min(position) as start_column,
-            (count(*) + 29)::integer as length,
+            (count(*) + $span_characters - 1)::integer as length,
             arg_min(name, place) as name
         from chained
         group by prompt, sample, chain

@@ -1,5 +1,7 @@
 -- How many generations hold their prompt's most common n-gram (paper: figures 7A and 15A).
 --
+-- n is each of the study's `ngram_lengths`, 5, 10, 25 and 50 unless it says otherwise.
+--
 -- grain:     checkpoint, decoding, prompt_set, prompt_id, unit, n
 -- reads:     generations
 -- partition: checkpoint
@@ -11,84 +13,20 @@
 with
     prompts as (
         select checkpoint, decoding, prompt_set, prompt_id, unit, prompt, count(*) as n_samples
-        from generation_units()
+        from counted_generations()
         group by all
     ),
-    windows as materialized (
-        select prompt, series, place, a, b, c, d, e
-        from ngram_windows()
-        where e is not null
-    ),
-    -- Every part of an n-gram that two generations hold is held by two as well. So longer n-grams
-    -- are made of the places of shared shorter ones, each named by the first place it is held at.
-    shared_5 as materialized (
-        select prompt, a, b, c, d, e, min(place) as name
-        from windows
-        group by prompt, a, b, c, d, e
-        having min(series) < max(series)
-    ),
-    places_5 as materialized (
-        select prompt, series, place, name
-        from windows
-        join shared_5
-            using (prompt, a, b, c, d, e)
-    ),
-    places_10 as materialized (
-        select
-            one.prompt,
-            one.series,
-            one.place,
-            min(one.place) over (partition by one.name, two.name) as name
-        from places_5 as one
-        join places_5 as two
-            on two.place = one.place + 5
-    ),
-    places_25 as materialized (
-        select
-            one.prompt,
-            one.series,
-            one.place,
-            min(one.place) over (partition by one.name, two.name, three.name) as name
-        from places_10 as one
-        join places_10 as two
-            on two.place = one.place + 10
-        join places_10 as three
-            on three.place = one.place + 15
-    ),
-    places_50 as (
-        select
-            one.prompt,
-            one.series,
-            one.place,
-            min(one.place) over (partition by one.name, two.name) as name
-        from places_25 as one
-        join places_25 as two
-            on two.place = one.place + 25
-    ),
-    places as (
-        select *, 5 as n
-        from places_5
-        union all
-        select *, 10 as n
-        from places_10
-        union all
-        select *, 25 as n
-        from places_25
-        union all
-        select *, 50 as n
-        from places_50
-    ),
     shared as (
-        select prompt, n, name, count(distinct series) as shared_by
-        from places
+        select prompt, n, name, count(distinct place >> 32) as shared_by
+        from recurring_ngrams($ngram_lengths, across := true)
         group by prompt, n, name
     ),
     -- Where no two generations share one, the first n-gram there is has one holder.
     single as (
         select prompt, n, (min(series)::bigint << 32) + 1 as name, 1 as shared_by
-        from generation_units()
-        cross join unnest([5, 10, 25, 50]) as lengths(n)
-        where len(units) >= n
+        from counted_generations()
+        cross join unnest($ngram_lengths) as lengths(n)
+        where n_units_of(token_ids, text) >= n
         group by prompt, n
     ),
     held as (
@@ -111,10 +49,10 @@ with
             n,
             max_shared,
             array_to_string(
-                units[(name & 4294967295):(name & 4294967295) + n - 1], ' '
+                units_of(token_ids, text)[(name & 4294967295):(name & 4294967295) + n - 1], ' '
             ) as ngram
         from most_common
-        join generation_units() as holder
+        join counted_generations() as holder
             on holder.series = name >> 32
     )
 select
@@ -128,7 +66,7 @@ select
     coalesce(max_shared, 0) as max_shared,
     ngram
 from prompts
-cross join unnest([5, 10, 25, 50]) as lengths(n)
+cross join unnest($ngram_lengths) as lengths(n)
 left join spelled
     using (prompt, n)
 order by all

@@ -1,4 +1,4 @@
--- How many tokens have a probability over 1e-8 (paper: figure 4).
+-- How many tokens have a probability over the study's `support`, by default 1e-8 (paper: figure 4).
 --
 -- grain:     checkpoint, condition, decoding, corpus
 -- reads:     text_statistics

@@ -13,7 +13,7 @@
 --   nll      DOUBLE [nats] negative log-likelihood of the text
 --   entropy  DOUBLE [nats] mean over its tokens
 --   support  DOUBLE [tokens] mean over its tokens
---   mass     DOUBLE[] top_mass, mean over its tokens
+--   mass     DOUBLE[] top_mass, for each k of the study's `top_k` the mean over its tokens
 with
     texts as (
         select
@@ -26,6 +26,7 @@ with
             -sum(logprob::double) as nll,
             avg(entropy::double) as entropy,
             avg(support) as support,
+            -- A study has at most 20 values of k; beyond its last one they are null.
             [
                 avg(top_mass[1]::double),
                 avg(top_mass[2]::double),
@@ -39,8 +40,15 @@ with
                 avg(top_mass[10]::double),
                 avg(top_mass[11]::double),
                 avg(top_mass[12]::double),
-                avg(top_mass[13]::double)
-            ] as mass
+                avg(top_mass[13]::double),
+                avg(top_mass[14]::double),
+                avg(top_mass[15]::double),
+                avg(top_mass[16]::double),
+                avg(top_mass[17]::double),
+                avg(top_mass[18]::double),
+                avg(top_mass[19]::double),
+                avg(top_mass[20]::double)
+            ][:len($top_k)] as mass
         from token_distributions
         group by all
     )

@@ -1,5 +1,7 @@
 -- How much probability the k most likely tokens hold together (paper: figures 3 and 16).
 --
+-- k is each of the study's `top_k`, 1 to 10, 20, 50 and 100 unless it says otherwise.
+--
 -- grain:     checkpoint, condition, decoding, corpus, k
 -- reads:     text_statistics
 -- partition: checkpoint
@@ -14,7 +16,7 @@ with
             decoding,
             corpus,
             n_tokens,
-            unnest([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100]) as k,
+            unnest($top_k) as k,
             unnest(mass) as mass
         from text_statistics
     )

@@ -1,7 +1,7 @@
 """What a prompt's generations share, found slowly and plainly from the definitions.
 
 `texts` are a prompt's generations and `columns` their alignment: for every character of every text
-the column that it stands in.
+the column that it stands in. `chosen` are the study's thresholds.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations, pairwise
 
-WINDOW = 30
+from assets.study.thresholds import Thresholds
+
 BINS = 100
-MOST_PICKED = 6
+PAPERS = Thresholds()
 
 Path = list[tuple[str, int | None]]
 
@@ -37,14 +38,16 @@ class Picked(Span):
     pick: int
 
 
-def is_frequent(holders: int, n_samples: int) -> bool:
-    return holders >= 2 and Fraction(holders, n_samples) >= Fraction(20, 100)
+def is_frequent(holders: int, n_samples: int, chosen: Thresholds) -> bool:
+    return holders >= 2 and Fraction(holders, n_samples) >= Fraction(str(chosen.span_share))
 
 
 # Alignment
 
 
-def kept_columns(texts: list[str], columns: list[list[int]]) -> list[dict[int, int]]:
+def kept_columns(
+    texts: list[str], columns: list[list[int]], chosen: Thresholds = PAPERS
+) -> list[dict[int, int]]:
     """The kept columns in order: for each the generations in it, and their place that is there."""
     places: dict[int, dict[int, int]] = {}
     for sample, (text, own) in enumerate(zip(texts, columns, strict=True)):
@@ -54,7 +57,8 @@ def kept_columns(texts: list[str], columns: list[list[int]]) -> list[dict[int, i
     return [
         places[column]
         for column in sorted(places)
-        if max(Counter(texts[s][place] for s, place in places[column].items()).values()) >= 5
+        if max(Counter(texts[s][place] for s, place in places[column].items()).values())
+        >= chosen.kept_by
     ]
 
 
@@ -67,16 +71,18 @@ def in_bins(values: list[int]) -> list[Fraction]:
     return [Fraction(sum(repeated[b * n : (b + 1) * n]), n) for b in range(BINS)]
 
 
-def overlap(texts: list[str], columns: list[list[int]]) -> list[tuple[Fraction, Fraction]]:
+def overlap(
+    texts: list[str], columns: list[list[int]], chosen: Thresholds = PAPERS
+) -> list[tuple[Fraction, Fraction]]:
     """`pairwise_match` and `aligned_samples` of each bin."""
     matching = []
     aligned = []
-    for places in kept_columns(texts, columns):
+    for places in kept_columns(texts, columns, chosen):
         characters = {sample: texts[sample][place] for sample, place in places.items()}
         equal = [(a, b) for a, b in combinations(characters, 2) if characters[a] == characters[b]]
         others = Counter(sample for pair in equal for sample in pair)
         matching.append(len(equal))
-        aligned.append(sum(count >= 5 for count in others.values()))
+        aligned.append(sum(count >= chosen.aligned_with for count in others.values()))
     pairs = len(list(combinations(texts, 2)))
     shares = [value / pairs if pairs else value for value in in_bins(matching)]
     return list(zip(shares, in_bins(aligned), strict=True))
@@ -85,16 +91,19 @@ def overlap(texts: list[str], columns: list[list[int]]) -> list[tuple[Fraction, 
 # Anchor spans
 
 
-def frequent_spans(texts: list[str], columns: list[list[int]]) -> list[Span]:
+def frequent_spans(
+    texts: list[str], columns: list[list[int]], chosen: Thresholds = PAPERS
+) -> list[Span]:
+    length = chosen.span_characters
     windows: dict[tuple[int, str], dict[int, int]] = {}
     for sample, (text, own) in enumerate(zip(texts, columns, strict=True)):
-        for place in range(len(text) - WINDOW + 1):
-            window = (own[place], text[place : place + WINDOW])
+        for place in range(len(text) - length + 1):
+            window = (own[place], text[place : place + length])
             windows.setdefault(window, {})[sample] = place
     frequent = [
         Span(column, text, starts)
         for (column, text), starts in windows.items()
-        if is_frequent(len(starts), len(texts))
+        if is_frequent(len(starts), len(texts), chosen)
     ]
     by_starts = {frozenset(window.starts.items()): window for window in frequent}
 
@@ -114,11 +123,13 @@ def frequent_spans(texts: list[str], columns: list[list[int]]) -> list[Span]:
     return spans
 
 
-def anchor_spans(texts: list[str], columns: list[list[int]]) -> list[Picked]:
+def anchor_spans(
+    texts: list[str], columns: list[list[int]], chosen: Thresholds = PAPERS
+) -> list[Picked]:
     """The picked spans; the first is span 1, and so on."""
-    spans = frequent_spans(texts, columns)
+    spans = frequent_spans(texts, columns, chosen)
     picked: list[Picked] = []
-    while spans and len(picked) < MOST_PICKED:
+    while spans and len(picked) < chosen.spans:
         spans.sort(key=lambda s: (-len(s.starts), -len(s.text), s.start_column, s.text))
         best = spans.pop(0)
         picked.append(Picked(best.start_column, best.text, best.starts, pick=len(picked) + 1))
@@ -130,16 +141,16 @@ def anchor_spans(texts: list[str], columns: list[list[int]]) -> list[Picked]:
                 if sample not in best.starts
                 or span.characters(sample).isdisjoint(best.characters(sample))
             }
-            if is_frequent(len(counting), len(texts)):
+            if is_frequent(len(counting), len(texts), chosen):
                 left.append(Span(span.start_column, span.text, counting))
         spans = left
     return sorted(picked, key=lambda span: (span.start_column, span.pick))
 
 
-def paths(texts: list[str], columns: list[list[int]]) -> list[Path]:
+def paths(texts: list[str], columns: list[list[int]], chosen: Thresholds = PAPERS) -> list[Path]:
     """The spans that each generation passes, with the places where they start in it."""
     found: list[Path] = []
-    spans = anchor_spans(texts, columns)
+    spans = anchor_spans(texts, columns, chosen)
     for sample in range(len(texts)):
         passed = [
             (span.starts[sample], str(number))
@@ -151,25 +162,29 @@ def paths(texts: list[str], columns: list[list[int]]) -> list[Path]:
     return found
 
 
-def flows(texts: list[str], columns: list[list[int]]) -> Counter[tuple[str, str]]:
+def flows(
+    texts: list[str], columns: list[list[int]], chosen: Thresholds = PAPERS
+) -> Counter[tuple[str, str]]:
     """How many generations go from one span directly to another."""
     return Counter(
         (source, target)
-        for path in paths(texts, columns)
+        for path in paths(texts, columns, chosen)
         for (source, _), (target, _) in pairwise(path)
     )
 
 
-def coverage(texts: list[str], columns: list[list[int]]) -> list[Fraction]:
+def coverage(
+    texts: list[str], columns: list[list[int]], chosen: Thresholds = PAPERS
+) -> list[Fraction]:
     """`in_anchor` of each bin."""
     covered = {
         (sample, place)
-        for span in frequent_spans(texts, columns)
+        for span in frequent_spans(texts, columns, chosen)
         for sample in span.starts
         for place in span.characters(sample)
     }
     counts = [
         sum((sample, place) in covered for sample, place in places.items())
-        for places in kept_columns(texts, columns)
+        for places in kept_columns(texts, columns, chosen)
     ]
     return [value / len(texts) for value in in_bins(counts)]

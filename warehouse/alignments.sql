@@ -36,20 +36,25 @@ create or replace macro column_characters() as table
     from aligned_characters()
     group by prompt, position, character;
 
--- Kept columns, where one character stands in at least 5 generations, cut into 100 equal bins: a
--- row for each bin that a column lies in. Of a bin's `bin_length` hundredths of a column it fills
--- `overlap`.
-create or replace macro kept_columns() as table
+-- Kept columns, where one character stands in at least `kept_by` generations, cut into 100 equal
+-- bins: a row for each bin that a column lies in. Of a bin's `bin_length` hundredths of a column it
+-- fills `overlap`. `aligned_samples` are the generations whose character there at least
+-- `aligned_with` others share.
+create or replace macro kept_columns(kept_by := 5, aligned_with := 5) as table
     with
-        kept as (
+        counted as (
             select
                 prompt,
                 position,
+                max(holders) as most_holders,
                 sum(holders::bigint * (holders - 1) // 2) as matching_pairs,
-                coalesce(sum(holders) filter (where holders - 1 >= 5), 0) as aligned_samples
+                coalesce(sum(holders) filter (where holders - 1 >= aligned_with), 0) as aligned_samples
             from column_characters()
             group by prompt, position
-            having max(holders) >= 5
+        ),
+        kept as (
+            from counted
+            where most_holders >= kept_by
         ),
         -- A bin is as many hundredths of a column long as there are columns.
         numbered as (

@@ -8,9 +8,11 @@ A file opens with comments: what it measures, an empty comment line, and then ke
     -- format:     share
     -- says:       {value} of a prompt's generations hold its most common {level}-gram
 
-A value ends with its line; a line that begins with more spaces goes on. `KEYS` says what each key
-means. The query gives `checkpoint`, `collection`, `item`, `numerator` and `denominator`, and those
-of `decoding`, `other`, `condition`, `unit` and `level` that it has. An item that the measure is not
+A value ends with its line; a line that begins with more spaces goes on. `$key` in it stands for
+what the study says, as it does in the query. `KEYS` says what each key means.
+
+The query gives `checkpoint`, `collection`, `item`, `numerator` and `denominator`, and those of
+`decoding`, `other`, `condition`, `unit` and `level` that it has. An item that the measure is not
 defined for has a null numerator, and is left out.
 """
 
@@ -93,7 +95,8 @@ class Measure:
         comparable: When two checkpoints may be compared by it, one of `COMPARABLE`; None for
             always.
         empty: Why it may have no rows; None where that is a mistake.
-        query: The SQL.
+        header: The comments that declare all this.
+        query: The SQL after them.
         path: The file.
     """
 
@@ -111,6 +114,7 @@ class Measure:
     floor: str | None
     comparable: str | None
     empty: str | None
+    header: str
     query: str
     path: Path
 
@@ -157,7 +161,7 @@ def read_measures(
     """
     measures: dict[str, Measure] = {}
     for path in (path for folder in folders for path in sorted(folder.glob("*.sql"))):
-        measure = _read(path, tables)
+        measure = _read(path, tables, parameters)
         if path.stem in measures:
             raise DeclarationError(
                 f"{path}: there is a measure {path.stem} already, in {measures[path.stem].path}; "
@@ -168,7 +172,7 @@ def read_measures(
     return sorted(measures.values(), key=lambda m: (GROUPS.index(m.group), m.name))
 
 
-def _read(path: Path, tables: Mapping[str, Table]) -> Measure:
+def _read(path: Path, tables: Mapping[str, Table], parameters: Mapping[str, object]) -> Measure:
     if not _NAME.fullmatch(path.stem):
         raise DeclarationError(
             f"{path}: a measure is named in small letters, digits and _; rename the file"
@@ -198,6 +202,10 @@ def _read(path: Path, tables: Mapping[str, Table]) -> Measure:
         )
     if headline is not None and not headline.isdigit():
         raise DeclarationError(f"{path}: headline: {headline!r} must be a whole number")
+    query = _after_comments(text)
+    words = {name: _spelled(value) for name, value in parameters.items()}
+    values |= {key: string.Template(values[key]).safe_substitute(words) for key in values}
+    description = string.Template(description).safe_substitute(words)
     _check_says(path, values["says"], has_level="level" in values)
     return Measure(
         name=path.stem,
@@ -214,7 +222,8 @@ def _read(path: Path, tables: Mapping[str, Table]) -> Measure:
         floor=values.get("floor"),
         comparable=values.get("comparable"),
         empty=values.get("empty"),
-        query=text,
+        header=text[: len(text) - len(query)],
+        query=query,
         path=path,
     )
 
@@ -249,6 +258,20 @@ def _read_header(path: Path, text: str) -> tuple[str, dict[str, str]]:
     if not description:
         raise DeclarationError(f"{path}: its first comment line must say what it measures")
     return " ".join(description), values
+
+
+def _after_comments(text: str) -> str:
+    """A file from its first line that is no comment."""
+    lines = text.splitlines(keepends=True)
+    first = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    return "".join(lines[first:])
+
+
+def _spelled(value: object) -> str:
+    """A study's value as sentences have it."""
+    if isinstance(value, float):
+        return f"{value:g}".replace("e-0", "e-")
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _check_one_of(path: Path, key: str, value: str, allowed: Sequence[str]) -> None:

@@ -156,8 +156,18 @@ TOKEN_DISTRIBUTIONS = Table(
         Column("logprob", "REAL", "its log-probability", "nats"),
         Column("rank", "INTEGER", "1 for the most likely; of equal ones the lower id comes first"),
         Column("entropy", "REAL", "of the whole distribution", "nats"),
-        Column("support", "INTEGER", "tokens with a probability over 1e-8", "tokens"),
-        Column("top_mass", "REAL[]", "probability of the 1..10, 20, 50 and 100 most likely"),
+        Column(
+            "support",
+            "INTEGER",
+            "tokens with a probability over the study's `support`, by default 1e-8",
+            "tokens",
+        ),
+        Column(
+            "top_mass",
+            "REAL[]",
+            "probability of the k most likely together, for each k of the study's `top_k`, by "
+            "default 1..10, 20, 50 and 100",
+        ),
         Column("top_ids", "INTEGER[]", "the 10 most likely tokens, most likely first"),
         Column("top_logprobs", "REAL[]", "their log-probabilities", "nats"),
     ),

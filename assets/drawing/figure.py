@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.lineage.reasons import some
 from assets.measures.sentences import sentence
+from assets.study.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,6 +102,7 @@ class FigureData:
         measures: The measures that it tells of, by name.
         comparisons: Rows of `comparisons` in these measures, with `label` and `other_label`.
         rules: The study's rules of drift.
+        thresholds: What the study's tables are defined with.
     """
 
     rows: list[dict[str, Any]]
@@ -110,6 +112,7 @@ class FigureData:
     measures: Mapping[str, Measure] = field(default_factory=dict)
     comparisons: list[dict[str, Any]] = field(default_factory=list)
     rules: tuple[DriftRule, ...] = ()
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
     @property
     def with_rows(self) -> list[FigureCheckpoint]:

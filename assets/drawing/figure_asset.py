@@ -201,6 +201,7 @@ def gather(figure: Figure, context: AssetContext, measures: Sequence[Measure]) -
         measures={measure.name: measure for measure in measures},
         comparisons=compared,
         rules=context.study.drift,
+        thresholds=context.study.thresholds,
     )
 
 

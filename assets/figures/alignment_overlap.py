@@ -8,15 +8,15 @@ from typing import Any
 from assets.drawing import along
 from assets.drawing.figure import Figure, FigureData
 
-_OTHERS = 5
-
 
 def _draw(data: FigureData, width: int) -> Any:
     return along.draw(
         data,
         width,
         {
-            "aligned": f"generations that agree with at least {_OTHERS} others",
+            "aligned": (
+                f"generations that agree with at least {data.thresholds.aligned_with} others"
+            ),
             "pairwise_match": "pairs of generations that agree",
         },
     )
@@ -26,10 +26,10 @@ def _findings(data: FigureData) -> list[str]:
     sentences = []
     for shown in data.with_rows:
         sizes = [r["n_samples"] for r in data.rows if r["checkpoint"] == shown.checkpoint]
-        if min(sizes) <= _OTHERS:
+        if min(sizes) <= data.thresholds.aligned_with:
             sentences.append(
                 f"{shown.label} has prompts with {min(sizes)} generations; none of them can agree "
-                f"with {_OTHERS} others, and they count as 0."
+                f"with {data.thresholds.aligned_with} others, and they count as 0."
             )
     return sentences
 

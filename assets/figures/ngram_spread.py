@@ -16,6 +16,7 @@ _SHORT = "datum.value < 1000 ? format(datum.value, '~g') : format(datum.value / 
 
 
 def _draw(data: FigureData, width: int) -> Any:
+    n = data.thresholds.ngram_spread_length
     prompts = max((row["n_items"] for row in data.rows), default=1)
     floor = 10.0 ** math.floor(math.log10(1 / prompts))
     bars = [
@@ -31,13 +32,13 @@ def _draw(data: FigureData, width: int) -> Any:
     ]
     x = alt.X(
         "from_share:Q",
-        title="share of a prompt's generations that hold the 10-gram",
+        title=f"share of a prompt's generations that hold the {n}-gram",
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(format="%", tickCount=5, grid=False),
     )
     y = alt.Y(
         "value:Q",
-        title="10-grams per prompt",
+        title=f"{n}-grams per prompt",
         scale=alt.Scale(type="log", domainMin=floor),
         axis=alt.Axis(tickCount=4, labelExpr=_SHORT),
     )
@@ -51,7 +52,7 @@ def _draw(data: FigureData, width: int) -> Any:
         tooltip=[
             alt.Tooltip("label:N", title="checkpoint"),
             alt.Tooltip("share:Q", format=".0%", title="held by up to"),
-            alt.Tooltip("value:Q", format=".3~g", title="10-grams per prompt"),
+            alt.Tooltip("value:Q", format=".3~g", title=f"{n}-grams per prompt"),
             alt.Tooltip("low:Q", format=".3~g", title="95% from"),
             alt.Tooltip("high:Q", format=".3~g", title="to"),
         ],

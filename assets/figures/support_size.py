@@ -23,7 +23,7 @@ def _draw(data: FigureData, width: int) -> Any:
         axis=alt.Axis(labelAngle=0, labelLimit=width / 2),
     )
     beside = alt.XOffset("checkpoint:N", sort=[s.checkpoint for s in shown])
-    y = alt.Y("value:Q", title="tokens with a probability over 1e-8", axis=alt.Axis(format="~s"))
+    y = alt.Y("value:Q", title=data.measures["support"].title, axis=alt.Axis(format="~s"))
     chart = alt.Chart(style.data(data.rows))
     bars = chart.mark_bar().encode(
         x=x,

@@ -27,8 +27,8 @@ def _draw(data: FigureData, width: int) -> Any:
     x = alt.X(
         "k:Q",
         title="k most likely tokens",
-        scale=alt.Scale(type="log", domain=[1, 100], nice=False),
-        axis=alt.Axis(values=[1, 2, 5, 10, 20, 50, 100], format="d", grid=False),
+        scale=alt.Scale(type="log", domain=[1, max(2, *(p["k"] for p in points))], nice=False),
+        axis=alt.Axis(values=[1, 2, 5, 10, 20, 50, 100, 1000], format="d", grid=False),
     )
     lowest = min(float(str(point["low"])) for point in points)
     scale = alt.Scale(domain=[math.floor(10 * lowest) / 10, 1], zero=False)

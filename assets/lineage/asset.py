@@ -69,7 +69,8 @@ class Asset(ABC):
         labels: Names of those parameters that say what its rows are called and how they are
             ordered, and change nothing that is measured.
         unlabelled: Those of `reads` whose labels change nothing here.
-        settings: The keys of the study that do so, whichever the checkpoint.
+        settings: The keys of the study that do so, whichever the checkpoint; a threshold's as
+            `thresholds.KEY`.
         over: Which checkpoints of the study it is about where it has no partitions: all, those of
             which all that it reads is there, or of these the ones that `Study.compared` names.
         applies: Whether a study, or one of its checkpoints, has anything for it.

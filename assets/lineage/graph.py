@@ -267,8 +267,11 @@ class AssetGraph:
         version for all partitions, is told of a study that was changed.
         """
         versions: dict[str, str] = {}
+        changed = self.study.thresholds.changed()
+        tuned = {f"thresholds.{key}": value for key, value in changed.items()}
         for name, asset in self.assets.items():
             settings = self.study.model_dump(mode="json", include=set(asset.settings))
+            settings |= {key: value for key, value in tuned.items() if key in asset.settings}
             upstream = {read: versions[read] for read in asset.counted}
             versions[name] = digest([asset.version, settings, upstream])[:16]
         return versions

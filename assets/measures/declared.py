@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from warehouse.declarations import read_measurements
+from assets.study.thresholds import Thresholds
+from warehouse.declarations import read_measurements, used_parameters
 from warehouse.measures import read_measures
 from warehouse.tables import BASE_TABLES, MEASURE_TABLES
 
@@ -20,12 +21,30 @@ SQL_FOLDER = Path(__file__).parents[2] / "sql"
 """Where derived tables are, and in `measures` measures; a study may name one more such folder."""
 
 STUDY_PARAMETERS = ("samples_per_prompt", "max_new_tokens", "seed")
-"""Keys of a study that queries may use as `$key`."""
+"""Keys of a study that queries may use as `$key`, beside those of `thresholds:`."""
+
+
+PLACEHOLDERS: dict[str, object] = {
+    **dict.fromkeys(STUDY_PARAMETERS, 0),
+    **Thresholds().values(),
+}
+"""What queries may use, where there is no study."""
 
 
 def study_parameters(study: Study) -> dict[str, object]:
     """What queries may use of the study as `$name`."""
-    return {name: getattr(study, name) for name in STUDY_PARAMETERS}
+    return {
+        **{name: getattr(study, name) for name in STUDY_PARAMETERS},
+        **study.thresholds.values(),
+    }
+
+
+def keys_of(query: str) -> tuple[str, ...]:
+    """The keys of a study that a query uses; a threshold's as `thresholds.KEY`."""
+    return tuple(
+        f"thresholds.{name}" if name in Thresholds.model_fields else name
+        for name in used_parameters(query, PLACEHOLDERS)
+    )
 
 
 def sql_folders(study: Study) -> tuple[Path, ...]:
@@ -67,5 +86,5 @@ def declared_tables(folders: Sequence[Path] = (SQL_FOLDER,)) -> list[Table]:
     Raises:
         DeclarationError: A file cannot become a table.
     """
-    measurements = declared_measurements(dict.fromkeys(STUDY_PARAMETERS, 0), folders)
+    measurements = declared_measurements(PLACEHOLDERS, folders)
     return [*BASE_TABLES, *(measurement.table for measurement in measurements), *MEASURE_TABLES]

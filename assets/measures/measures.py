@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
-from assets.measures.declared import STUDY_PARAMETERS, study_parameters
+from assets.measures.declared import keys_of, study_parameters
 from assets.study.digests import digest
 from warehouse import sessions
 from warehouse.declarations import used_parameters
@@ -49,7 +49,7 @@ def measure_asset(measure: Measure) -> TableAsset:
         ) as batches:
             yield batches
 
-    version = digest(measure.query)
+    version = digest([measure.header, measure.query])
     return TableAsset(
         name=measure.table.name,
         group="measures",
@@ -57,7 +57,7 @@ def measure_asset(measure: Measure) -> TableAsset:
         reads=measure.reads,
         version=version,
         code=f"measures/{measure.path.name}",
-        settings=tuple(used_parameters(measure.query, dict.fromkeys(STUDY_PARAMETERS))),
+        settings=keys_of(measure.query),
         parameters=lambda study, checkpoint: {
             **used_parameters(measure.query, study_parameters(study)),
             # A change in the words that it may use may change any value.

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
-from assets.measures.declared import STUDY_PARAMETERS, study_parameters
+from assets.measures.declared import keys_of, study_parameters
 from assets.study.digests import digest
+from assets.study.thresholds import written
 from warehouse import sessions
 from warehouse.declarations import used_parameters
 from warehouse.measure import measure
@@ -38,6 +39,17 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
             yield batches
 
     version = digest(measurement.query)
+    keys = keys_of(measurement.query)
+    thresholds = [key.removeprefix("thresholds.") for key in keys if "." in key]
+
+    def signature(context: AssetContext) -> Signature:
+        entries = context.upstream_signature()
+        values = {name: written(getattr(context.study.thresholds, name)) for name in thresholds}
+        known = entries.to_dict()
+        new = {name: value for name, value in values.items() if known.get(name) != value}
+        return (
+            entries + Signature.of(**new) + Signature.named(measurement.table.name, short(version))
+        )
 
     return TableAsset(
         name=measurement.table.name,
@@ -47,7 +59,7 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
         version=version,
         code=f"{measurement.path.parent.name}/{measurement.path.name}",
         partitioned=measurement.table.partitioned,
-        settings=tuple(used_parameters(measurement.query, dict.fromkeys(STUDY_PARAMETERS))),
+        settings=keys,
         parameters=lambda study, checkpoint: {
             **used_parameters(measurement.query, study_parameters(study)),
             # A change in the words that it may use may change any result.
@@ -55,7 +67,5 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
         },
         table=measurement.table,
         rows=rows,
-        signature=lambda context: (
-            context.upstream_signature() + Signature.named(measurement.table.name, short(version))
-        ),
+        signature=signature,
     )

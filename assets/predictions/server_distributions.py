@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from assets.predictions.scored_texts import texts_to_score
-from models.distributions import K_GRID
 from warehouse import tables
 
 if TYPE_CHECKING:
@@ -30,11 +29,12 @@ def server_rows(context: AssetContext) -> Iterator[pa.RecordBatch]:
     """
     tops = [len(top) for text in texts_to_score(context) for top in text.top_logprobs]
     furthest = min(tops, default=0)
+    top_k = context.study.thresholds.top_k
     for text in texts_to_score(context):
-        yield from pa.Table.from_pylist(list(_rows(text, furthest)), _SCHEMA).to_batches()
+        yield from pa.Table.from_pylist(list(_rows(text, furthest, top_k)), _SCHEMA).to_batches()
 
 
-def _rows(text: ScoredText, furthest: int) -> Iterator[dict[str, Any]]:
+def _rows(text: ScoredText, furthest: int, top_k: Sequence[int]) -> Iterator[dict[str, Any]]:
     tops = text.top_logprobs or [()] * len(text.logprobs)
     for position, (logprob, top) in enumerate(zip(text.logprobs, tops, strict=True)):
         yield {
@@ -45,7 +45,7 @@ def _rows(text: ScoredText, furthest: int) -> Iterator[dict[str, Any]]:
             "position": position,
             "logprob": logprob,
             "rank": _rank(logprob, top),
-            "top_mass": _masses(top[:furthest]),
+            "top_mass": _masses(top[:furthest], top_k),
             "top_logprobs": list(top[:10]),
         }
 
@@ -56,7 +56,7 @@ def _rank(logprob: float, top: Sequence[float]) -> int | None:
     return likelier + 1 if likelier < len(top) else None
 
 
-def _masses(top: Sequence[float]) -> list[float]:
-    """Probability of the k likeliest tokens together, as far in `K_GRID` as they were told."""
+def _masses(top: Sequence[float], top_k: Sequence[int]) -> list[float]:
+    """Probability of the k likeliest tokens together, as far in `top_k` as they were told."""
     sums = list(accumulate(map(exp, top)))
-    return [sums[k - 1] for k in K_GRID if k <= len(top)]
+    return [sums[k - 1] for k in top_k if k <= len(top)]

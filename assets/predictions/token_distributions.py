@@ -30,7 +30,8 @@ from assets.sources.checkpoints import (
 )
 from assets.study.digests import digest
 from assets.study.errors import InputError
-from models import ModelError, Text, score
+from assets.study.thresholds import written
+from models import Kept, ModelError, Text, score
 from warehouse import tables
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ def _survey(
     """For each part a digest of all that its rows depend on, and its number of tokens."""
     checkpoint = context.checkpoint
     assert checkpoint is not None
-    shared = [checkpoint.digest(), checkpoint.dtype, TOKEN_DISTRIBUTIONS.version]
+    shared: list[object] = [checkpoint.digest(), checkpoint.dtype, TOKEN_DISTRIBUTIONS.version]
+    if changed := _changed_thresholds(context.study, checkpoint):
+        shared.append(changed)
     digests: dict[Part, str] = {}
     n_tokens: dict[Part, int] = {}
     for part, texts in _texts_by_part(context, model, encode):
@@ -159,8 +162,10 @@ def _score_part(
             else:
                 yield text
 
+    thresholds = context.study.thresholds
+    kept = Kept(thresholds.top_k, thresholds.support)
     try:
-        for group in score(model, left(), on_tokens=on_tokens):
+        for group in score(model, left(), on_tokens=on_tokens, kept=kept):
             rows = pa.Table.from_batches([_batch(part, scored) for scored in group])
             stage(context, tables.TOKEN_DISTRIBUTIONS, rows.combine_chunks(), folder.name)
     except ModelError as error:
@@ -258,21 +263,35 @@ def _staging(context: AssetContext, part: Part, version: str) -> Path:
     return staging(context, tables.TOKEN_DISTRIBUTIONS) / digest([_name(part), version, run_by])
 
 
+def _thresholds(study: Study, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Keys of the thresholds that its rows are made with; servers tell of no support."""
+    return ("top_k", "support") if can_score(study, checkpoint) else ("top_k",)
+
+
+def _changed_thresholds(study: Study, checkpoint: Checkpoint) -> dict[str, object]:
+    """Those that are not the default: at the defaults, rows of before there were keys stay."""
+    keys = _thresholds(study, checkpoint)
+    return {key: value for key, value in study.thresholds.changed().items() if key in keys}
+
+
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
     assert checkpoint is not None
     return {
         **model_parameters(checkpoint),
         "prompt_format": checkpoint.format_of_prompts.parameters,
+        **_changed_thresholds(study, checkpoint),
     }
 
 
 def _signature(context: AssetContext) -> Signature:
     assert context.checkpoint is not None
     texts = context.upstream["scored_texts"].signature(context.partition)
+    keys = _thresholds(context.study, context.checkpoint)
+    kept = Signature.of(**{key: written(getattr(context.study.thresholds, key)) for key in keys})
     if not can_score(context.study, context.checkpoint):
-        return texts + Signature.of(engine=sampler_name(context.checkpoint))
+        return texts + kept + Signature.of(engine=sampler_name(context.checkpoint))
     model = load_model(context, context.checkpoint)
-    return texts + Signature.of(context_length=model.context_length) + model_signature(model)
+    return texts + kept + Signature.of(context_length=model.context_length) + model_signature(model)
 
 
 TOKEN_DISTRIBUTIONS = TableAsset(
@@ -285,6 +304,7 @@ TOKEN_DISTRIBUTIONS = TableAsset(
     unlabelled=("checkpoints",),
     uses_model=True,
     parameters=_parameters,
+    settings=("thresholds.top_k", "thresholds.support"),
     applies=tells_logprobs,
     of_partners=("checkpoints", "generations"),
     table=tables.TOKEN_DISTRIBUTIONS,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, StrictStr, field_validator
 
-from assets.study.parts import Part
+from assets.study.part import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -21,7 +21,8 @@ from pydantic import (
 )
 
 from assets.study.errors import InputError
-from assets.study.parts import JsonObject, Part
+from assets.study.part import Part
+from assets.study.parts import JsonObject
 from models import Decoding, Ending, PromptFormat, Reasoning, Source
 from models.engines import EngineName
 from models.files import read_once

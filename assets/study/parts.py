@@ -8,9 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StrictBool,
     StrictInt,
@@ -22,6 +20,7 @@ from pydantic import (
 
 from assets.study.datasets import DatasetSource
 from assets.study.digests import digest
+from assets.study.part import Part
 from models.servers import KEY_VARIABLE
 
 TextFields = Annotated[
@@ -62,12 +61,6 @@ Limit = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 Times = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 LEAST_DOCUMENTS = 10
 """Documents that fine-tuning needs beside those that are scored."""
-
-
-class Part(BaseModel):
-    """A part of a study: its keys are those named here, and it never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Dataset(Part):

@@ -21,17 +21,18 @@ from pydantic import (
 from assets.study.checkpoints import Checkpoint, Registered
 from assets.study.errors import InputError
 from assets.study.ladders import Ladder, check_ladders, in_ladder_order, with_bases
+from assets.study.part import Part
 from assets.study.parts import (
     Corpus,
     DiversitySweep,
     DriftRule,
-    Part,
     Prefixes,
     Probes,
     Readaptation,
     ServerAccess,
     ShannonGame,
 )
+from assets.study.thresholds import Thresholds
 from assets.study.watches import Watch
 from models import Decoding, Source
 
@@ -62,6 +63,7 @@ class Study(Part):
     readaptation: Readaptation | None = None
     diversity_sweep: DiversitySweep | None = None
     aligner: Literal["anchorlake", "mafft"] = "anchorlake"
+    thresholds: Thresholds = Thresholds()
     drift: tuple[DriftRule, ...] = ()
     sql: Path | None = None
     watch: tuple[Watch, ...] = ()
@@ -132,6 +134,12 @@ class Study(Part):
             if not corpora:
                 raise ValueError("readaptation: is fine-tuning on corpora, and the study has none")
             _check_named("readaptation.corpora", self.readaptation.corpora, corpora)
+        if 10 not in self.thresholds.ngram_lengths and any(
+            rule.measure == "ngram_sharing" for rule in self.drift
+        ):
+            raise ValueError(
+                "drift: ngram_sharing is of 10-grams, and thresholds.ngram_lengths has no 10"
+            )
         if self.probes:
             if max(self.probes.horizons) >= self.max_new_tokens:
                 raise ValueError(
@@ -353,6 +361,7 @@ _PARTS: dict[object, type[BaseModel]] = {
     "probes": Probes,
     "readaptation": Readaptation,
     "diversity_sweep": DiversitySweep,
+    "thresholds": Thresholds,
     "drift": DriftRule,
     "watch": Watch,
     "server": ServerAccess,

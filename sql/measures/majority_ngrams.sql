@@ -1,12 +1,14 @@
--- Different 10-grams that more than half of a prompt's generations hold (paper: figure 7B).
+-- Different $ngram_spread_length-grams that more than half of a prompt's generations hold (paper:
+-- figure 7B).
 --
 -- reads:      ngram_spread
 -- item:       prompt
 -- statistic:  mean
 -- format:     number
--- title:      10-grams that most generations hold
+-- title:      $ngram_spread_length-grams that most generations hold
 -- group:      surface
--- says:       {value} different 10-grams of a prompt are held by more than half of its generations
+-- says:       {value} different $ngram_spread_length-grams of a prompt are held by more than half of
+--             its generations
 -- comparable: same tokenizer, where unit is token
 with
     counts as (

@@ -1,13 +1,14 @@
--- Different 10-grams of a prompt that so many twentieths of its generations hold (paper: figures 7B
--- and 15B).
+-- Different $ngram_spread_length-grams of a prompt that so many twentieths of its generations hold
+-- (paper: figures 7B and 15B).
 --
 -- reads:      ngram_spread
 -- item:       prompt
 -- statistic:  mean
 -- format:     number
--- title:      10-grams by the share of generations that hold them
+-- title:      $ngram_spread_length-grams by the share of generations that hold them
 -- group:      surface
--- says:       {value} different 10-grams of a prompt are held by {level} twentieths of its generations
+-- says:       {value} different $ngram_spread_length-grams of a prompt are held by {level}
+--             twentieths of its generations
 -- level:      twentieth
 -- comparable: same tokenizer, where unit is token
 with

@@ -1,12 +1,14 @@
--- Share of generations that agree with at least 5 others, along their alignment (paper: figure 13).
+-- Share of generations that agree with at least $aligned_with others, along their alignment (paper:
+-- figure 13).
 --
 -- reads:     alignment_overlap
 -- item:      prompt
 -- statistic: mean
 -- format:    share
--- title:     generations that agree with 5 others
+-- title:     generations that agree with $aligned_with others
 -- group:     blueprint
--- says:      {value} of a prompt's generations agree with at least 5 others where they stand
+-- says:      {value} of a prompt's generations agree with at least $aligned_with others where they
+--            stand
 select
     checkpoint,
     decoding,

@@ -1,4 +1,4 @@
--- Tokens with a probability over 1e-8 (paper: figure 4).
+-- Tokens with a probability over $support (paper: figure 4).
 --
 -- It is of a checkpoint's own text, and under the condition `gold` of human text.
 --
@@ -6,9 +6,9 @@
 -- item:      prompt
 -- statistic: mean
 -- format:    count
--- title:     tokens with a probability over 1e-8
+-- title:     tokens with a probability over $support
 -- group:     concentration
--- says:      {value} tokens have a probability over 1e-8
+-- says:      {value} tokens have a probability over $support
 -- empty:     where a server runs the model
 select
     checkpoint,

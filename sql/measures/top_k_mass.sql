@@ -16,7 +16,7 @@ with
     masses as (
         select
             *,
-            unnest([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100]) as level,
+            unnest($top_k) as level,
             unnest(mass) as share
         from text_statistics
         where condition in ('own', 'gold')

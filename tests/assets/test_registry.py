@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from assets.figures import FIGURES
 from assets.lineage.asset import TableAsset
-from assets.measures.declared import STUDY_PARAMETERS, declared_measures, declared_tables
+from assets.measures.declared import PLACEHOLDERS, declared_measures, declared_tables
 from assets.registry import BASE_ASSETS, assets_of
 from warehouse.tables import BASE_TABLES
 
@@ -25,7 +25,7 @@ def test_all_tables_and_figures_are_assets(bench: Bench) -> None:
     # The table `measures` looks at the files of all measures, which have an asset each.
     whole = [table.name for table in tables if not table.folder]
     assert whole == [table.name for table in declared_tables() if not table.folder]
-    measures = declared_measures(dict.fromkeys(STUDY_PARAMETERS, 0))
+    measures = declared_measures(PLACEHOLDERS)
     assert [t.name for t in tables if t.folder] == [f"measures/{m.name}" for m in measures]
     others = [asset.name for asset in assets if not isinstance(asset, TableAsset)]
     assert others == [*(f"figures/{figure.name}" for figure in FIGURES), "report"]

@@ -58,7 +58,7 @@ def answering(fake: Fake, *, logprobs: bool = True) -> None:
     fake.script = script
 
 
-def study(bench: Bench, fake: Fake, **keys: Any) -> Study:
+def study(bench: Bench, fake: Fake, thresholds: dict[str, Any] | None = None, **keys: Any) -> Study:
     far = {
         "name": "far",
         "source": f"openai:{fake.url}#org/name",
@@ -69,7 +69,9 @@ def study(bench: Bench, fake: Fake, **keys: Any) -> Study:
     llama = {"name": "llama", "source": str(bench.llama)}
     write_jsonl(bench.folder / "notes.jsonl", [{"text": "one two three four five"}] * 1)
     corpora = [{"name": "notes", "source": "file:notes.jsonl"}]
-    return bench.study(checkpoints=[llama, far | keys], corpora=corpora)
+    return bench.study(
+        checkpoints=[llama, far | keys], corpora=corpora, thresholds=thresholds or {}
+    )
 
 
 def rows(bench: Bench, name: str, checkpoint: str = "far") -> list[dict[str, Any]]:
@@ -222,6 +224,19 @@ def test_masses_rise_with_k_however_few_tokens_are_told_of(bench: Bench, fake: F
     masses = [row["mass"] for row in rows(bench, "top_k_mass")]
     expected = [(1 + math.exp(-1)) / 2, (1 + math.exp(-1) + math.exp(-1.5)) / 2]
     assert masses == pytest.approx(expected)
+
+
+def test_masses_are_of_the_numbers_of_tokens_that_a_study_chooses(bench: Bench, fake: Fake) -> None:
+    answering(fake)
+    chosen = study(bench, fake, thresholds={"top_k": [1, 3, 5], "support": 1e-3})
+    bench.run(chosen, only=("top_k_mass",))
+    found = {row["k"]: row["mass"] for row in rows(bench, "top_k_mass")}
+    assert found == pytest.approx({k: sum(map(math.exp, TOP[:k])) for k in (1, 3)})
+    # A server tells of no support, so nothing of it changes with that threshold.
+    asset = build_graph(chosen, bench.lake).assets["token_distributions"]
+    parameters = asset.parameters(chosen, chosen.checkpoint("far"))
+    assert parameters["top_k"] == (1, 3, 5)
+    assert "support" not in parameters
 
 
 def test_a_tokenizer_that_is_named_later_asks_nothing_again(bench: Bench, fake: Fake) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from models.distributions import PAPERS, Kept
 from models.randomness import uniforms
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _as_normal(statistic: float, freedom: int) -> float:
     return (math.cbrt(statistic / freedom) - (1 - spread)) / math.sqrt(spread)
 
 
-def distribution(logits: torch.Tensor, target: int) -> dict[str, Any]:
+def distribution(logits: torch.Tensor, target: int, kept: Kept = PAPERS) -> dict[str, Any]:
     """What is kept of one distribution, from a softmax over the whole vocabulary in float64."""
     logprobs = logits.double().log_softmax(0).tolist()
     values = logits.tolist()
@@ -109,10 +110,9 @@ def distribution(logits: torch.Tensor, target: int) -> dict[str, Any]:
         "logprob": logprobs[target],
         "rank": order.index(target) + 1,
         "entropy": -math.fsum(math.exp(logprob) * logprob for logprob in possible),
-        "support": sum(math.exp(logprob) > 1e-8 for logprob in possible),
+        "support": sum(math.exp(logprob) > kept.support_above for logprob in possible),
         "top_mass": [
-            math.fsum(math.exp(logprobs[token]) for token in order[:k])
-            for k in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100)
+            math.fsum(math.exp(logprobs[token]) for token in order[:k]) for k in kept.top_k
         ],
         "top_ids": order[:10],
         "top_logprobs": [logprobs[token] for token in order[:10]],

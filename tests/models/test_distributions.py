@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.distributions import K_GRID, Distributions, _with_torch, reduce
+from models.distributions import K_GRID, PAPERS, Distributions, Kept, _with_torch, reduce
 from models.errors import ModelError
 from tests.models.reference import distribution
 
@@ -35,23 +35,40 @@ def targets_in(vocabulary: int, rows: int) -> torch.Tensor:
 
 
 @cache
-def plain_statistics(kind: str, vocabulary: int) -> list[dict]:
+def plain_statistics(kind: str, vocabulary: int, kept: Kept) -> list[dict]:
     logits = logits_of(kind, vocabulary)
     targets = targets_in(vocabulary, len(logits)).tolist()
-    return [distribution(row, target) for row, target in zip(logits, targets, strict=True)]
+    return [distribution(row, target, kept) for row, target in zip(logits, targets, strict=True)]
 
 
 @pytest.mark.parametrize("kind", ["plain", "flat", "peaked", "tied", "equal", "impossible"])
 @pytest.mark.parametrize("vocabulary", VOCABULARIES)
 @pytest.mark.parametrize("implementation", ["kernel", "torch"])
 def test_statistics_are_those_of_a_plain_softmax(kind, vocabulary, implementation):
+    compare(kind, vocabulary, implementation, PAPERS)
+
+
+@pytest.mark.parametrize("kind", ["plain", "peaked", "tied", "impossible"])
+@pytest.mark.parametrize("vocabulary", [3, 64, 6401])
+@pytest.mark.parametrize("implementation", ["kernel", "torch"])
+@pytest.mark.parametrize(
+    "kept",
+    [Kept((1,), 1e-3), Kept((1, 4), 0.2), Kept((1, 30, 3000), 1e-40)],
+    ids=lambda kept: f"{kept.top_k[-1]}-{kept.support_above}",
+)
+def test_so_they_are_at_thresholds_that_a_study_chooses(kind, vocabulary, implementation, kept):
+    compare(kind, vocabulary, implementation, kept)
+
+
+def compare(kind: str, vocabulary: int, implementation: str, kept: Kept) -> None:
+    """Holds an implementation against a plain softmax."""
     logits = logits_of(kind, vocabulary)
     targets = targets_in(vocabulary, len(logits))
     if implementation == "kernel":
-        found = reduce(logits, torch.arange(len(logits)), targets)
+        found = reduce(logits, torch.arange(len(logits)), targets, kept)
     else:
-        found = _with_torch(logits, targets)
-    for row, expected in enumerate(plain_statistics(kind, vocabulary)):
+        found = _with_torch(logits, targets, kept)
+    for row, expected in enumerate(plain_statistics(kind, vocabulary, kept)):
         assert found.logprob[row] == pytest.approx(expected["logprob"], rel=1e-6, abs=1e-6)
         assert found.rank[row] == expected["rank"]
         assert found.entropy[row] == pytest.approx(expected["entropy"], rel=1e-5, abs=2e-6)

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assets.study.thresholds import Thresholds
 from tests import blueprints
 from warehouse import Lake, Measurement, read_measurements
+from warehouse.declarations import used_parameters
 from warehouse.schema import Table, arrow_type
 from warehouse.sessions import Limits, bind, create_view, session
 from warehouse.tables import ALIGNMENTS, BASE_TABLES, GENERATIONS
@@ -34,6 +36,8 @@ TABLES = (
     "blueprint_flows",
     "anchor_coverage",
 )
+
+PAPERS = Thresholds()
 
 Key = tuple[str, str, str, str]
 """Checkpoint, decoding, prompt_set, prompt_id."""
@@ -61,7 +65,12 @@ class Blueprints(NamedTuple):
             pq.write_table(written, path, row_group_size=row_group_size)
 
     def rows(
-        self, generations: list[Row], alignments: list[Row], threads: int = 1, **how: Any
+        self,
+        generations: list[Row],
+        alignments: list[Row],
+        threads: int = 1,
+        chosen: Thresholds = PAPERS,
+        **how: Any,
     ) -> dict[str, list[Row]]:
         """The rows of every table, over all checkpoints at once."""
         shutil.rmtree(self.lake.root, ignore_errors=True)
@@ -72,7 +81,8 @@ class Blueprints(NamedTuple):
             bind(connection, self.lake, [GENERATIONS, ALIGNMENTS])
             for name in TABLES:
                 measurement = self.measurements[name]
-                given = connection.sql(measurement.query).to_arrow_table()
+                used = used_parameters(measurement.query, chosen.values())
+                given = connection.sql(measurement.query, params=used).to_arrow_table()
                 for column in measurement.table.columns:
                     assert given.schema.field(column.name).type == arrow_type(column.type)
                 found[name] = given.to_pylist()
@@ -81,13 +91,15 @@ class Blueprints(NamedTuple):
                 create_view(connection, measurement.table, files)
         return found
 
-    def of(self, prompts: dict[Key, Alignment], seed: int = 0) -> dict[str, dict[Any, Row]]:
+    def of(
+        self, prompts: dict[Key, Alignment], seed: int = 0, chosen: Thresholds = PAPERS
+    ) -> dict[str, dict[Any, Row]]:
         """Every table by its grain, held against the plain functions."""
         found = {
             name: by_grain(self.measurements[name].table, rows)
-            for name, rows in self.rows(*table_rows(prompts, seed)).items()
+            for name, rows in self.rows(*table_rows(prompts, seed), chosen=chosen).items()
         }
-        for name, rows in expected(prompts).items():
+        for name, rows in expected(prompts, chosen).items():
             assert found[name] == by_grain(self.measurements[name].table, rows), name
         return found
 
@@ -191,7 +203,7 @@ def table_rows(prompts: dict[Key, Alignment], seed: int) -> tuple[list[Row], lis
     return generations, alignments
 
 
-def expected(prompts: dict[Key, Alignment]) -> dict[str, list[Row]]:
+def expected(prompts: dict[Key, Alignment], chosen: Thresholds) -> dict[str, list[Row]]:
     """What the plain functions make of it."""
     rows: dict[str, list[Row]] = {name: [] for name in TABLES}
     for (checkpoint, decoding, prompt_set, prompt_id), (texts, columns) in prompts.items():
@@ -205,7 +217,7 @@ def expected(prompts: dict[Key, Alignment]) -> dict[str, list[Row]]:
         def put(name: str, key: Row = key, **row: Any) -> None:
             rows[name].append({**key, **row})
 
-        for i, (match, aligned) in enumerate(blueprints.overlap(texts, columns)):
+        for i, (match, aligned) in enumerate(blueprints.overlap(texts, columns, chosen)):
             put(
                 "alignment_overlap",
                 bin=i,
@@ -213,17 +225,17 @@ def expected(prompts: dict[Key, Alignment]) -> dict[str, list[Row]]:
                 pairwise_match=near(match),
                 aligned_samples=near(aligned),
             )
-        for span in blueprints.frequent_spans(texts, columns):
+        for span in blueprints.frequent_spans(texts, columns, chosen):
             put("frequent_spans", **span_row(span, len(texts)))
-        for name, picked in enumerate(blueprints.anchor_spans(texts, columns), start=1):
+        for name, picked in enumerate(blueprints.anchor_spans(texts, columns, chosen), start=1):
             row = span_row(picked, len(texts))
             put("anchor_spans", span=str(name), pick=picked.pick, **row)
-        for sample, path in enumerate(blueprints.paths(texts, columns)):
+        for sample, path in enumerate(blueprints.paths(texts, columns, chosen)):
             for step, (span_name, start) in enumerate(path):
                 put("anchor_paths", sample=number(sample), step=step, span=span_name, start=start)
-        for (source, target), count in blueprints.flows(texts, columns).items():
+        for (source, target), count in blueprints.flows(texts, columns, chosen).items():
             put("blueprint_flows", source=source, target=target, n_holders=count)
-        for i, share in enumerate(blueprints.coverage(texts, columns)):
+        for i, share in enumerate(blueprints.coverage(texts, columns, chosen)):
             put("anchor_coverage", bin=i, n_samples=len(texts), in_anchor=near(share))
     return rows
 
@@ -249,7 +261,7 @@ def near(value: Fraction | float | list[float]) -> Any:
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Blueprints:
     lake = Lake(tmp_path_factory.mktemp("blueprints") / "lake")
-    found = read_measurements([SQL], BASE_TABLES, {})
+    found = read_measurements([SQL], BASE_TABLES, PAPERS.values())
     return Blueprints(lake, {measurement.table.name: measurement for measurement in found})
 
 
@@ -323,6 +335,38 @@ def test_the_tables_equal_plain_functions(
     tables: Blueprints, chance: random.Random, n: int
 ) -> None:
     tables.of({key: alignment(chance) for key in KEYS[:n]}, seed=n)
+
+
+CHOSEN = st.builds(
+    Thresholds,
+    kept_by=st.integers(1, 8),
+    aligned_with=st.integers(1, 8),
+    span_characters=st.sampled_from([1, 2, 7, 29, 31, 50]),
+    span_share=st.sampled_from([0.001, 0.07, 0.1, 0.3, 1 / 3, 0.5, 0.6, 1.0]),
+    spans=st.integers(1, 12),
+)
+
+
+@settings(max_examples=10, deadline=None)
+@given(chance=st.randoms(use_true_random=False), n=st.integers(1, len(KEYS)), chosen=CHOSEN)
+def test_so_they_do_at_thresholds_that_a_study_chooses(
+    tables: Blueprints, chance: random.Random, n: int, chosen: Thresholds
+) -> None:
+    tables.of({key: alignment(chance) for key in KEYS[:n]}, seed=n, chosen=chosen)
+
+
+@pytest.mark.parametrize("share", [0.07, 0.14, 0.28, 0.29, 0.56, 0.57, 0.58])
+def test_a_share_is_exact_where_its_binary_fraction_is_not(
+    tables: Blueprints, share: float
+) -> None:
+    # Times 100 these are more, or less, than whole numbers to a processor.
+    enough = round(100 * share)
+    for holders in (enough - 1, enough):
+        texts = [LETTERS[:30] if i < holders else own(i) for i in range(100)]
+        columns = [list(range(30))] * 100
+        key = ("m", "greedy", "s", "p")
+        found = tables.of({key: Alignment(texts, columns)}, chosen=Thresholds(span_share=share))
+        assert len(found["frequent_spans"]) == len(found["anchor_spans"]) == (holders == enough)
 
 
 @pytest.mark.parametrize("seed", range(3))

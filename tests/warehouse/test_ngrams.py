@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from assets.study.thresholds import Thresholds
 from warehouse import Lake, Measurement, read_measurements
 from warehouse.measure import measure
 from warehouse.tables import BASE_TABLES, GENERATIONS
@@ -19,17 +20,19 @@ from warehouse.tables import BASE_TABLES, GENERATIONS
 pytestmark = pytest.mark.whole
 
 SQL = Path(__file__).parent.parent.parent / "sql"
-LENGTHS = (5, 10, 25, 50)
+PAPERS = Thresholds()
 
 
 def grams(units: list[Any], n: int) -> list[tuple[Any, ...]]:
     return [tuple(units[i : i + n]) for i in range(len(units) - n + 1)]
 
 
-def expected_sharing(samples: list[list[Any]]) -> dict[int, tuple[int, str | None]]:
+def expected_sharing(
+    samples: list[list[Any]], lengths: tuple[int, ...]
+) -> dict[int, tuple[int, str | None]]:
     """For each n the most generations that hold one n-gram, and the first n-gram so held."""
     expected = {}
-    for n in LENGTHS:
+    for n in lengths:
         held = Counter(gram for units in samples for gram in dict.fromkeys(grams(units, n)))
         most = max(held.values(), default=0)
         first = next((gram for gram, count in held.items() if count == most), None)
@@ -37,14 +40,16 @@ def expected_sharing(samples: list[list[Any]]) -> dict[int, tuple[int, str | Non
     return expected
 
 
-def expected_spread(samples: list[list[Any]]) -> dict[int, int]:
-    held = Counter(gram for units in samples for gram in set(grams(units, 10)))
+def expected_spread(samples: list[list[Any]], n: int) -> dict[int, int]:
+    held = Counter(gram for units in samples for gram in set(grams(units, n)))
     counts = Counter(held.values())
     return {k: counts[k] for k in range(1, len(samples) + 1)}
 
 
-def expected_diversity(samples: list[list[Any]]) -> dict[int, tuple[int, int]]:
-    every = {n: [gram for units in samples for gram in grams(units, n)] for n in range(1, 6)}
+def expected_diversity(
+    samples: list[list[Any]], lengths: tuple[int, ...]
+) -> dict[int, tuple[int, int]]:
+    every = {n: [gram for units in samples for gram in grams(units, n)] for n in lengths}
     return {n: (len(some), len(set(some))) for n, some in every.items()}
 
 
@@ -55,12 +60,17 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 @pytest.fixture(scope="module")
 def measurements(lake: Lake) -> dict[str, Measurement]:
-    found = read_measurements([SQL], BASE_TABLES, {})
+    found = read_measurements([SQL], BASE_TABLES, PAPERS.values())
     return {measurement.table.name: measurement for measurement in found}
 
 
-def run(measurement: Measurement, lake: Lake) -> list[dict[str, Any]]:
-    with measure(measurement, lake, [GENERATIONS], checkpoint="m", parameters={}) as batches:
+def run(
+    measurement: Measurement, lake: Lake, thresholds: Thresholds = PAPERS
+) -> list[dict[str, Any]]:
+    parameters = thresholds.values()
+    with measure(
+        measurement, lake, [GENERATIONS], checkpoint="m", parameters=parameters
+    ) as batches:
         return [row for batch in batches for row in batch.to_pylist()]
 
 
@@ -104,9 +114,41 @@ samples = phrases.flatmap(
 def test_the_tables_equal_plain_counts(
     lake: Lake, measurements: dict[str, Measurement], prompts: dict[str, list[list[str]]]
 ) -> None:
+    compare(lake, measurements, prompts, PAPERS)
+
+
+lengths = st.lists(st.integers(1, 60), min_size=1, max_size=4, unique=True).map(sorted)
+lengths_of_a_study = st.builds(
+    Thresholds,
+    ngram_lengths=lengths | st.lists(st.integers(1, 5), min_size=1, unique=True).map(sorted),
+    ngram_spread_length=st.integers(1, 8) | st.integers(9, 40),
+    ngram_diversity_lengths=lengths,
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.dictionaries(st.sampled_from(["p", "q"]), samples, min_size=1), lengths_of_a_study)
+def test_so_they_do_at_lengths_that_a_study_chooses(
+    lake: Lake,
+    measurements: dict[str, Measurement],
+    prompts: dict[str, list[list[str]]],
+    thresholds: Thresholds,
+) -> None:
+    compare(lake, measurements, prompts, thresholds)
+
+
+def compare(
+    lake: Lake,
+    measurements: dict[str, Measurement],
+    prompts: dict[str, list[list[str]]],
+    thresholds: Thresholds,
+) -> None:
+    """Holds the tables against the plain counts."""
     put(lake, prompts)
     tables = ("ngram_sharing", "ngram_spread", "ngram_diversity")
-    rows = {name: run(measurements[name], lake) for name in tables}
+    rows = {name: run(measurements[name], lake, thresholds) for name in tables}
     for unit in ("word", "token"):
         code: dict[str, int] = {}
         units = {
@@ -121,20 +163,29 @@ def test_the_tables_equal_plain_counts(
             if row["unit"] == unit:
                 assert row["n_samples"] == len(prompts[row["prompt_id"]])
                 found[row["prompt_id"]][row["n"]] = (row["max_shared"], row["ngram"])
-        assert found == {prompt: expected_sharing(texts) for prompt, texts in units.items()}
+        assert found == {
+            prompt: expected_sharing(texts, thresholds.ngram_lengths)
+            for prompt, texts in units.items()
+        }
 
         found = {prompt: {} for prompt in prompts}
         for row in rows["ngram_spread"]:
             if row["unit"] == unit:
-                assert row["n"] == 10
+                assert row["n"] == thresholds.ngram_spread_length
                 found[row["prompt_id"]][row["shared_by"]] = row["n_ngrams"]
-        assert found == {prompt: expected_spread(texts) for prompt, texts in units.items()}
+        assert found == {
+            prompt: expected_spread(texts, thresholds.ngram_spread_length)
+            for prompt, texts in units.items()
+        }
 
         found = {prompt: {} for prompt in prompts}
         for row in rows["ngram_diversity"]:
             if row["unit"] == unit:
                 found[row["prompt_id"]][row["n"]] = (int(row["n_total"]), row["n_distinct"])
-        assert found == {prompt: expected_diversity(texts) for prompt, texts in units.items()}
+        assert found == {
+            prompt: expected_diversity(texts, thresholds.ngram_diversity_lengths)
+            for prompt, texts in units.items()
+        }
 
 
 @pytest.mark.core

@@ -18,7 +18,7 @@ from assets.drawing.figure_asset import gather
 from assets.figures import FIGURES
 from assets.figures.blueprint import _spelled, _wrap
 from assets.figures.ngram_diversity import matched_top_p
-from assets.measures.declared import STUDY_PARAMETERS, declared_measures
+from assets.measures.declared import PLACEHOLDERS, declared_measures
 from assets.registry import build_graph
 from assets.report.report import uncontrolled
 from tests.studies import Bench, imported, write_jsonl
@@ -38,9 +38,7 @@ WITH_CORPUS = {
     "readaptation": {"documents": 10, "steps": 2},
 }
 MEASURES = {
-    measure.name: measure
-    for measure in declared_measures(dict.fromkeys(STUDY_PARAMETERS, 0))
-    if measure.is_quoted
+    measure.name: measure for measure in declared_measures(PLACEHOLDERS) if measure.is_quoted
 }
 HELD = "one two three four five six seven eight nine ten"
 

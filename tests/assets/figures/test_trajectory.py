@@ -14,7 +14,7 @@ from assets.drawing.figure_asset import gather
 from assets.drawing.figure_files import read_drawn
 from assets.figures import FIGURES
 from assets.figures.trajectory import _values
-from assets.measures.declared import STUDY_PARAMETERS, declared_measures
+from assets.measures.declared import PLACEHOLDERS, declared_measures
 from assets.measures.drift import check_rules, crossings
 from assets.measures.sentences import Number
 from assets.registry import build_graph
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.whole
 
 FIGURE = next(figure for figure in FIGURES if figure.name == "trajectory")
-ALL_MEASURES = declared_measures(dict.fromkeys(STUDY_PARAMETERS, 0))
+ALL_MEASURES = declared_measures(PLACEHOLDERS)
 MEASURES = {measure.name: measure for measure in ALL_MEASURES if measure.is_quoted}
 CORPORA = [{"name": "docs", "source": "pydoc:topics", "documents": 4, "max_words": 20}]
 RULES = [{"measure": "perplexity", "over_base": 1.5, "under_base": 1.0}]

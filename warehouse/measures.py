@@ -319,7 +319,7 @@ def _check_query(
     try:
         used = used_parameters(measure.query, parameters)
         check_reads_only(connection, measure.query)
-        undeclared = (connection.get_table_names(measure.query) & tables) - {*measure.reads}
+        undeclared = (_read_by(measure.query, connection, used) & tables) - {*measure.reads}
         if undeclared:
             raise DeclarationError(
                 f"{path}: its query reads {', '.join(sorted(undeclared))}; name it in `reads:`"
@@ -341,6 +341,16 @@ def _check_query(
         _as_stored(measure, relation)
     except (QueryError, duckdb.Error) as error:
         raise DeclarationError(f"{path}: {error}") from error
+
+
+def _read_by(
+    query: str, connection: duckdb.DuckDBPyConnection, parameters: Mapping[str, object]
+) -> set[str]:
+    """The tables that a query names; DuckDB tells them of queries without parameters."""
+    for name, value in parameters.items():
+        literal = str(list(value)) if isinstance(value, list | tuple) else repr(value)
+        query = re.sub(rf"\${name}\b", literal, query)
+    return connection.get_table_names(query)
 
 
 def _as_stored(measure: Measure, rows: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:

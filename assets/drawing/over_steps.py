@@ -27,6 +27,8 @@ _STAGE_DOT = 70
 """Area of the point of a stage."""
 _POINTED = {"step": "pointed", "stage": "pointed_stage"}
 """Selections of the step, or the stage, that is pointed at, in whichever panel."""
+_LIMIT = "#b3261e"
+"""The colour of limits."""
 _TEXT = "c"
 """Without any format, Vega-Lite looks for texts in the cells around points, which have none."""
 _LEFT, _BELOW = 46, 74
@@ -47,12 +49,14 @@ class Panel:
         kind: The measure's format.
         axis_format: How its axis is numbered.
         number_format: How a point's numbers are written.
+        limits: Where the study's rules of drift warn; drawn as dotted lines.
     """
 
     title: str
     kind: str
     axis_format: str
     number_format: str
+    limits: tuple[float, ...] = ()
 
 
 def series_of(data: FigureData) -> dict[str, list[FigureCheckpoint]]:
@@ -363,6 +367,14 @@ def _draw_panel(
         layers[2] = layers[2].encode(order=alt.Order("rung:Q"))
         shade = alt.Color("shade:N", scale=None, legend=None)
         layers[3] = layers[3].encode(color=shade).properties(name=f"{measure}_by_stage")
+    if panel.limits:
+        limits = alt.Chart(style.data([{"value": limit} for limit in panel.limits]))
+        layers.insert(
+            0,
+            limits.mark_rule(strokeWidth=1.2, strokeDash=[2, 3], color=_LIMIT).encode(
+                y=y, tooltip=[alt.Tooltip("value:Q", format=number, title="limit of drift")]
+            ),
+        )
     if rules:
         base = alt.Chart(style.data(rules)).mark_rule(strokeWidth=1.8)
         layers.insert(0, base.encode(y=y, color=colour, strokeDash=dash))

@@ -36,13 +36,36 @@ def _values(data: FigureData) -> dict[tuple[str, str], Number]:
 
 
 def _draw(data: FigureData, width: int) -> Any:
+    values = _values(data)
     panels = {
         measure.name: Panel(
-            measure.title, measure.format, *_FORMATS.get(measure.format, _OTHERWISE)
+            measure.title,
+            measure.format,
+            *_FORMATS.get(measure.format, _OTHERWISE),
+            limits=_limits(data, measure.name, values),
         )
         for measure in data.measures.values()
     }
-    return draw(data, width, panels, _values(data))
+    return draw(data, width, panels, values)
+
+
+def _limits(
+    data: FigureData, measure: str, values: dict[tuple[str, str], Number]
+) -> tuple[float, ...]:
+    """Where the study's rules warn of a measure."""
+    bases = {base for shown in data.with_rows if (base := shown.base) and (base, measure) in values}
+    limits: set[float] = set()
+    for rule in data.rules:
+        if rule.measure == measure:
+            limits |= {limit for limit in (rule.over, rule.under) if limit is not None}
+            limits |= {
+                times * values[base, measure].value
+                for times in (rule.over_base, rule.under_base)
+                if times is not None
+                for base in bases
+                if values[base, measure].is_finite
+            }
+    return tuple(sorted(limits))
 
 
 def _findings(data: FigureData) -> list[str]:

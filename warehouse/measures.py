@@ -223,8 +223,8 @@ def _read(path: Path, tables: Mapping[str, Table], parameters: Mapping[str, obje
         raise DeclarationError(f"{path}: headline: {headline!r} must be a whole number")
     query = _after_comments(text)
     words = {name: _spelled(value) for name, value in parameters.items()}
-    values |= {key: string.Template(values[key]).safe_substitute(words) for key in values}
-    description = string.Template(description).safe_substitute(words)
+    values = {key: _with_words(path, key, value, words) for key, value in values.items()}
+    description = _with_words(path, "its first line", description, words)
     _check_says(path, values["says"], has_level="level" in values)
     return Measure(
         name=path.stem,
@@ -288,6 +288,16 @@ def _after_comments(text: str) -> str:
     lines = text.splitlines(keepends=True)
     first = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
     return "".join(lines[first:])
+
+
+def _with_words(path: Path, key: str, text: str, words: Mapping[str, str]) -> str:
+    """A text with what the study says in the place of `$name`."""
+    template = string.Template(text)
+    if unknown := [name for name in template.get_identifiers() if name not in words]:
+        raise DeclarationError(
+            f"{path}: {key}: uses ${unknown[0]}; there are {', '.join('$' + w for w in words)}"
+        )
+    return template.safe_substitute(words)
 
 
 def _spelled(value: object) -> str:

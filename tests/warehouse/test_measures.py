@@ -110,7 +110,8 @@ def test_a_file_without_anything_optional_is_a_measure(read: Callable) -> None:
     assert (measure.title, measure.group) == ("words", "other")
     optional = [measure.level, measure.headline, measure.floor, measure.comparable, measure.empty]
     assert optional == [None] * 5
-    assert measure.query == LEAST
+    assert measure.query == LEAST[LEAST.index("select") :]
+    assert measure.header + measure.query == LEAST
     assert measure.is_quoted
     assert measure.is_headline(0)
     assert measure.are_comparable("token", "a", "b")
@@ -166,6 +167,11 @@ def test_measures_are_in_the_order_of_their_groups_and_names(read: Callable) -> 
         for name, group in (("b", "surface"), ("z", "prediction"), ("a", "surface"))
     }
     assert [measure.name for measure in read(**grouped, c=LEAST)] == ["z", "a", "b", "c"]
+
+
+def test_words_of_the_study_stand_in_what_is_said(read: Callable) -> None:
+    (measure,) = read(words=LEAST.replace("a generation has", "each of $samples_per_prompt has"))
+    assert measure.says == "each of 3 has {value} words"
 
 
 @pytest.mark.parametrize("key", REQUIRED)
@@ -258,6 +264,8 @@ def test_a_value_that_is_not_allowed_is_named_with_those_that_are(read: Callable
         (("from generations", "from main.Prompts"), "reads prompts; name it in `reads:`"),
         (("count(*)", "(select count(*) from aligned_characters())"), "reads alignments; name it"),
         (("count(*)", "$seed"), "the query uses $seed; there are $samples_per_prompt"),
+        (("{value} words", "{value} of $n words"), "says: uses $n; there are $samples_per_prompt"),
+        (("-- Words", "-- $n words"), "its first line: uses $n; there are $samples_per_prompt"),
         (("group by all\n", "group by all; select 1"), "give one query; this text holds 2"),
     ],
 )

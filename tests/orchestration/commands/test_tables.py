@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from assets.measures.declared import STUDY_PARAMETERS, declared_measures, declared_tables
+from assets.measures.declared import PLACEHOLDERS, declared_measures, declared_tables
 from orchestration import cli
 from warehouse.measures import GROUPS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MEASURES = declared_measures(dict.fromkeys(STUDY_PARAMETERS, 0))
+MEASURES = declared_measures(PLACEHOLDERS)
 
 
 @pytest.fixture(autouse=True)

@@ -61,7 +61,7 @@ def assets_of(study: Study) -> list[Asset]:
 
     Raises:
         DeclarationError: An SQL file cannot become a table or a measure.
-        InputError: A rule of drift is about no measure.
+        InputError: A rule of drift is about no measure, or `sql:` names no folder of SQL.
     """
     parameters, folders = study_parameters(study), sql_folders(study)
     measurements = declared_measurements(parameters, folders)

@@ -22,7 +22,7 @@ from orchestration.instance import MODEL_POOL
 from orchestration.partitions import CHECKPOINTS
 from orchestration.progress import LogProgress
 from orchestration.steps import one_step
-from warehouse import Lake, Provenance, RejectedError
+from warehouse import DeclarationError, Lake, Provenance, RejectedError
 from warehouse.checks import CHECKS
 
 FORCE = "anchorlake/force"
@@ -77,7 +77,7 @@ def build_asset(
         try:
             graph = build_graph(as_it_stands(study, lake), lake)
             graph.checkpoint(partition)  # which must be one of the study's
-        except InputError as error:
+        except (InputError, DeclarationError) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         if not graph.has(asset.name, partition):
             if partition is not None and graph.is_gone(partition) and asset.uses_model:
@@ -107,7 +107,7 @@ def build_asset(
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as error:
             # Dagster takes it for a failure like any other, and would begin again.
             raise dg.Failure(STOPPED, allow_retries=False) from error
-        except (InputError, ModelError) as error:
+        except (InputError, ModelError, DeclarationError) as error:
             # Trying again changes nothing about what is wrong with the input.
             raise dg.Failure(str(error), allow_retries=False) from error
         provenance = asset.stored(lake, partition)

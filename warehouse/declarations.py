@@ -26,15 +26,21 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from warehouse.query import QueryError, check_reads_only
-from warehouse.schema import COMMON_COLUMNS, PARTITION_COLUMN, Column, Table, arrow_type
+from warehouse.schema import (
+    COMMON_COLUMNS,
+    PARTITION_COLUMN,
+    RESERVED,
+    Column,
+    Table,
+    arrow_type,
+    is_table_name,
+)
 from warehouse.sessions import create_view, load_vocabulary, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-_TABLE_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_RESERVED = ("figures", "report", "shown")
 _FIELD = re.compile(r"(grain|reads|partition|empty|columns):\s*(.*)")
 _COLUMN = re.compile(r"(\w+)\s+([A-Za-z]+(?:\[\])*)\s*(?:\[([^\]]+)\])?\s*(.*)")
 
@@ -128,10 +134,10 @@ def _in_order(headers: Mapping[Path, _Header], known: Mapping[str, Table]) -> It
 
 def _read_header(path: Path) -> _Header:
     lines = []
-    if not _TABLE_NAME.fullmatch(path.stem) or path.stem in _RESERVED:
+    if not is_table_name(path.stem):
         raise DeclarationError(
             f"{path}: a table is named in small letters, digits and _, and not "
-            f"{' or '.join(_RESERVED)}; rename the file"
+            f"{' or '.join(RESERVED)}; rename the file"
         )
     for line in read_text(path).splitlines():
         if not line.startswith("--"):

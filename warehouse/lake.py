@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from warehouse.schema import PARTITION_COLUMN, Table
+from warehouse.schema import PARTITION_COLUMN, Table, is_table_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -183,6 +183,23 @@ class Lake:
         file = f"{PARTITION_COLUMN}={check_checkpoint_name(checkpoint)}/data.parquet"
         paths = [*self.root.glob(f"[!.]*/{file}"), *self.root.glob(f"[!.]*/*=*/{file}")]
         return {path.parents[1].relative_to(self.root).as_posix(): path for path in sorted(paths)}
+
+    def undeclared(self, tables: Iterable[Table]) -> dict[str, list[Path]]:
+        """Files of folders that are tables and none of these, such as those of a study's own SQL.
+
+        Args:
+            tables: The tables that are known.
+
+        Returns:
+            The files by the folder's name, of folders whose name can be a table's.
+        """
+        known = {(table.folder or table.name).partition("/")[0] for table in tables}
+        found = {}
+        for folder in sorted(self.root.glob("*/")):
+            if folder.name not in known and is_table_name(folder.name):
+                partitions = sorted(folder.glob(f"{PARTITION_COLUMN}=*/data.parquet"))
+                found[folder.name] = sorted(folder.glob("data.parquet")) or partitions
+        return {name: files for name, files in found.items() if files}
 
     def provenance(self, table: Table, checkpoint: str | None = None) -> Provenance | None:
         """Where a partition's rows come from; None where there are none yet."""

@@ -23,21 +23,23 @@ import math
 import re
 import string
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from warehouse.declarations import DeclarationError, read_text, used_parameters
 from warehouse.query import QueryError, check_reads_only
-from warehouse.sessions import Limits, bind, create_view, load_vocabulary, session
+from warehouse.sessions import Limits, bind, create_view, load_vocabulary, needs_vocabulary, session
+from warehouse.storage import RejectedError
 from warehouse.tables import measure_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from warehouse.lake import Lake
@@ -70,6 +72,12 @@ REST = {"decoding": "-", "other": "-", "condition": "-", "unit": "-", "level": 0
 _GIVEN = ("checkpoint", "collection", "item", "numerator", "denominator")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _KEY = re.compile(r"([a-z_]+):\s*(.*)")
+_NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_SHARED = ("prompts", "documents", "passages")
+"""The tables without a checkpoint that a measure may read beside others."""
+_MISSPELT = 0.8
+"""How alike a word at the beginning of a line and a key are, for it to be taken for that key."""
 _ROWS = 100_000
 
 
@@ -175,37 +183,48 @@ def read_measures(
 def _read(path: Path, tables: Mapping[str, Table], parameters: Mapping[str, object]) -> Measure:
     if not _NAME.fullmatch(path.stem):
         raise DeclarationError(
-            f"{path}: a measure is named in small letters, digits and _; rename the file"
+            f"{path}: a measure is named in small letters, digits and _, a letter first; "
+            "rename the file"
         )
     text = read_text(path)
     description, values = _read_header(path, text)
     for key in REQUIRED:
-        if not values.get(key):
+        if key not in values:
             raise DeclarationError(f"{path}: needs a line `-- {key}: ...`, {KEYS[key]}")
+    for key, value in values.items():
+        if not value:
+            raise DeclarationError(f"{path}: {key}: has no value; it says {KEYS[key]}")
     _check_one_of(path, "item", values["item"], ITEMS)
     _check_one_of(path, "statistic", values["statistic"], STATISTICS)
     _check_one_of(path, "format", values["format"], FORMATS)
     _check_one_of(path, "group", values.get("group", "other"), GROUPS)
     if "comparable" in values:
         _check_one_of(path, "comparable", values["comparable"], COMPARABLE)
-    reads = tuple(name.strip() for name in values["reads"].split(",") if name.strip())
+    reads = tuple(dict.fromkeys(name.strip() for name in values["reads"].split(",")))
+    of_checkpoints = [name for name, table in tables.items() if table.partitioned]
     for name in reads:
-        _check_one_of(path, "reads", name, tuple(tables))
-        if not tables[name].partitioned and name not in ("prompts", "documents", "passages"):
-            raise DeclarationError(f"{path}: reads: {name} is no table of a checkpoint's own")
-    if all(not tables[name].partitioned for name in reads):
-        raise DeclarationError(f"{path}: reads: at least one table must be a checkpoint's own")
+        if name in tables and name not in (*of_checkpoints, *_SHARED):
+            raise DeclarationError(
+                f"{path}: reads: {name} is of all checkpoints together; allowed are "
+                f"{', '.join((*of_checkpoints, *_SHARED))}"
+            )
+        _check_one_of(path, "reads", name, (*of_checkpoints, *_SHARED))
+    if not set(reads) & set(of_checkpoints):
+        raise DeclarationError(
+            f"{path}: reads: {', '.join(reads)} is the same for every checkpoint; name one of "
+            f"{', '.join(of_checkpoints)} too"
+        )
     headline = values.get("headline")
     if headline is not None and "level" not in values:
         raise DeclarationError(
-            f"{path}: headline: is a level, and there is no line `-- level: ...`"
+            f"{path}: headline: {headline} is a level, and there is no line `-- level: ...`"
         )
-    if headline is not None and not headline.isdigit():
+    if headline is not None and not _NUMBER.fullmatch(headline):
         raise DeclarationError(f"{path}: headline: {headline!r} must be a whole number")
     query = _after_comments(text)
     words = {name: _spelled(value) for name, value in parameters.items()}
-    values |= {key: string.Template(values[key]).safe_substitute(words) for key in values}
-    description = string.Template(description).safe_substitute(words)
+    values = {key: _with_words(path, key, value, words) for key, value in values.items()}
+    description = _with_words(path, "its first line", description, words)
     _check_says(path, values["says"], has_level="level" in values)
     return Measure(
         name=path.stem,
@@ -240,11 +259,15 @@ def _read_header(path: Path, text: str) -> tuple[str, dict[str, str]]:
         content = line.strip()
         indent = len(line) - len(line.lstrip())
         match = _KEY.fullmatch(content) if indent <= 1 else None
-        if match and (key or match[1] in KEYS):
+        if match and (key or difflib.get_close_matches(match[1], KEYS, 1, _MISSPELT)):
             key = match[1]
-            _check_one_of(path, "the key", key, tuple(KEYS))
+            if key not in KEYS:
+                raise DeclarationError(
+                    f"{path}: there is no key `{key}:`{_meant(key, tuple(KEYS))}; keys are "
+                    f"{', '.join(KEYS)}"
+                )
             if key in values:
-                raise DeclarationError(f"{path}: the key {key} stands twice")
+                raise DeclarationError(f"{path}: the key `{key}:` stands twice; leave one")
             values[key] = match[2]
         elif key and content and indent > 1:
             values[key] = f"{values[key]} {content}".strip()
@@ -267,6 +290,16 @@ def _after_comments(text: str) -> str:
     return "".join(lines[first:])
 
 
+def _with_words(path: Path, key: str, text: str, words: Mapping[str, str]) -> str:
+    """A text with what the study says in the place of `$name`."""
+    template = string.Template(text)
+    if unknown := [name for name in template.get_identifiers() if name not in words]:
+        raise DeclarationError(
+            f"{path}: {key}: uses ${unknown[0]}; there are {', '.join('$' + w for w in words)}"
+        )
+    return template.safe_substitute(words)
+
+
 def _spelled(value: object) -> str:
     """A study's value as sentences have it."""
     if isinstance(value, float):
@@ -276,22 +309,35 @@ def _spelled(value: object) -> str:
 
 def _check_one_of(path: Path, key: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
-        near = difflib.get_close_matches(value, allowed, n=1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
         raise DeclarationError(
-            f"{path}: {key}: {value!r} does not exist{meant}; allowed: {', '.join(allowed)}"
+            f"{path}: {key}: {value!r} is not allowed{_meant(value, allowed)}; allowed are "
+            f"{('; ' if any(',' in one for one in allowed) else ', ').join(allowed)}"
         )
 
 
+def _meant(word: str, allowed: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, allowed, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
 def _check_says(path: Path, says: str, *, has_level: bool) -> None:
-    allowed = {"value", "level"} if has_level else {"value"}
+    allowed = ("{value}", "{level}") if has_level else ("{value}",)
     try:
-        fields = {field for _, field, _, _ in string.Formatter().parse(says) if field is not None}
+        # A field as it stands: with its conversion and format, which texts cannot have.
+        fields = {
+            f"{{{name}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}}}"
+            for _, name, form, conversion in string.Formatter().parse(says)
+            if name is not None
+        }
     except ValueError as error:
-        raise DeclarationError(f"{path}: says: {error}") from None
-    if "value" not in fields or not fields <= allowed:
-        named = " and ".join(f"{{{name}}}" for name in sorted(allowed, reverse=True))
-        raise DeclarationError(f"{path}: says: needs {{value}}, and may hold {named} alone")
+        raise DeclarationError(f"{path}: says: {says!r}: {error}") from None
+    if unknown := sorted(fields - set(allowed)):
+        raise DeclarationError(
+            f"{path}: says: {unknown[0]} is not allowed; allowed are {' and '.join(allowed)}"
+            + ("" if has_level else ", and {level} where there is a line `-- level: ...`")
+        )
+    if "{value}" not in fields:
+        raise DeclarationError(f"{path}: says: needs {{value}}, where the value is to stand")
 
 
 @lru_cache
@@ -301,56 +347,64 @@ def _check_queries(
     parameters: tuple[tuple[str, object], ...],
 ) -> None:
     """Runs every query, and the floors' expressions, over empty tables."""
+    by_name = {table.name: table for table in tables}
     with session() as connection:
-        for table in tables:
+        words_are_over = [table for table in tables if needs_vocabulary([table])]
+        for table in words_are_over:
             create_view(connection, table, files=[])
         load_vocabulary(connection)
+        for table in words_are_over:
+            connection.execute(f"drop view {table.name}")
         for measure in measures:
-            _check_query(measure, connection, {table.name for table in tables}, dict(parameters))
+            for name in measure.reads:
+                create_view(connection, by_name[name], files=[])
+            try:
+                _check_query(measure, connection, dict(parameters))
+            except (QueryError, DeclarationError, duckdb.Error) as error:
+                undeclared = _undeclared(measure, by_name, error)
+                raise DeclarationError(f"{measure.path}: {undeclared or error}") from error
+            for name in measure.reads:
+                connection.execute(f"drop view {name}")
 
 
 def _check_query(
-    measure: Measure,
-    connection: duckdb.DuckDBPyConnection,
-    tables: Set[str],
-    parameters: Mapping[str, object],
+    measure: Measure, connection: duckdb.DuckDBPyConnection, parameters: Mapping[str, object]
 ) -> None:
-    path = measure.path
-    try:
-        used = used_parameters(measure.query, parameters)
-        check_reads_only(connection, measure.query)
-        undeclared = (_read_by(measure.query, connection, used) & tables) - {*measure.reads}
-        if undeclared:
-            raise DeclarationError(
-                f"{path}: its query reads {', '.join(sorted(undeclared))}; name it in `reads:`"
-            )
-        relation = connection.sql(measure.query, params=used)
-        given = relation.columns
-        missing = [name for name in _GIVEN if name not in given]
-        unknown = [name for name in given if name not in (*_GIVEN, *REST)]
-        if missing or unknown:
-            wrong = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(unknown)}"
-            raise DeclarationError(
-                f"{path}: its query {wrong}; a measure's columns are {', '.join(_GIVEN)}, and "
-                f"as it needs them {', '.join(REST)}"
-            )
-        if (measure.level is None) != ("level" not in given):
-            raise DeclarationError(
-                f"{path}: the column `level` and the line `-- level: ...` go together"
-            )
-        _as_stored(measure, relation)
-    except (QueryError, duckdb.Error) as error:
-        raise DeclarationError(f"{path}: {error}") from error
+    used = used_parameters(measure.query, parameters)
+    check_reads_only(connection, measure.query)
+    relation = connection.sql(measure.query, params=used)
+    given = relation.columns
+    allowed = f"a measure's columns are {', '.join(_GIVEN)}, and as it needs them {', '.join(REST)}"
+    if missing := [name for name in _GIVEN if name not in given]:
+        raise DeclarationError(f"its query lacks the column {', '.join(missing)}; {allowed}")
+    if unknown := [name for name in given if name not in (*_GIVEN, *REST)]:
+        raise DeclarationError(f"its query has a column {', '.join(unknown)}; {allowed}")
+    if twice := [name for name in (*_GIVEN, *REST) if given.count(name) > 1]:
+        raise DeclarationError(f"its query has the column {', '.join(twice)} twice; leave one")
+    if measure.level is not None and "level" not in given:
+        raise DeclarationError(
+            f"level: is {measure.level}, and its query has no column `level`; add it, or leave "
+            "the line out"
+        )
+    if measure.level is None and "level" in given:
+        raise DeclarationError(
+            "its query has a column `level`; say what that is in a line `-- level: ...`"
+        )
+    _as_stored(replace(measure, floor=None), relation)
+    if measure.floor is not None:
+        try:
+            _as_stored(measure, relation)
+        except duckdb.Error as error:
+            raise DeclarationError(f"floor: {measure.floor}: {error}") from error
 
 
-def _read_by(
-    query: str, connection: duckdb.DuckDBPyConnection, parameters: Mapping[str, object]
-) -> set[str]:
-    """The tables that a query names; DuckDB tells them of queries without parameters."""
-    for name, value in parameters.items():
-        literal = str(list(value)) if isinstance(value, list | tuple) else repr(value)
-        query = re.sub(rf"\${name}\b", literal, query)
-    return connection.get_table_names(query)
+def _undeclared(measure: Measure, tables: Mapping[str, Table], error: Exception) -> str | None:
+    """What to say where a query does not run as it reads a table that it does not declare."""
+    match = _NO_TABLE.search(str(error))
+    name = match[1].lower() if match else ""
+    if name in tables:
+        return f"its query reads {name}; name it in `reads:`"
+    return None
 
 
 def _as_stored(measure: Measure, rows: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
@@ -400,13 +454,43 @@ def measured(
         limits: The session's limits.
 
     Yields:
-        Its rows in batches; they can be read until the context ends. Reading raises
-        `DeclarationError` where a value is not as the file declares.
+        Its rows in batches; they can be read until the context ends.
+
+    Raises:
+        DeclarationError: A value is not as the file declares; reading the rows raises it.
+        RejectedError: An item repeats, or there is none. Writing the rows raises it, and it is
+            told here what is wrong with the file.
     """
     with session(lake, limits) as connection:
         bind(connection, lake, tables, [checkpoint])
-        reader = values_of(measure, connection, parameters).to_arrow_reader(_ROWS)
-        yield _checked(measure, reader, left_out)
+        try:
+            reader = values_of(measure, connection, parameters).to_arrow_reader(_ROWS)
+            yield _checked(measure, reader, left_out)
+        except duckdb.DataError as error:
+            raise DeclarationError(f"{measure.path}: {error}") from error
+        except RejectedError as error:
+            error.args = (f"{measure.path}: {_why(measure, checkpoint, error)}",)
+            raise
+
+
+def _why(measure: Measure, checkpoint: str, rejected: RejectedError) -> str:
+    """What is wrong with a measure's rows that break the declaration of its table."""
+    rows = pq.ParquetFile(rejected.kept_at).read()
+    if not len(rows):
+        return (
+            f"gives {checkpoint} no value; where that is right, say when with a line "
+            "`-- empty: ...`"
+        )
+    grain = list(measure.table.stored_grain)
+    for name in grain:
+        if rows[name].null_count:
+            return f"gives {checkpoint} a row without {name}"
+    counts = rows.group_by(grain).aggregate([([], "count_all")])
+    row = counts.filter(pc.greater(counts["count_all"], 1)).slice(0, 1).to_pylist()[0]
+    return (
+        f"gives {checkpoint} {row['count_all']} rows of {row['collection']}/{row['item']}, and an "
+        f"item has one for each {', '.join(name for name in REST)}"
+    )
 
 
 def _checked(
@@ -433,15 +517,17 @@ def _check_values(measure: Measure, rows: pa.RecordBatch) -> None:
         "its value must be a finite number": pc.invert(pc.is_finite(numerators)),
     }
     if measure.format != "signed":
-        wrong[f"a {measure.format} cannot be negative; if it may, its format is signed"] = pc.less(
-            numerators, 0
-        )
+        reason = f"format: {measure.format}: its value cannot be negative; signed is what may be"
+        wrong[reason] = pc.less(numerators, 0)
     if measure.format == "share":
-        wrong["a share cannot be over 1"] = pc.greater(values, 1 + 1e-9)
+        wrong["format: share: its value cannot be over 1"] = pc.greater(values, 1 + 1e-9)
     for reason, which in wrong.items():
         if pc.any(which).as_py():
             row = rows.filter(which).slice(0, 1).to_pylist()[0]
+            number = " / ".join(
+                "null" if row[name] is None else f"{row[name]:g}"
+                for name in ("numerator", "denominator")
+            )
             raise DeclarationError(
-                f"{measure.path}: {reason}; of {row['collection']}/{row['item']} it gives "
-                f"{row['numerator']} / {row['denominator']}"
+                f"{measure.path}: {reason}; of {row['collection']}/{row['item']} it gives {number}"
             )

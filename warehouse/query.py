@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from warehouse.sessions import Limits, create_view, load_vocabulary, session
+from warehouse.sessions import Limits, create_view, load_vocabulary, read_files, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +31,8 @@ def ask(
 
     Args:
         lake: The lake.
-        tables: All its tables; those without rows yet are empty.
+        tables: The tables that are known; those without rows yet are empty. What the lake has
+            beside them is a view with the columns of its files.
         query: One SELECT, or what reads like it: FROM, WITH, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN.
         limits: The session's limits.
 
@@ -49,6 +50,12 @@ def ask(
                     create_view(connection, table, [str(path) for path in lake.files(table)])
                 except duckdb.Error:  # a damaged file troubles only those who ask for it
                     if table.name in query.lower():
+                        raise
+            for name, files in lake.undeclared(tables).items():
+                try:
+                    read_files(connection, map(str, files)).create_view(name)
+                except duckdb.Error:
+                    if name in query.lower():
                         raise
             load_vocabulary(connection)
             relation = connection.sql(query)

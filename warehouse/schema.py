@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,9 @@ import pyarrow as pa
 PARTITION_COLUMN = "checkpoint"
 """The one column that tables are partitioned by. It is in the file's path, not in the file."""
 
+RESERVED = ("figures", "report", "shown")
+"""What no table can be called."""
+_TABLE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _ARROW_TYPES = {
     "BOOLEAN": pa.bool_(),
     "INTEGER": pa.int32(),
@@ -18,6 +22,11 @@ _ARROW_TYPES = {
     "DOUBLE": pa.float64(),
     "VARCHAR": pa.string(),
 }
+
+
+def is_table_name(name: str) -> bool:
+    """Whether a table can be called so."""
+    return _TABLE_NAME.fullmatch(name) is not None and name not in RESERVED
 
 
 def arrow_type(sql_type: str) -> pa.DataType:

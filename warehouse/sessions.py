@@ -106,7 +106,7 @@ def create_view(connection: duckdb.DuckDBPyConnection, table: Table, files: list
         Whether there is a file with each of the columns.
     """
     if files:
-        rows = connection.sql(_PARTITIONS, params={"files": files})
+        rows = read_files(connection, files)
     else:
         fields = [(column.name, arrow_type(column.type)) for column in table.columns]
         rows = connection.from_arrow(pa.schema(fields).empty_table())
@@ -119,6 +119,13 @@ def create_view(connection: duckdb.DuckDBPyConnection, table: Table, files: list
     ]
     rows.select(*columns).create_view(table.name)
     return present.issuperset(column.name for column in table.columns)
+
+
+def read_files(
+    connection: duckdb.DuckDBPyConnection, files: Iterable[str]
+) -> duckdb.DuckDBPyRelation:
+    """The rows of a table's files, or patterns of files, with the columns that these have."""
+    return connection.sql(_PARTITIONS, params={"files": list(files)})
 
 
 def load_macros(connection: duckdb.DuckDBPyConnection) -> None:

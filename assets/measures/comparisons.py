@@ -318,11 +318,15 @@ def comparisons_asset(
     by_name = {measurement.table.name: measurement for measurement in measurements}
     measure_names = tuple(measure.table.name for measure in measures)
     by_sql = [measure for measure in measures if chain(measure, by_name) is not None]
-    code = digest([_CODE, [[m.query for m in chain(x, by_name) or ()] for x in by_sql]])
+    # By the measure, so that one that is added, or changed, has itself compared alone.
+    codes = {
+        measure.name: digest([_CODE, [m.query for m in chain(measure, by_name) or ()]])
+        for measure in measures
+    }
 
     @contextmanager
     def rows(context: AssetContext) -> Iterator[list[pa.RecordBatch]]:
-        yield _compared(context, measures, by_sql, by_name, code).to_batches()
+        yield _compared(context, measures, by_sql, by_name, codes).to_batches()
 
     return TableAsset(
         name=COMPARISONS.name,
@@ -334,7 +338,7 @@ def comparisons_asset(
         partners=lambda study, checkpoint: study.compared_with(checkpoint),
         # Texts of prompts and documents are in the data versions of what was made of them.
         changes_with=(*measure_names, "generations", "checkpoints"),
-        version=code,
+        version=digest([_CODE, [codes[measure.name] for measure in by_sql]]),
         code="how checkpoints are compared",
         parameters=_parameters,
         table=COMPARISONS,
@@ -359,7 +363,7 @@ def _compared(
     measures: Sequence[Measure],
     by_sql: Sequence[Measure],
     measurements: Mapping[str, Measurement],
-    code: str,
+    codes: Mapping[str, str],
 ) -> pa.Table:
     """The rows of a checkpoint's partition; those of measures that have not changed are kept."""
     checkpoint, lake = context.checkpoint, context.lake
@@ -373,7 +377,7 @@ def _compared(
     parameters = _parameters(context.study, checkpoint)
     versions = {
         measure.name: digest(
-            [code, parameters, tokenizers, _stored(context, measure.table.name)]
+            [codes[measure.name], parameters, tokenizers, _stored(context, measure.table.name)]
             + ([_stored(context, "generations")] if measure in by_sql else [])
         )
         for measure in measures

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.study.errors import InputError
 from assets.study.thresholds import Thresholds
 from warehouse.declarations import read_measurements, used_parameters
 from warehouse.measures import read_measures
@@ -48,8 +50,22 @@ def keys_of(query: str) -> tuple[str, ...]:
 
 
 def sql_folders(study: Study) -> tuple[Path, ...]:
-    """Where a study's tables and measures are declared."""
-    return (SQL_FOLDER,) if study.sql is None else (SQL_FOLDER, study.sql)
+    """Where a study's tables and measures are declared.
+
+    Raises:
+        InputError: The study's own folder is none, or there is nothing in it.
+    """
+    own = study.sql
+    if own is None:
+        return (SQL_FOLDER,)
+    if not own.is_dir():
+        raise InputError(f"sql: {own} is no folder; name one with *.sql or measures/*.sql in it")
+    if not any(chain(own.glob("*.sql"), own.glob("measures/*.sql"))):
+        raise InputError(
+            f"sql: {own} holds neither tables (*.sql) nor measures (measures/*.sql); put one "
+            "there, or leave `sql:` out"
+        )
+    return (SQL_FOLDER, own)
 
 
 def declared_measurements(

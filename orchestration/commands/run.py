@@ -121,7 +121,7 @@ def _conclude(study: Study, lake: Lake, drift: Drift, *, failed: bool = False) -
             f"drift: {len(crossed) - len(warned)} more that a run has told of already; "
             "`--drift all` tells of them again"
         )
-    if drawn is not None:
+    if drawn is not None and not failed:  # the status of a failed run does not tell of drift
         with in_one_step(_told_file(lake)) as path:
             path.write_text(json.dumps([crossing.key for crossing in crossed]), encoding="utf-8")
     if failed:

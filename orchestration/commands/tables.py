@@ -2,41 +2,119 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table as Grid
 
 from assets.study.errors import InputError
-from orchestration.commands.console import LakeFolder, input_errors, lake_at, out
+from orchestration.commands.console import LakeFolder, input_errors, lake_at, out, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from warehouse import Lake, Table
+    from warehouse.measures import Measure
+
+_PREFIX = "measures/"
+"""What tells a measure from a table of its name."""
 
 
 def tables_command(
-    name: Annotated[str | None, typer.Argument(help="A table; by default all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A table or a measure; by default all.")
+    ] = None,
     lake: LakeFolder = Path("lake"),
+    study: Annotated[
+        Path | None, typer.Option(help="A study file, whose `sql:` folder is shown too.")
+    ] = None,
 ) -> None:
-    """The data dictionary: what tables hold, their grain, columns and units."""
-    from assets.measures.declared import declared_tables
+    """The data dictionary: what tables hold, their grain, columns and units; and the measures."""
+    from assets.measures.declared import (
+        PLACEHOLDERS,
+        SQL_FOLDER,
+        declared_measures,
+        declared_tables,
+        sql_folders,
+    )
+    from assets.study.study import load_study
 
     with input_errors():
         place = lake_at(lake)
-        declared = {table.name: table for table in declared_tables()}
-        if name is not None and name not in declared:
-            raise InputError(f"there is no table {name!r}; there are {', '.join(declared)}")
+        folders = (SQL_FOLDER,) if study is None else sql_folders(load_study(study))
+        tables = {table.name: table for table in declared_tables(folders)}
+        listed = declared_measures(PLACEHOLDERS, folders)
+        measures = {measure.name: measure for measure in listed}
+        key = (name or "").removeprefix(_PREFIX)
+        if name is not None and name not in tables and key not in measures:
+            raise _unknown(name, [*tables, *measures])
     if name is None:
-        grid = Grid("table", "grain", "what it holds", "files", box=None, pad_edge=False)
-        for table in declared.values():
-            files = str(len(place.files(table)))
-            grid.add_row(table.name, ", ".join(table.grain), table.description, files)
-        Console(highlight=False, markup=False).print(grid)
-        return
-    table = declared[name]
+        _list_tables(tables.values(), place)
+        out.print()
+        _list_measures(listed)
+    elif name in tables:
+        _show_table(tables[name])
+        if name in measures:
+            out.print(f"a measure is called so too: anchorlake tables {_PREFIX}{name}")
+    else:
+        _show_measure(measures[key])
+
+
+def _unknown(name: str, names: Sequence[str]) -> InputError:
+    near = difflib.get_close_matches(name.removeprefix(_PREFIX), names, n=1)
+    meant = f" (did you mean {near[0]}?)" if near else ""
+    return InputError(
+        f"there is no table or measure {name!r}{meant}; there are {', '.join(dict.fromkeys(names))}"
+    )
+
+
+def _list_tables(tables: Iterable[Table], lake: Lake) -> None:
+    grid = Grid("table", "grain", "what it holds", "files", box=None, pad_edge=False)
+    for table in tables:
+        files = str(len(lake.files(table)))
+        grid.add_row(table.name, ", ".join(table.grain), table.description, files)
+    show(grid)
+
+
+def _list_measures(measures: Iterable[Measure]) -> None:
+    grid = Grid(
+        *("measure", "group", "statistic", "format", "item", "level", "headline"),
+        "what it measures",
+        box=None,
+        pad_edge=False,
+    )
+    for measure in measures:
+        grid.add_row(
+            *(measure.name, measure.group, measure.statistic, measure.format, measure.item),
+            measure.level or "",
+            "" if measure.headline is None else str(measure.headline),
+            measure.description,
+        )
+    show(grid)
+
+
+def _show_table(table: Table) -> None:
     out.print(table.description)
     out.print(f"grain: {', '.join(table.grain)}")
     out.print("one file a checkpoint" if table.partitioned else "one file")
     grid = Grid("column", "type", "unit", "meaning", box=None, pad_edge=False)
     for column in table.columns:
         grid.add_row(column.name, column.type, column.unit, column.meaning)
-    Console(highlight=False, markup=False).print(grid)
+    show(grid)
+
+
+def _show_measure(measure: Measure) -> None:
+    from warehouse.measures import KEYS
+
+    out.print(measure.description)
+    out.print(f"declared in {measure.path}")
+    out.print(f"its values are the rows of `measures` where measure = '{measure.name}'")
+    grid = Grid("key", "value", "meaning", box=None, pad_edge=False)
+    for key, meaning in KEYS.items():
+        value = getattr(measure, key)
+        if value is not None:
+            text = ", ".join(value) if isinstance(value, tuple) else str(value)
+            grid.add_row(key, text, meaning)
+    show(grid)

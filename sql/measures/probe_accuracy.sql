@@ -11,6 +11,7 @@
 -- says:      {value} of the tokens {level} ahead are read from hidden states
 -- level:     horizon
 -- headline:  1
+-- empty:     where generations end before the token that is read
 select
     checkpoint,
     decoding,

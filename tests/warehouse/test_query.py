@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from warehouse import Lake, QueryError, ask, catalog, session
 from warehouse.catalog import write_catalog
-from warehouse.tables import BASE_TABLES, GENERATIONS, PROMPTS
+from warehouse.tables import BASE_TABLES, GENERATIONS, MEASURE_TABLES, PROMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,3 +219,52 @@ def _connection(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-un
 
 def _words(text: str) -> list[str]:
     return _session.execute("select words($text)", {"text": text}).fetchone()[0]
+
+
+def test_tables_that_nothing_declares_are_views_of_their_files(
+    lake: Lake, put_generations: Callable
+) -> None:
+    put_generations({"a": ["one two"]})
+    lines = pa.table({"item": ["a", "b"], "n_lines": pa.array([1, 2], pa.int32())})
+    for path in ("lines/checkpoint=7/data.parquet", "all_lines/data.parquet"):
+        (lake.root / path).parent.mkdir(parents=True)
+        pq.write_table(lines, lake.root / path)
+    older = lake.root / "lines" / "checkpoint=6" / "data.parquet"  # without a column
+    older.parent.mkdir()
+    pq.write_table(lines.select(["item"]), older)
+    with ask(lake, BASE_TABLES, "from lines order by all") as result:
+        assert result.columns == ["item", "n_lines", "checkpoint"]
+        rows = [("a", 1, "7"), ("a", None, "6"), ("b", 2, "7"), ("b", None, "6")]
+        assert result.fetchall() == rows
+    joined = "select sum(n_lines) from all_lines join generations on item = prompt_id"
+    with ask(lake, BASE_TABLES, joined) as result:
+        assert result.fetchall() == [(1,)]
+    assert set(lake.undeclared(BASE_TABLES)) == {"lines", "all_lines"}
+    assert "generations" in lake.undeclared([])
+
+
+@pytest.mark.parametrize(
+    "folder", ["Lines", "my lines", "2lines", "figures", ".staging", "measures/measure=lines"]
+)
+def test_folders_that_are_no_tables_are_no_views(lake: Lake, folder: str) -> None:
+    for partition in (".", "checkpoint=m"):
+        path = lake.root / folder / partition / "data.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"a": [1]}), path)
+    (lake.root / "empty").mkdir()
+    (lake.root / "file").write_text("")
+    assert lake.undeclared([*BASE_TABLES, *MEASURE_TABLES]) == {}
+
+
+def test_a_damaged_file_of_such_a_table_troubles_only_those_who_ask_for_it(lake: Lake) -> None:
+    path = lake.root / "lines" / "data.parquet"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PAR1 cut")
+    with ask(lake, BASE_TABLES, "select 1") as result:
+        assert result.fetchall() == [(1,)]
+    with pytest.raises(QueryError, match=r"lines/data\.parquet"), ask(lake, [], "from lines"):
+        pass
+
+
+def test_a_lake_that_is_not_there_has_no_such_tables(lake: Lake) -> None:
+    assert lake.undeclared([]) == {}

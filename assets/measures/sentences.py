@@ -93,11 +93,13 @@ def verdict(row: Mapping[str, Any]) -> Verdict:
 
 
 def p_text(row: Mapping[str, Any]) -> str:
-    """The p-value of a row, such as `p = 0.012` or `p < 0.001`."""
-    p = row["p"] if row["p_adjusted"] is None else row["p_adjusted"]
+    """The p-value of a row, such as `p = 0.012` or, of a family's, `adjusted p < 0.001`."""
+    is_adjusted = row["p_adjusted"] is not None
+    p = row["p_adjusted"] if is_adjusted else row["p"]
     if p is None:
         return "no p"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    name = "adjusted p" if is_adjusted else "p"
+    return f"{name} < 0.001" if p < 0.001 else f"{name} = {p:.2g}"
 
 
 def sentence(row: Mapping[str, Any], measure: Measure, label: str, other: str) -> str:

@@ -34,15 +34,17 @@ def what_was_measured(context: AssetContext, facts: Mapping[str, Mapping[str, An
 def what_cannot_be(context: AssetContext, names: Iterable[str]) -> list[str]:
     """A sentence for each source that gives less than a model's weights do."""
     sentences = []
+    made_elsewhere: dict[str, list[str]] = {}
     for checkpoint in map(context.study.checkpoint, names):
         if checkpoint.source.is_server and context.lake.files(tables.GENERATIONS, checkpoint.name):
             sentences += _of_server(context, checkpoint)
         elif checkpoint.source.is_generations:
             wrote = "written by people" if checkpoint.role == "human" else "generated elsewhere"
-            sentences.append(
-                f"{checkpoint.name}: {wrote}; what it wrote is measured, and nothing is predicted "
-                "by it."
-            )
+            made_elsewhere.setdefault(wrote, []).append(checkpoint.name)
+    sentences += [
+        f"{', '.join(written)}: {wrote}; these texts are measured, and nothing is predicted."
+        for wrote, written in made_elsewhere.items()
+    ]
     return sentences
 
 

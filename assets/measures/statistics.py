@@ -259,8 +259,9 @@ def _drawn(kind: str, n: int, seed: int) -> Iterator[np.ndarray]:
     step = max(1, _AT_ONCE // n)
     if kind == "swaps":
         yield np.zeros((1, n))
-    for start in range(0, RESAMPLES if kind == "draws" else SWAPS, step):
-        size = min(step, RESAMPLES - start)
+    draws = RESAMPLES if kind == "draws" else SWAPS
+    for start in range(0, draws, step):
+        size = min(step, draws - start)
         if kind == "swaps":
             yield random.integers(2, size=(size, n)).astype(float)
             continue

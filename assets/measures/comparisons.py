@@ -29,7 +29,7 @@ from warehouse.matched import Sampled, chain, matched_values
 from warehouse.tables import COMPARISONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
@@ -81,20 +81,20 @@ class Pair:
         one, other = self.tokenizers
         return "token" if one is not None and one == other else "word"
 
-    def partner_of(self, key: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """The other's slice that a slice is compared with; None where it is with none."""
+    def partner_of(self, key: tuple[Any, ...], theirs: Container[Any]) -> tuple[Any, ...] | None:
+        """The one of the other's slices that a slice is compared with; None where it is with none.
+
+        A slice without a decoding is of texts whose decoding is not known, or of no decoding.
+        """
         decoding, about, *rest = key
-        if decoding == "-" and self.main:
-            partner_decoding = "-"
-        elif decoding == self.one.decoding:
-            partner_decoding = self.other.decoding
-        else:
-            return None
         # Where a number is about two checkpoints, each is compared with the other's about it.
         if about not in ("-", self.other.checkpoint):
             return None
         partner_about = "-" if about == "-" else self.one.checkpoint
-        return (partner_decoding, partner_about, *rest)
+        partners = [self.other.decoding] if decoding == self.one.decoding else []
+        partners += ["-"] if decoding == "-" and self.main else []
+        keys = [(partner_decoding, partner_about, *rest) for partner_decoding in partners]
+        return next((partner for partner in keys if partner in theirs), None)
 
 
 def pairs_of(
@@ -141,9 +141,9 @@ def compare_slices(measure: Measure, pair: Pair, ours: Values, theirs: Values) -
     """
     slices: list[_Slice] = []
     for key, collections in ours.items():
-        partner = pair.partner_of(key)
+        partner = pair.partner_of(key, theirs)
         _, _, _, unit, level = key
-        if partner is None or partner not in theirs:
+        if partner is None:
             continue
         if not (pair.whole or measure.is_headline(level)):
             continue

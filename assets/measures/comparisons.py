@@ -246,19 +246,27 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def adjusted(rows: pa.Table) -> pa.Table:
-    """The rows with `p_adjusted` (Holm), over each pair's family."""
+def adjusted(rows: pa.Table, pairs: Iterable[Pair]) -> pa.Table:
+    """The rows with `p_adjusted` (Holm), over each pair's family.
+
+    Args:
+        rows: Rows of `comparisons`, of one checkpoint.
+        pairs: What it is compared with. Numbers that no decoding is behind are of the family of the
+            other's main pair.
+    """
+    main = {
+        pair.other.checkpoint: (pair.one.decoding, pair.other.decoding)
+        for pair in pairs
+        if pair.main
+    }
     families: dict[tuple[str, ...], list[int]] = {}
     columns = ("headline", "p", "other", "decoding", "other_decoding")
     for place, row in enumerate(rows.select(columns).to_pylist()):
         if row["headline"] and row["p"] is not None:
-            # Numbers without a decoding belong to the first of their checkpoint's pairs.
-            key = (row["other"], row["decoding"], row["other_decoding"])
-            families.setdefault(key, []).append(place)
-    for other in {key[0] for key in families}:
-        with_decoding = [key for key in families if key[0] == other and key[1] != "-"]
-        if (other, "-", "-") in families and with_decoding:
-            families[with_decoding[0]] += families.pop((other, "-", "-"))
+            decodings = (row["decoding"], row["other_decoding"])
+            if decodings == ("-", "-"):
+                decodings = main.get(row["other"], decodings)
+            families.setdefault((row["other"], *decodings), []).append(place)
     p_values = rows["p"].to_pylist()
     result: list[float | None] = [None] * len(rows)
     for places in families.values():
@@ -392,7 +400,8 @@ def _compared(
         cut = [measure for measure in left if measure in by_sql]
         parts += _compare_matched(context, cut, pairs, measurements)
     merged = pa.concat_tables(parts)
-    return adjusted(merged.sort_by([(name, "ascending") for name in COMPARISONS.stored_grain]))
+    ordered = merged.sort_by([(name, "ascending") for name in COMPARISONS.stored_grain])
+    return adjusted(ordered, pairs)
 
 
 def _stored(context: AssetContext, name: str) -> list[list[str | None]]:

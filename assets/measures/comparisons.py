@@ -6,7 +6,7 @@ itself at its further decodings. Items are paired by the text of the prompt or t
 
 from __future__ import annotations
 
-from collections import ChainMap
+from collections import ChainMap, Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -306,8 +306,13 @@ def _texts_of(context: AssetContext) -> dict[str, dict[tuple[str, str], str]]:
         if not lake.files(table):
             return {}
         rows = lake.read(table, columns=list(columns))
-        collection, item, text = (rows[name].to_pylist() for name in columns)
-        return dict(zip(zip(collection, item, strict=True), text, strict=True))
+        places = list(zip(*(rows[name].to_pylist() for name in columns), strict=True))
+        times = Counter((collection, text) for collection, _, text in places)
+        # As `prompt_texts()` calls them: what recurs is told apart by its name.
+        return {
+            (collection, item): text if times[collection, text] == 1 else f"{text} ({item})"
+            for collection, item, text in places
+        }
 
     prompts = read(tables.PROMPTS, ("prompt_set", "prompt_id", "text"))
     documents = read(tables.DOCUMENTS, ("corpus", "document_id", "text"))

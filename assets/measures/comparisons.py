@@ -108,7 +108,7 @@ def pairs_of(
         tokenizers: The digests of tokenizers by checkpoint, of those that are in the lake.
     """
     name, first = checkpoint.name, study.first_decoding(checkpoint)
-    own = {decoding.name for decoding in study.decodings(checkpoint)} | {first}
+    own = _decodings_of(study, checkpoint)
     pairs = []
     for other in study.compared_with(checkpoint):
         if other.name not in tokenizers:
@@ -117,7 +117,7 @@ def pairs_of(
         is_base = other.name == checkpoint.base
         theirs = study.first_decoding(other)
         pairs.append(Pair(Sampled(name, first), Sampled(other.name, theirs), is_base, True, both))
-        shared = own & {decoding.name for decoding in study.decodings(other)}
+        shared = own & _decodings_of(study, other)
         pairs += [
             Pair(Sampled(name, decoding), Sampled(other.name, decoding), False, False, both)
             for decoding in sorted(shared)
@@ -128,6 +128,12 @@ def pairs_of(
         for decoding in sorted(own - {first})
     ]
     return pairs
+
+
+def _decodings_of(study: Study, checkpoint: Checkpoint) -> set[str]:
+    """The decodings that a checkpoint has generations of; - where it is not known which."""
+    first = study.first_decoding(checkpoint)
+    return {"-"} if first == "-" else {decoding.name for decoding in study.decodings(checkpoint)}
 
 
 def compare_slices(measure: Measure, pair: Pair, ours: Values, theirs: Values) -> pa.Table:

@@ -28,7 +28,6 @@ _CORPORA = {"tales": 5, "notes": 8}
 MEASURES = {
     "bits_per_byte": "pooled",
     "ngram_diversity": "mean",
-    "ngram_sharing": "mean",
     "perplexity": "exp_pooled",
 }
 """The measures that this lake has, and their statistics."""

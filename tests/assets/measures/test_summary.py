@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.whole
 
 Key = tuple[object, ...]
-HEADLINES = {"bits_per_byte": 0, "perplexity": 0, "ngram_diversity": 3, "ngram_sharing": 10}
+HEADLINES = {"bits_per_byte": 0, "perplexity": 0, "ngram_diversity": 3}
 
 
 def by_slice(rows: list[Row]) -> dict[Key, dict[str, list[Row]]]:

@@ -118,7 +118,9 @@ def contents_of(bench: Bench) -> Contents:
     tables = {"prompts": ("prompt_set", "prompt_id"), "documents": ("corpus", "document_id")}
     return Contents(
         bench,
-        *(rows_of(folder / name) for name in ("measures", "summary", "comparisons")),
+        rows_of(folder / "measures"),
+        rows_of(folder / "summary"),
+        rows_of(folder / "comparisons"),
         {
             (row[collection], row[item]): row["text"]
             for table, (collection, item) in tables.items()

@@ -135,7 +135,7 @@ def exact_p(statistic: str, collections: Sequence[Whole], others: Sequence[Whole
 def _exact_p(statistic: str, collections: Sequence[Whole], others: Sequence[Whole]) -> Fraction:
     sizes = [len(items) for items in collections]
     observed = _distance(statistic, collections, others)
-    slack = Decimal(10) ** -40 if statistic == "exp_pooled" else 0
+    slack = Decimal(10) ** -40
     as_large = 0
     for swaps in product((False, True), repeat=sum(sizes)):
         left = iter(swaps)
@@ -144,7 +144,11 @@ def _exact_p(statistic: str, collections: Sequence[Whole], others: Sequence[Whol
             pairs = [(b, a) if next(left) else (a, b) for a, b in zip(items, partners, strict=True)]
             one.append([a for a, _ in pairs])
             two.append([b for _, b in pairs])
-        as_large += _distance(statistic, one, two) >= observed - slack
+        distance = _distance(statistic, one, two)
+        if isinstance(distance, Decimal) and isinstance(observed, Decimal):
+            as_large += distance >= observed - slack
+        else:
+            as_large += distance >= observed
     return Fraction(as_large, 2 ** sum(sizes))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import assets.measures.comparisons as comparing
 import assets.measures.summary as summing
-from assets.measures.comparisons import Pair, adjusted, compare_slices, holm
+from assets.measures.comparisons import Pair, adjusted, compare_slices
 from tests.assets.measures import reference
 from tests.assets.measures.lakes import LACKING, MEASURES, Contents, Row, limited_to, rows_of
 from tests.assets.measures.reference import Pairs
@@ -424,7 +424,6 @@ def test_families_are_pairs_and_numbers_without_a_decoding_are_in_that_of_the_ma
     )
     made = adjusted(rows, pairs)["p_adjusted"].to_pylist()
     assert made == pytest.approx([0.02, 0.02, 0.03, 0.02, None, None, 0.4, 0.4])
-    assert holm([0.01, 0.02]) == [0.02, 0.02]
 
 
 # Rows of measures that have not changed.

@@ -27,7 +27,7 @@ from tests.assets.measures.reference import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 CLOSE = 1e-10
 SIZES = [1, 2, 16, 17, 100]
@@ -229,13 +229,23 @@ def test_what_is_beyond_a_double_is_infinite_or_no_number() -> None:
     assert np.isnan(compare("exp_pooled", given_to(infinite), given_to(infinite)).p[0])
 
 
+def test_a_draw_whose_ratio_is_of_two_zeros_counts_as_more_than_any() -> None:
+    # Of 12 items 5 have something, in both: in 0.16% of draws there are none of them.
+    pairs = np.array([[float(max(0, i)), 1.0] for i in range(-6, 6)])
+    twice = pairs * [2.0, 1.0]
+    made = compare("mean", given_to({"a": twice}), given_to({"a": pairs}))
+    assert interval_of(made.ratio) == pytest.approx([2, 2, 2])
+
+
 # Permutation tests.
 
 whole_items = st.tuples(st.integers(0, 4), st.integers(1, 4))
 matched_items = st.lists(st.tuples(whole_items, whole_items), min_size=1, max_size=5)
 
 
-def p_of(statistic: str, collections: list[Whole], others: list[Whole]) -> tuple[float, float]:
+def p_of(
+    statistic: str, collections: Sequence[Whole], others: Sequence[Whole]
+) -> tuple[float, float]:
     one, two = (
         {f"set {i}": np.array(items, dtype=float) for i, items in enumerate(side)}
         for side in (collections, others)
@@ -397,6 +407,25 @@ def coverage(kind: str, n: int, sets: int) -> float:
 @pytest.mark.parametrize(("kind", "sets"), [("normal", 4_000), ("exponential", 2_000)])
 def test_intervals_of_a_hundred_items_cover_the_mean_in_95_of_100(kind: str, sets: int) -> None:
     assert 0.93 <= coverage(kind, 100, sets) <= 0.97
+
+
+@pytest.mark.parametrize(
+    ("kind", "n", "share"),
+    [
+        ("normal", 20, 0.927),
+        ("exponential", 20, 0.905),
+        ("normal", 8, 0.888),
+        ("exponential", 8, 0.845),
+    ],
+)
+def test_intervals_of_few_items_cover_less_by_as_much_as_is_documented(
+    kind: str, n: int, share: float
+) -> None:
+    assert estimate.__doc__ is not None
+    assert f"{share:.1%}" in estimate.__doc__
+    sets = 2_000
+    allowed = 3.3 * math.sqrt(share * (1 - share) / sets)
+    assert coverage(kind, n, sets) == pytest.approx(share, abs=allowed)
 
 
 # Holm's rule.

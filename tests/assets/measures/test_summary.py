@@ -121,7 +121,7 @@ def test_slices_of_different_collections_and_sizes_are_each_as_alone() -> None:
         for collection, n in collections.items()
         for i in range(n)
     ]
-    random.shuffle(rows)  # type: ignore[arg-type]
+    random.shuffle(rows)
     schema = measure_table("length", "How long.", may_be_empty=False).arrow_schema
     slices = by_slice([row | {"checkpoint": "m", "measure": "length"} for row in rows])
     for statistic in ("mean", "pooled", "exp_pooled"):

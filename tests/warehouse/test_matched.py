@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from assets.measures.declared import declared_measurements, declared_measures
+from assets.measures.declared import PLACEHOLDERS, declared_measurements, declared_measures
 from warehouse import Lake, Measurement
 from warehouse.matched import Sampled, chain, matched_values
 from warehouse.tables import GENERATIONS, PROMPTS
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.whole
 
-PARAMETERS = {"samples_per_prompt": 4, "max_new_tokens": 12, "seed": 0}
 COUNTED = ("ngram_sharing", "ngram_diversity", "ngram_spread", "majority_ngrams")
 
 Texts = dict[tuple[str, str], list[str]]
@@ -37,12 +36,12 @@ Values = dict[tuple[int, str, str], tuple[float, float]]
 
 @pytest.fixture(scope="module")
 def measurements() -> dict[str, Measurement]:
-    return {m.table.name: m for m in declared_measurements(PARAMETERS)}
+    return {m.table.name: m for m in declared_measurements(PLACEHOLDERS)}
 
 
 @pytest.fixture(scope="module")
 def measures(measurements: dict[str, Measurement]) -> list[Measure]:
-    return [m for m in declared_measures(PARAMETERS) if chain(m, measurements) is not None]
+    return [m for m in declared_measures(PLACEHOLDERS) if chain(m, measurements) is not None]
 
 
 def grams(words: list[str], n: int) -> Iterator[tuple[str, ...]]:
@@ -173,7 +172,7 @@ def test_measures_are_those_of_texts_cut_to_the_smaller_median_of_each_prompt(
         cut_ours[prompt] = [" ".join(text.split()[:k]) for text in ours[prompt]]
         cut_theirs[partner] = [" ".join(text.split()[:k]) for text in theirs[partner]]
     made = matched_values(
-        measures, measurements, lake, Sampled("new", "hot"), Sampled("old", "warm"), PARAMETERS
+        measures, measurements, lake, Sampled("new", "hot"), Sampled("old", "warm"), PLACEHOLDERS
     )
     assert {*made} >= {*COUNTED}
     for measure in COUNTED:
@@ -193,7 +192,7 @@ def shares(tmp_path: Path, measurements: dict[str, Measurement], measures: list[
         put(lake, "new", {"-": ours})
         put(lake, "old", {"-": theirs})
         one, two = Sampled("new", "-"), Sampled("old", "-")
-        made = matched_values(sharing, measurements, lake, one, two, PARAMETERS)
+        made = matched_values(sharing, measurements, lake, one, two, PLACEHOLDERS)
         return tuple(
             {key[1:]: value for key, value in values_in(rows, "-").items() if key[0] == 5}
             for rows in made["ngram_sharing"]

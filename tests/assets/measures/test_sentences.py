@@ -31,6 +31,7 @@ def measure_of(kind: str, **changes: Any) -> Measure:
         "floor": None,
         "comparable": None,
         "empty": None,
+        "header": "",
         "query": "",
         "path": Path("length.sql"),
     }

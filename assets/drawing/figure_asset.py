@@ -99,7 +99,7 @@ def figure_asset(figure: Figure, measures: Sequence[Measure]) -> FigureAsset:
         measures: All measures that there are.
     """
     told = tuple(m for m in measures if figure.measures is None or m.name in figure.measures)
-    results = (*figure.reads, *(("comparisons",) if told else ()))
+    results = tuple(dict.fromkeys([*figure.reads, *(("summary", "comparisons") if told else ())]))
     # Without any of its measures there is nothing to draw.
     needed = tuple(m.table.name for m in told) if figure.measures is not None else ()
     module = figure.query.with_suffix(".py")
@@ -168,7 +168,7 @@ def _on_ladder(study: Study, checkpoint: Checkpoint) -> dict[str, Any]:
 
 def gather(figure: Figure, context: AssetContext, measures: Sequence[Measure]) -> FigureData:
     """Asks a figure's query of the lake, and what there is to compare in its measures."""
-    names = [*figure.reads, *(["comparisons"] if measures else [])]
+    names = [*figure.reads, *(["summary", "comparisons"] if measures else [])]
     if figure.grows_with_samples:
         names.append("generations")  # their data version is in that of what is counted in them
     declarations = [context.tables[name] for name in dict.fromkeys(names)]

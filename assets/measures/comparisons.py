@@ -6,7 +6,7 @@ itself at its further decodings. Items are paired by the text of the prompt or t
 
 from __future__ import annotations
 
-from collections import ChainMap
+from collections import ChainMap, Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from warehouse.matched import Sampled, chain, matched_values
 from warehouse.tables import COMPARISONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
@@ -81,20 +81,20 @@ class Pair:
         one, other = self.tokenizers
         return "token" if one is not None and one == other else "word"
 
-    def partner_of(self, key: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """The other's slice that a slice is compared with; None where it is with none."""
+    def partner_of(self, key: tuple[Any, ...], theirs: Container[Any]) -> tuple[Any, ...] | None:
+        """The one of the other's slices that a slice is compared with; None where it is with none.
+
+        A slice without a decoding is of texts whose decoding is not known, or of no decoding.
+        """
         decoding, about, *rest = key
-        if decoding == "-" and self.main:
-            partner_decoding = "-"
-        elif decoding == self.one.decoding:
-            partner_decoding = self.other.decoding
-        else:
-            return None
         # Where a number is about two checkpoints, each is compared with the other's about it.
         if about not in ("-", self.other.checkpoint):
             return None
         partner_about = "-" if about == "-" else self.one.checkpoint
-        return (partner_decoding, partner_about, *rest)
+        partners = [self.other.decoding] if decoding == self.one.decoding else []
+        partners += ["-"] if decoding == "-" and self.main else []
+        keys = [(partner_decoding, partner_about, *rest) for partner_decoding in partners]
+        return next((partner for partner in keys if partner in theirs), None)
 
 
 def pairs_of(
@@ -108,7 +108,7 @@ def pairs_of(
         tokenizers: The digests of tokenizers by checkpoint, of those that are in the lake.
     """
     name, first = checkpoint.name, study.first_decoding(checkpoint)
-    own = {decoding.name for decoding in study.decodings(checkpoint)} | {first}
+    own = _decodings_of(study, checkpoint)
     pairs = []
     for other in study.compared_with(checkpoint):
         if other.name not in tokenizers:
@@ -117,7 +117,7 @@ def pairs_of(
         is_base = other.name == checkpoint.base
         theirs = study.first_decoding(other)
         pairs.append(Pair(Sampled(name, first), Sampled(other.name, theirs), is_base, True, both))
-        shared = own & {decoding.name for decoding in study.decodings(other)}
+        shared = own & _decodings_of(study, other)
         pairs += [
             Pair(Sampled(name, decoding), Sampled(other.name, decoding), False, False, both)
             for decoding in sorted(shared)
@@ -128,6 +128,12 @@ def pairs_of(
         for decoding in sorted(own - {first})
     ]
     return pairs
+
+
+def _decodings_of(study: Study, checkpoint: Checkpoint) -> set[str]:
+    """The decodings that a checkpoint has generations of; - where it is not known which."""
+    first = study.first_decoding(checkpoint)
+    return {"-"} if first == "-" else {decoding.name for decoding in study.decodings(checkpoint)}
 
 
 def compare_slices(measure: Measure, pair: Pair, ours: Values, theirs: Values) -> pa.Table:
@@ -141,9 +147,9 @@ def compare_slices(measure: Measure, pair: Pair, ours: Values, theirs: Values) -
     """
     slices: list[_Slice] = []
     for key, collections in ours.items():
-        partner = pair.partner_of(key)
+        partner = pair.partner_of(key, theirs)
         _, _, _, unit, level = key
-        if partner is None or partner not in theirs:
+        if partner is None:
             continue
         if not (pair.whole or measure.is_headline(level)):
             continue
@@ -155,7 +161,10 @@ def compare_slices(measure: Measure, pair: Pair, ours: Values, theirs: Values) -
         for name, items in paired.items():  # the only one is all of them
             names = (name,) if len(paired) > 1 else (name, ALL)
             slices.append(_Slice(key, partner[0], names, {name: items}))
-    rows = [row for some in _alike(slices) for row in _rows(measure, pair, some)]
+    # A measure that is in words alone is quoted in words.
+    units = {part.key[3] for part in slices}
+    quoted_in = {"-", pair.unit if pair.unit in units else "word"}
+    rows = [row for some in _alike(slices) for row in _rows(measure, pair, some, quoted_in)]
     rows.sort(key=lambda row: tuple(row[name] for name in COMPARISONS.stored_grain))
     return pa.Table.from_pylist(rows, COMPARISONS.arrow_schema)
 
@@ -205,7 +214,9 @@ def _paired(
     return paired
 
 
-def _rows(measure: Measure, pair: Pair, slices: Sequence[_Slice]) -> Iterator[dict[str, Any]]:
+def _rows(
+    measure: Measure, pair: Pair, slices: Sequence[_Slice], quoted_in: Set[str]
+) -> Iterator[dict[str, Any]]:
     """The rows of slices that are alike."""
     first = slices[0].paired
     stacked = {name: np.stack([part.paired[name] for part in slices], axis=1) for name in first}
@@ -237,7 +248,7 @@ def _rows(measure: Measure, pair: Pair, slices: Sequence[_Slice]) -> Iterator[di
             "p_least": compared.p_least,
             "p_adjusted": None,
         }
-        is_quoted = measure.is_headline(level) and condition == "-" and unit in ("-", pair.unit)
+        is_quoted = measure.is_headline(level) and condition == "-" and unit in quoted_in
         for name in part.names:
             yield row | {"collection": name, "headline": is_quoted and name == ALL}
 
@@ -246,19 +257,27 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def adjusted(rows: pa.Table) -> pa.Table:
-    """The rows with `p_adjusted` (Holm), over each pair's family."""
+def adjusted(rows: pa.Table, pairs: Iterable[Pair]) -> pa.Table:
+    """The rows with `p_adjusted` (Holm), over each pair's family.
+
+    Args:
+        rows: Rows of `comparisons`, of one checkpoint.
+        pairs: What it is compared with. Numbers that no decoding is behind are of the family of the
+            other's main pair.
+    """
+    main = {
+        pair.other.checkpoint: (pair.one.decoding, pair.other.decoding)
+        for pair in pairs
+        if pair.main
+    }
     families: dict[tuple[str, ...], list[int]] = {}
     columns = ("headline", "p", "other", "decoding", "other_decoding")
     for place, row in enumerate(rows.select(columns).to_pylist()):
         if row["headline"] and row["p"] is not None:
-            # Numbers without a decoding belong to the first of their checkpoint's pairs.
-            key = (row["other"], row["decoding"], row["other_decoding"])
-            families.setdefault(key, []).append(place)
-    for other in {key[0] for key in families}:
-        with_decoding = [key for key in families if key[0] == other and key[1] != "-"]
-        if (other, "-", "-") in families and with_decoding:
-            families[with_decoding[0]] += families.pop((other, "-", "-"))
+            decodings = (row["decoding"], row["other_decoding"])
+            if decodings == ("-", "-"):
+                decodings = main.get(row["other"], decodings)
+            families.setdefault((row["other"], *decodings), []).append(place)
     p_values = rows["p"].to_pylist()
     result: list[float | None] = [None] * len(rows)
     for places in families.values():
@@ -298,8 +317,13 @@ def _texts_of(context: AssetContext) -> dict[str, dict[tuple[str, str], str]]:
         if not lake.files(table):
             return {}
         rows = lake.read(table, columns=list(columns))
-        collection, item, text = (rows[name].to_pylist() for name in columns)
-        return dict(zip(zip(collection, item, strict=True), text, strict=True))
+        places = list(zip(*(rows[name].to_pylist() for name in columns), strict=True))
+        times = Counter((collection, text) for collection, _, text in places)
+        # As `prompt_texts()` calls them: what recurs is told apart by its name.
+        return {
+            (collection, item): text if times[collection, text] == 1 else f"{text} ({item})"
+            for collection, item, text in places
+        }
 
     prompts = read(tables.PROMPTS, ("prompt_set", "prompt_id", "text"))
     documents = read(tables.DOCUMENTS, ("corpus", "document_id", "text"))
@@ -392,7 +416,8 @@ def _compared(
         cut = [measure for measure in left if measure in by_sql]
         parts += _compare_matched(context, cut, pairs, measurements)
     merged = pa.concat_tables(parts)
-    return adjusted(merged.sort_by([(name, "ascending") for name in COMPARISONS.stored_grain]))
+    ordered = merged.sort_by([(name, "ascending") for name in COMPARISONS.stored_grain])
+    return adjusted(ordered, pairs)
 
 
 def _stored(context: AssetContext, name: str) -> list[list[str | None]]:

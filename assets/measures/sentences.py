@@ -58,7 +58,7 @@ class Number:
         numbers = (self.value, self.low, self.high)
         decimals = _decimals(kind, self.low, self.high, self.value)
         scale = 100 if kind == "share" else 1
-        value, low, high = (f"{scale * number:,.{decimals}f}" for number in numbers)
+        value, low, high = (f"{scale * number:z,.{decimals}f}" for number in numbers)
         return f"{value}{'%' if kind == 'share' else ''} [{low}, {high}]"
 
 
@@ -78,8 +78,11 @@ def change(row: Mapping[str, Any], kind: str) -> str:
     if any(end is None for end in ends):
         return "beyond all numbers"
     value, low, high = (scale * (end - offset) for end in ends)
-    decimals = _decimals("number", low, high, value)
-    return f"{value:+,.{decimals}f}{unit} [{low:+,.{decimals}f}, {high:+,.{decimals}f}]"
+    if column == "difference":
+        decimals = _decimals_of(row, kind, row["difference"])
+    else:
+        decimals = _decimals("number", low, high, value)
+    return f"{value:+z,.{decimals}f}{unit} [{low:+z,.{decimals}f}, {high:+z,.{decimals}f}]"
 
 
 def verdict(row: Mapping[str, Any]) -> Verdict:
@@ -99,7 +102,10 @@ def p_text(row: Mapping[str, Any]) -> str:
     if p is None:
         return "no p"
     name = "adjusted p" if is_adjusted else "p"
-    return f"{name} < 0.001" if p < 0.001 else f"{name} = {p:.2g}"
+    if p < 0.001:
+        return f"{name} < 0.001"
+    # What is under the limit does not read as if it were the limit.
+    return f"{name} < {SURE}" if p < SURE <= float(f"{p:.2g}") else f"{name} = {p:.2g}"
 
 
 def sentence(row: Mapping[str, Any], measure: Measure, label: str, other: str) -> str:
@@ -125,15 +131,30 @@ def sentence(row: Mapping[str, Any], measure: Measure, label: str, other: str) -
 
 
 def value_text(row: Mapping[str, Any], measure: Measure, column: str = "value") -> str:
-    """One of the two values of a row of `comparisons`, to the digits that the difference bears."""
-    value = row[column]
+    """One of the two values of a row of `comparisons`.
+
+    It stands with its interval, as in any other place, where the row has that of `summary` (as
+    `value_low` and so on); elsewhere to the digits that the difference bears.
+    """
+    value, low, high = row[column], row.get(f"{column}_low"), row.get(f"{column}_high")
     if value is None:
         return "a number beyond all"
-    low, high = row["difference_low"], row["difference_high"]
-    ends = (value, value) if low is None or high is None else (low, high)
-    decimals = _decimals(measure.format, *ends, value)
+    if low is not None and high is not None:
+        return Number(value, low, high).text(measure.format)
+    decimals = _decimals_of(row, measure.format, value)
     scale, unit = (100, "%") if measure.format == "share" else (1, "")
-    return f"{scale * value:,.{decimals}f}{unit}"
+    return f"{scale * value:z,.{decimals}f}{unit}"
+
+
+def _decimals_of(row: Mapping[str, Any], kind: str, value: float) -> int:
+    """Digits after the point that a difference bears, for it and for what it is the difference of.
+
+    Where it is beyond all numbers, those of a value alone.
+    """
+    low, high, difference = row["difference_low"], row["difference_high"], row["difference"]
+    if low is None or high is None:
+        return _decimals(kind, value, value, value)
+    return _decimals(kind, low, high, difference or row["value"])
 
 
 def _decimals(kind: str, low: float, high: float, value: float) -> int:

@@ -86,6 +86,10 @@ class Comparison:
 def estimate(statistic: str, collections: Mapping[str, Items]) -> Estimate:
     """A statistic over collections, with its percentile bootstrap interval (Efron, 1979).
 
+    Of few items it is too narrow: of 40,000 simulated means of 100 normal values (and exponential
+    ones) the intervals cover 94.6% (94.1%), of means of 20 values 92.7% (90.5%), of 8 values 88.8%
+    (84.5%).
+
     Args:
         statistic: mean, pooled or exp_pooled.
         collections: Items by the collection's name, which seeds its draws; at least one.
@@ -178,7 +182,10 @@ def _interval(value: np.ndarray, draws: np.ndarray) -> Estimate:
 
 
 def _quantiles(draws: np.ndarray, ends: Sequence[float]) -> list[np.ndarray]:
-    """`np.quantile(draws, ends, axis=0)`, without sorting all of it."""
+    """`np.quantile(draws, ends, axis=0)`, without sorting all of it.
+
+    What is no number, such as the ratio of two zeros, counts as more than any.
+    """
     columns = np.ascontiguousarray(draws.T)
     places = [end * (columns.shape[1] - 1) for end in ends]
     neighbours = [(int(place), min(int(place) + 1, len(draws) - 1)) for place in places]
@@ -259,8 +266,9 @@ def _drawn(kind: str, n: int, seed: int) -> Iterator[np.ndarray]:
     step = max(1, _AT_ONCE // n)
     if kind == "swaps":
         yield np.zeros((1, n))
-    for start in range(0, RESAMPLES if kind == "draws" else SWAPS, step):
-        size = min(step, RESAMPLES - start)
+    draws = RESAMPLES if kind == "draws" else SWAPS
+    for start in range(0, draws, step):
+        size = min(step, draws - start)
         if kind == "swaps":
             yield random.integers(2, size=(size, n)).astype(float)
             continue

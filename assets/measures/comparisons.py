@@ -29,7 +29,7 @@ from warehouse.matched import Sampled, chain, matched_values
 from warehouse.tables import COMPARISONS
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint

@@ -116,7 +116,7 @@ def _table(data: FigureData) -> Grid:
     rows = [
         [
             shown.series or shown.ladder or "–",
-            shown.tick if shown.step is None else f"{shown.step:,}",
+            f"{shown.step:,}" if shown.step is not None else shown.tick if shown.ladder else "–",
             shown.checkpoint,
             *(
                 values[shown.checkpoint, measure.name].text(measure.format)

@@ -104,8 +104,9 @@ def test_the_share_of_generations_is_what_the_figure_shows(drawn: Bench) -> None
     assert {r["floor"] for r in data.rows if r["checkpoint"] != "llama"} == {0.25}
     whole, cut = data.compared
     assert whole == (
-        "aligned (top_p=0.9): 100% of a prompt's generations hold its most common 10-gram (words); "
-        "base (top_p=0.7): 25%. Too few to tell (+75 points [+75, +75], p = 1, 2 prompts)."
+        "aligned (top_p=0.9): 100% [100, 100] of a prompt's generations hold its most common "
+        "10-gram (words); base (top_p=0.7): 25% [25, 25]. Too few to tell (+75 points [+75, +75], "
+        "adjusted p = 1, 2 prompts)."
     )
     assert cut.startswith("Cut to as many words a prompt: aligned (top_p=0.9): 100%")
 
@@ -272,6 +273,7 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
         for s in shown
         for prompt in (("p", "q", "r") if figure in several else ("p",))
         for values in columns[figure]
+        if s.base or values.get("what") != "change"  # a base has none to be compared with
     ]
     return FigureData(rows, shown, "word", measures=MEASURES)
 
@@ -330,13 +332,14 @@ def test_any_character_can_stand_in_an_anchor_and_in_a_prompt(character: str) ->
 def test_prompts_of_one_text_are_told_apart(bench: Bench) -> None:
     rows = imported("p", "a b", "a b") + imported("q", "a b", "c d")
     write_jsonl(bench.folder / "made.jsonl", [row | {"prompt": "Say it."} for row in rows])
-    bench.run(bench.study(checkpoints=[{"name": "m", "source": "file:made.jsonl"}]))
+    study = bench.study(checkpoints=[{"name": "m", "source": "file:made.jsonl"}])
+    bench.run(study, only=("figures/blueprint",))
     found = gathered(bench, "blueprint")
     assert [row["prompt"] for row in found.rows] == ["Say it. (p)", "Say it. (q)"]
 
 
 def test_a_figure_says_of_numbers_of_samples_that_differ(bench: Bench) -> None:
-    text = "a b c d e f g h"
+    text = "a b c d e f g h i j k l"
     checkpoints = []
     for name, number in (("one", 2), ("two", 3), ("same", 3)):
         write_jsonl(bench.folder / f"{name}.jsonl", imported("p", *[text] * number))

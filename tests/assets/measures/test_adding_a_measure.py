@@ -212,7 +212,7 @@ def test_a_measure_that_is_dropped_in_appears_everywhere(
     table = report[report.index("<table") : report.index("</table>")]
     row = table[table.index(">words<") :].partition("</tr>")[0]
     assert values["dpo"] in row
-    assert "lower, p = 0.0" in row
+    assert "lower, adjusted p = 0.0" in row
     assert f"{N_PROMPTS} prompts" in row
 
 

@@ -205,7 +205,7 @@ def test_a_verdict_goes_by_p_and_by_what_so_few_items_can_tell(
 def test_p_is_that_of_the_family_where_there_is_one() -> None:
     row = row_of(2.0, 1.0, 0.5)
     assert p_text(row) == "p = 0.012"
-    assert p_text(row | {"p_adjusted": 0.24}) == "p = 0.24"
+    assert p_text(row | {"p_adjusted": 0.24}) == "adjusted p = 0.24"
     assert p_text(row | {"p": 0.0001}) == "p < 0.001"
     assert p_text(row | {"p": 1.0}) == "p = 1"
     assert p_text(row | {"p": None}) == "no p"
@@ -225,10 +225,20 @@ def test_a_sentence_says_whose_what_how_sure_and_of_how_many() -> None:
     row = row_of(0.342, 0.08, 0.06, level=10, unit="word", p_adjusted=0.03)
     assert sentence(row, share, "dpo", "base") == (
         "dpo: 34% hold its 10-gram (words); base: 8%. "
-        "Higher (+26 points [+20, +32], p = 0.03, 20 prompts)."
+        "Higher (+26 points [+20, +32], adjusted p = 0.03, 20 prompts)."
     )
     matched = row | {"condition": "matched", "collection": "wild", "n_items": 1, "p_least": 1.0}
     assert sentence(matched, share, "dpo", "base") == (
         "Cut to as many words a prompt: dpo: 34% hold its 10-gram (words) (wild); base: 8%. "
-        "Too few to tell (+26 points [+20, +32], p = 0.03, 1 prompt)."
+        "Too few to tell (+26 points [+20, +32], adjusted p = 0.03, 1 prompt)."
     )
+
+
+def test_a_value_that_has_an_interval_is_written_as_everywhere_else() -> None:
+    share = measure_of("share", says="{value} hold it")
+    row = row_of(0.342, 0.08, 0.006)
+    ends = {"value_low": 0.25, "value_high": 0.43, "other_value_low": 0.05}
+    text = sentence(row | ends | {"other_value_high": 0.11}, share, "dpo", "base")
+    assert text.startswith(f"dpo: {Number(0.342, 0.25, 0.43).text('share')} hold it; ")
+    assert "base: 8% [5, 11]. " in text
+    assert "34.2%" not in text

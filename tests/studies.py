@@ -79,6 +79,7 @@ class Bench:
         *,
         only: tuple[str, ...] = (),
         figures: bool = False,
+        measures: bool = False,
     ) -> dict[tuple, Materialization]:
         """Makes what is stale, without Dagster; gives what was made.
 
@@ -86,8 +87,9 @@ class Bench:
             study: The study.
             models: Loads models.
             only: Tables, figures or groups that a test looks at; what they read comes along.
-            figures: Whether to draw figures, which takes longer than all else, and to measure for
-                them; those that `only` names by their key are drawn anyway.
+            figures: Whether to draw figures, which takes longer than all else; those that `only`
+                names by their key are drawn anyway.
+            measures: Whether to make measures and what gathers them; figures need them.
         """
         graph = build_graph(study, self.lake)
         made = {}
@@ -95,7 +97,7 @@ class Bench:
             group = graph.assets[name].group
             if group == "figures" and not figures and name not in only:
                 continue
-            if group in ("measures", "summaries") and not figures and not only:
+            if group in ("measures", "summaries") and not (measures or figures or only):
                 continue
             result = materialize(graph, name, partition, models=models)
             assert result is not None

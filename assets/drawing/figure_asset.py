@@ -101,7 +101,8 @@ def figure_asset(figure: Figure, measures: Sequence[Measure]) -> FigureAsset:
     told = tuple(m for m in measures if figure.measures is None or m.name in figure.measures)
     results = tuple(dict.fromkeys([*figure.reads, *(("summary", "comparisons") if told else ())]))
     # Without any of its measures there is nothing to draw.
-    needed = tuple(m.table.name for m in told) if figure.measures is not None else ()
+    needed = tuple(m.table.name for m in told)
+    optional = needed if figure.measures is None else ()
     module = figure.query.with_suffix(".py")
     origin = f"the paper's {figure.paper}" if figure.paper else "beyond the paper"
 
@@ -121,7 +122,7 @@ def figure_asset(figure: Figure, measures: Sequence[Measure]) -> FigureAsset:
         description=f"{figure.title} ({origin}).",
         reads=(*results, *needed),
         changes_with=results,  # what is measured is in them
-        optional=(*figure.optional, "comparisons"),
+        optional=(*figure.optional, *optional, "comparisons"),
         code="how it is drawn",
         version=code_version(module, figure.query, *SHARED_CODE),
         partitioned=False,

@@ -71,6 +71,8 @@ class Asset(ABC):
         unlabelled: Those of `reads` whose labels change nothing here.
         settings: The keys of the study that do so, whichever the checkpoint; a threshold's as
             `thresholds.KEY`.
+        gathers: Whether it is made of those of `optional` that there are, at least one of them. Who
+            selects what reads it need not want all of them.
         over: Which checkpoints of the study it is about where it has no partitions: all, those of
             which all that it reads is there, or of these the ones that `Study.compared` names.
         applies: Whether a study, or one of its checkpoints, has anything for it.
@@ -94,6 +96,7 @@ class Asset(ABC):
     labels: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    gathers: bool = False
     over: Literal["all", "measured", "compared"] = "all"
     applies: Callable[[Study, Checkpoint | None], bool] = lambda study, checkpoint: True
     of_partners: tuple[str, ...] = ()

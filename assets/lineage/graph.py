@@ -71,6 +71,7 @@ class AssetGraph:
         with_models = [asset for asset in self.assets.values() if asset.uses_model]
         self._models = {name for asset in with_models for name in (asset.name, *asset.reads)}
         self._after: dict[Node, DataVersion] = {}
+        self._made: set[Node] | None = None
         self._partitions: dict[str, dict[str | None, None]] = {}
         self._checkpoints = {checkpoint.name: checkpoint for checkpoint in study.checkpoints}
         self._gone = {checkpoint.name for checkpoint in study.checkpoints if checkpoint.is_gone}
@@ -109,7 +110,7 @@ class AssetGraph:
             alike = partition is not None and self.assets[required].partitioned
             if not available or (alike and partition not in available):
                 return False
-        return True
+        return not asset.gathers or any(self.has(read, partition) for read in asset.optional)
 
     def checkpoint(self, name: str | None) -> Checkpoint | None:
         """The study's checkpoint of this name.
@@ -134,6 +135,8 @@ class AssetGraph:
     def select(self, names: Iterable[str], checkpoints: Iterable[str] = ()) -> list[Node]:
         """What is to be looked at: what is named, and all that it reads.
 
+        An asset that gathers others, and is not named itself, gathers what there is of them.
+
         Args:
             names: Of assets or groups; a figure's also without its group. None stands for all.
             checkpoints: Names of checkpoints; none stands for all.
@@ -145,10 +148,13 @@ class AssetGraph:
             InputError: A name means nothing.
         """
         wanted = {checkpoint.name for checkpoint in map(self.study.checkpoint, checkpoints)}
-        chosen = self.named(names)
+        named = self.named(names)
+        chosen = set(named)
         for name in reversed(self.assets):
             if name in chosen:
-                chosen.update(self.assets[name].reads)
+                asset = self.assets[name]
+                left = asset.optional if asset.gathers and name not in named else ()
+                chosen.update(set(asset.reads) - set(left))
         return [
             (name, partition)
             for name in self.assets
@@ -240,7 +246,7 @@ class AssetGraph:
     def stale(self, nodes: Iterable[Node]) -> dict[Node, str]:
         """Those of the nodes that the lake does not have as they would be made now, and why."""
         nodes = list(nodes)
-        self._after = {}
+        self._after, self._made = {}, set(nodes)
         if len(nodes) > 500:  # for fewer it does not pay to look at the whole lake
             self.lake.look_ahead(self.tables.values())
         stale: dict[Node, str] = {}
@@ -258,6 +264,7 @@ class AssetGraph:
                     after,
                     {stale_name for stale_name, _ in stale},
                 )
+        self._after, self._made = {}, None
         return stale
 
     def code_versions(self) -> dict[str, str]:
@@ -278,12 +285,14 @@ class AssetGraph:
 
     def data_version_after(
         self, name: str, partition: str | None, without: Collection[str] = ()
-    ) -> str:
-        """The data version that a node has once all that it reads is up to date."""
-        if self._is_frozen(name, partition):
-            stored = self._stored_version(name, partition, without)
-            assert stored is not None
-            return stored
+    ) -> str | None:
+        """The data version that a node has once all that it reads is up to date.
+
+        While it is asked what of some nodes is stale, the others stay as the lake has them.
+        """
+        is_made = self._made is None or (name, partition) in self._made
+        if not is_made or self._is_frozen(name, partition):
+            return self._stored_version(name, partition, without)
         return self._version_after(name, partition).without(without).digest
 
     def _version_after(self, name: str, partition: str | None) -> DataVersion:
@@ -338,7 +347,7 @@ class AssetGraph:
         asset = self.assets[name]
         if asset.over == "all":
             return self.study
-        partitioned = [n for n in asset.reads if self.assets[n].partitioned]
+        partitioned = [n for n in asset.counted if self.assets[n].partitioned]
         complete = set()
         for checkpoint in self.study.checkpoints:
             read = [n for n in partitioned if self.has(n, checkpoint.name)]

@@ -358,6 +358,7 @@ def comparisons_asset(
         description=COMPARISONS.description,
         reads=(*measure_names, "generations", "checkpoints", "prompts", "documents"),
         optional=(*measure_names, "generations", "prompts", "documents"),
+        gathers=True,
         of_partners=(*measure_names, "generations", "checkpoints"),
         partners=lambda study, checkpoint: study.compared_with(checkpoint),
         # Texts of prompts and documents are in the data versions of what was made of them.

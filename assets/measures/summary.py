@@ -177,6 +177,7 @@ def summary_asset(measures: Sequence[Measure]) -> TableAsset:
         description=SUMMARY.description,
         reads=tuple(by_table),
         optional=tuple(by_table),
+        gathers=True,
         version=_CODE,
         code="how measures are summarised",
         table=SUMMARY,

@@ -76,12 +76,16 @@ def test_a_threshold_makes_stale_what_is_made_with_it_and_nothing_else(
     value, expected = CHANGES[key]
     before, after = graph_of(bench), graph_of(bench, **{key: value})
     stale = changed(versions(before), versions(after), after)
-    assert stale == expected
-    assert changed(before.code_versions(), after.code_versions(), after) == expected
+    results = ("measures", "summaries")  # of measures and what gathers them, those that read these
+    assert {name for name in stale if after.assets[name].group not in results} == expected
+    assert changed(before.code_versions(), after.code_versions(), after) == stale
+    for name in before.assets:
+        if before.assets[name].group in results and before.partitions(name):
+            assert (name in stale) == bool(stale & set(after.assets[name].counted))
     figures = {
         name
         for name in versions(before)
-        if name.startswith("figures/") and stale & set(after.assets[name].reads)
+        if name.startswith("figures/") and stale & set(after.assets[name].counted)
     }
     assert figures == {
         name
@@ -164,7 +168,13 @@ def test_predictions_are_made_with_the_studys_thresholds(
     # What is about generations alone asks no model.
     monkeypatch.setattr(token_distributions, "score", None)
     made = bench.run(tuned(bench, top_k=[1, 3, 30], support=1e-3, spans=2), only=only)
-    assert {name for name, _ in made} == {"anchor_spans"}
+    assert {name for name, _ in made} == {
+        "anchor_spans",
+        "anchor_paths",
+        "measures/anchor_spans",
+        "summary",
+        "comparisons",
+    }
     provenance = bench.lake.provenance(graph.tables["anchor_spans"], "llama")
     assert provenance is not None
     assert "|span_characters:30|span_share:0.2|" in provenance.signature

@@ -187,7 +187,7 @@ def test_figures_take_the_texts_of_prompts_from_the_lake(
     from assets.drawing.figure_asset import gather
 
     study = ladder(bench)
-    bench.run(study)
+    bench.run(study, measures=True)
     for name in SETS:
         (bench.folder / f"{name}.jsonl").write_text(json.dumps({"not": "read"}))
     monkeypatch.setattr(
@@ -195,8 +195,8 @@ def test_figures_take_the_texts_of_prompts_from_the_lake(
     )
     graph = build_graph(study, bench.lake)
     for figure in FIGURES:
-        if "prompts" in figure.reads and figure.name != "trajectory":
-            found = gather(figure, graph.context(f"figures/{figure.name}"))
+        if "prompts" in figure.reads:
+            found = gather(figure, graph.context(f"figures/{figure.name}"), [])
             prompts = {row["prompt"] for row in found.rows if row["checkpoint"] == "third"}
             assert prompts == set(MINE.values()), figure.name
 

@@ -7,6 +7,7 @@
 -- title:     generations in an anchor span
 -- group:     blueprint
 -- says:      {value} of a prompt's generations are in an anchor span
+-- empty:     where no prompt has several generations
 select
     checkpoint,
     decoding,
@@ -15,4 +16,5 @@ select
     avg(in_anchor) as numerator,
     1 as denominator
 from anchor_coverage
+where n_samples > 1
 group by all

@@ -7,6 +7,7 @@
 -- title:     anchor spans a prompt
 -- group:     blueprint
 -- says:      a prompt has {value} anchor spans
+-- empty:     where no prompt has several generations
 select
     checkpoint,
     decoding,
@@ -15,4 +16,5 @@ select
     count(distinct span) filter (where span not in ('START', 'END')) as numerator,
     1 as denominator
 from anchor_paths
-group by all
+group by checkpoint, decoding, prompt_set, prompt_id
+having count(distinct sample) > 1

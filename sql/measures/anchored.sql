@@ -7,6 +7,7 @@
 -- title:     generations that pass an anchor span
 -- group:     blueprint
 -- says:      {value} of a prompt's generations pass an anchor span
+-- empty:     where no prompt has several generations
 select
     checkpoint,
     decoding,
@@ -16,3 +17,4 @@ select
     count(distinct sample) as denominator
 from anchor_paths
 group by checkpoint, decoding, prompt_set, prompt_id
+having count(distinct sample) > 1

@@ -10,6 +10,7 @@
 -- says:       {value} different $ngram_spread_length-grams of a prompt are held by more than half of
 --             its generations
 -- comparable: same tokenizer, where unit is token
+-- empty:      where no prompt has several generations
 with
     counts as (
         select
@@ -28,4 +29,5 @@ select
     coalesce(sum(n_ngrams) filter (where 2 * shared_by > n_samples), 0) as numerator,
     1 as denominator
 from counts
+where n_samples > 1
 group by checkpoint, decoding, unit, prompt_set, prompt_id

@@ -1,6 +1,6 @@
 -- Different n-grams of a prompt's generations, of all of them (paper: table 4).
 --
--- A prompt is left out where no generation is as long as the n-gram.
+-- A prompt is left out where no prompt has several generations, or none is as long as the n-gram.
 --
 -- reads:      ngram_diversity
 -- item:       prompt
@@ -23,3 +23,4 @@ select
     if(n_total > 0, n_distinct, null) as numerator,
     n_total as denominator
 from ngram_diversity
+where n_samples > 1

@@ -1,6 +1,6 @@
 -- Share of a prompt's generations that hold its most common n-gram (paper: figures 7A and 15A).
 --
--- A prompt is left out where no generation is as long as the n-gram.
+-- A prompt is left out where no prompt has several generations, or none is as long as the n-gram.
 --
 -- reads:      ngram_sharing
 -- item:       prompt
@@ -24,3 +24,4 @@ select
     nullif(max_shared, 0) as numerator,
     n_samples as denominator
 from ngram_sharing
+where n_samples > 1

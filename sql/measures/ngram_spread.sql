@@ -11,6 +11,7 @@
 --             twentieths of its generations
 -- level:      twentieth
 -- comparable: same tokenizer, where unit is token
+-- empty:      where no prompt has several generations
 with
     counts as (
         select
@@ -30,4 +31,5 @@ select
     sum(n_ngrams) as numerator,
     1 as denominator
 from counts
+where n_samples > 1
 group by all

@@ -9,6 +9,7 @@
 -- group:     blueprint
 -- says:      {value} of a prompt's generations agree with at least $aligned_with others where they
 --            stand
+-- empty:     where no prompt has several generations
 select
     checkpoint,
     decoding,
@@ -17,4 +18,5 @@ select
     avg(aligned_samples / n_samples) as numerator,
     1 as denominator
 from alignment_overlap
+where n_samples > 1
 group by all

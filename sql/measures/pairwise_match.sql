@@ -7,6 +7,7 @@
 -- title:     pairs of generations that agree
 -- group:     blueprint
 -- says:      {value} of the pairs of a prompt's generations agree where they stand
+-- empty:     where no prompt has several generations
 select
     checkpoint,
     decoding,
@@ -15,4 +16,5 @@ select
     avg(pairwise_match) as numerator,
     1 as denominator
 from alignment_overlap
+where n_samples > 1
 group by all

@@ -87,19 +87,20 @@ def test_a_run_makes_everything_and_a_second_one_nothing(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("assets.registry.FIGURES", FIGURES)
         first = run("run", "s.yaml").output
-        assert "20 of 20 assets made" in first
+        assert "30 of 30 assets made" in first
         assert str(folder / "lake" / "report.html") in first.replace("\n", "")
         changed = {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
-        assert "everything is up to date (20 of 20 assets)" in run("run", "s.yaml").output
+        assert "everything is up to date (30 of 30 assets)" in run("run", "s.yaml").output
         assert changed == {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
         forced = run("run", "s.yaml", "--force", "--select", "ngram_spread").output
-        assert "2 of 2 assets made" in forced  # the table and the figure that are named
+        # The table, the measure and the figure that are named.
+        assert "3 of 3 assets made" in forced
 
 
 @in_memory
 def test_a_selection_brings_what_it_needs(folder: Path) -> None:
     # The name is that of a table and of the figure drawn from it.
-    assert "5 of 5 assets made" in run("run", "s.yaml", "--select", "ngram_spread").output
+    assert "9 of 9 assets made" in run("run", "s.yaml", "--select", "ngram_spread").output
     tables = {path.name for path in (folder / "lake").iterdir() if path.is_dir()}
     assert {"prompts", "checkpoints", "generations", "ngram_spread"} <= tables
     assert "ngram_sharing" not in tables
@@ -113,7 +114,7 @@ def test_a_selection_brings_what_it_needs(folder: Path) -> None:
 def test_check_says_what_a_run_would_do(folder: Path) -> None:
     output = run("check", "s.yaml").output
     assert "s.yaml is valid" in output
-    assert "a run would make 16 of 16 assets" in output
+    assert "a run would make 27 of 27 assets" in output
     assert "ngram_sharing of m: not made yet" in output
     assert not (folder / "lake").exists() or not list((folder / "lake").glob("*/**/*.parquet"))
 
@@ -285,7 +286,7 @@ def test_a_new_file_alone_is_a_table_an_asset_a_view_and_a_page(
         "group by all\n"
     )
     monkeypatch.setattr(declared, "SQL_FOLDER", sql)
-    assert "17 of 17 assets made" in run("run", "s.yaml").output
+    assert "16 of 16 assets made" in run("run", "s.yaml").output
     query = "select words from generation_lengths"
     assert json.loads(run("sql", "--format", "json", query).stdout) == [{"words": 4.0}]
     assert "on average" in run("tables", "generation_lengths").stdout
@@ -322,7 +323,7 @@ def test_ctrl_c_stops_a_run_and_keeps_what_was_finished(
         result = run(*command, status=130)
     assert "the same command goes on from there" in result.stderr
     assert not (folder / "lake" / "figures").exists()
-    assert "3 of 8 assets are to be made" in run(*command).output
+    assert "8 of 14 assets are to be made" in run(*command).output
 
 
 @in_memory
@@ -507,9 +508,10 @@ def test_check_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     query.write_text(query.read_text() + "\n-- reworded\n")
     check = [line.strip() for line in run("check", "s.yaml").output.splitlines()]
     assert "ngram_spread of m: sql/ngram_spread.sql changed" in check
-    assert "figures/ngram_spread: reads ngram_spread" in check
-    assert "report: reads figures/ngram_spread" in check
-    assert "a run would make 3 of 16 assets:" in check
+    assert "measures/majority_ngrams of m: reads ngram_spread" in check
+    assert "summary of m: reads measures/majority_ngrams, measures/ngram_spread" in check
+    assert "figures/ngram_spread: reads summary, comparisons" in check
+    assert "measures/ngram_sharing of m: reads ngram_sharing" not in check
     run("run", "s.yaml")
     write_jsonl(folder / "made.jsonl", imported("p", "other", "texts"))
     check = [line.strip() for line in run("check", "s.yaml").output.splitlines()]

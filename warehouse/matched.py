@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from warehouse.declarations import Measurement
     from warehouse.lake import Lake
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 _CUT = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 

@@ -1,29 +1,17 @@
-"""Reading what a measure's SQL file says of itself: all that a measure is, beside its query.
+"""Measures: reading their files, and asking their queries.
 
-A file opens with comments: what it measures, an empty comment line, and then keys and values:
-
-    -- reads:      ngram_sharing
-    -- item:       prompt
-    -- statistic:  mean
-    -- format:     share
-    -- says:       {value} of a prompt's generations hold its most common {level}-gram
-
-A value ends with its line; a line that begins with more spaces goes on. `$key` in it stands for
-what the study says, as it does in the query. `KEYS` says what each key means.
-
-The query gives `checkpoint`, `collection`, `item`, `numerator` and `denominator`, and those of
+A query gives `checkpoint`, `collection`, `item`, `numerator` and `denominator`, and those of
 `decoding`, `other`, `condition`, `unit` and `level` that it has. An item that the measure is not
-defined for has a null numerator, and is left out.
+defined for has a null numerator, and is left out. What stands before a query is read by
+`warehouse.measure_headers`.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-import string
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from warehouse.declarations import DeclarationError, read_text, used_parameters
+from warehouse.declarations import DeclarationError, used_parameters
+from warehouse.measure_headers import GROUPS, Measure, read_measure
 from warehouse.query import QueryError, check_reads_only
 from warehouse.sessions import Limits, bind, create_view, load_vocabulary, needs_vocabulary, session
 from warehouse.storage import RejectedError
-from warehouse.tables import measure_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,112 +33,11 @@ if TYPE_CHECKING:
     from warehouse.lake import Lake
     from warehouse.schema import Table
 
-KEYS = {
-    "reads": "tables that the query reads",
-    "item": "what is averaged over and paired by",
-    "statistic": "how items make one number",
-    "format": "what kind of number it is",
-    "says": "a sentence's part with {value}, and {level} where there are levels",
-    "title": "what charts and tables call it; by default its name",
-    "group": "what it is about; by default other",
-    "level": "what it comes in several of, such as n or k",
-    "headline": "the level that is quoted",
-    "floor": "what it is where nothing is shared: an expression of numerator and denominator",
-    "comparable": "when two checkpoints may be compared by it",
-    "empty": "why it may have no rows",
-}
-"""The keys of a header, and what they mean."""
-REQUIRED = ("reads", "item", "statistic", "format", "says")
-ITEMS = ("prompt", "document", "passage")
-STATISTICS = ("mean", "pooled", "exp_pooled")
-GROUPS = ("prediction", "concentration", "surface", "blueprint", "ability", "other")
-"""What measures are about, in the order in which they are shown."""
-FORMATS = ("share", "number", "count", "bits", "perplexity", "signed")
-COMPARABLE = ("same tokenizer", "same tokenizer, where unit is token")
 REST = {"decoding": "-", "other": "-", "condition": "-", "unit": "-", "level": 0}
 """The columns that a query may leave out, and what they are then."""
 _GIVEN = ("checkpoint", "collection", "item", "numerator", "denominator")
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_KEY = re.compile(r"([a-z_]+):\s*(.*)")
 _NO_TABLE = re.compile(r"Table with name (\w+) does not exist")
-_NUMBER = re.compile(r"[0-9]{1,9}")
-_SHARED = ("prompts", "documents", "passages")
-"""The tables without a checkpoint that a measure may read beside others."""
-_MISSPELT = 0.8
-"""How alike a word at the beginning of a line and a key are, for it to be taken for that key."""
 _ROWS = 100_000
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number that each prompt, document or passage of a checkpoint has.
-
-    Attributes:
-        name: Its name, that of its file.
-        description: What it measures.
-        reads: The tables that its query reads.
-        item: What is averaged over and paired by: prompt, document or passage.
-        statistic: `mean` of numerator / denominator over items; `pooled`, sum / sum; or
-            `exp_pooled`, the exponential of that.
-        format: share (0 to 1), number, count, bits or perplexity (none of them negative), or
-            signed.
-        says: Part of a sentence, with {value} and {level}.
-        title: What charts and tables call it.
-        group: What it is about, one of `GROUPS`.
-        level: What it comes in several of; None where it does not.
-        headline: The level that is quoted; None where it is a curve alone.
-        floor: What it is where nothing is shared, as an SQL expression; None where it has no floor.
-        comparable: When two checkpoints may be compared by it, one of `COMPARABLE`; None for
-            always.
-        empty: Why it may have no rows; None where that is a mistake.
-        header: The comments that declare all this.
-        query: The SQL after them.
-        path: The file.
-    """
-
-    name: str
-    description: str
-    reads: tuple[str, ...]
-    item: str
-    statistic: str
-    format: str
-    says: str
-    title: str
-    group: str
-    level: str | None
-    headline: int | None
-    floor: str | None
-    comparable: str | None
-    empty: str | None
-    header: str
-    query: str
-    path: Path
-
-    @property
-    def table(self) -> Table:
-        """What it fills."""
-        return measure_table(self.name, self.description, may_be_empty=self.empty is not None)
-
-    @property
-    def is_quoted(self) -> bool:
-        """Whether it has a level that is quoted, and is not a curve alone."""
-        return self.level is None or self.headline is not None
-
-    def is_headline(self, level: int) -> bool:
-        """Whether this is the level that is quoted."""
-        return self.is_quoted and level == (self.headline or 0)
-
-    def are_comparable(self, unit: str, tokenizer: str | None, other: str | None) -> bool:
-        """Whether two checkpoints may be compared by it.
-
-        Args:
-            unit: token, word or -.
-            tokenizer: The digest of one's tokenizer; None where it is not known.
-            other: That of the other's.
-        """
-        if self.comparable is None or (self.comparable == COMPARABLE[1] and unit != "token"):
-            return True
-        return tokenizer is not None and tokenizer == other
 
 
 def read_measures(
@@ -169,7 +56,7 @@ def read_measures(
     """
     measures: dict[str, Measure] = {}
     for path in (path for folder in folders for path in sorted(folder.glob("*.sql"))):
-        measure = _read(path, tables, parameters)
+        measure = read_measure(path, tables, parameters)
         if path.stem in measures:
             raise DeclarationError(
                 f"{path}: there is a measure {path.stem} already, in {measures[path.stem].path}; "
@@ -178,166 +65,6 @@ def read_measures(
         measures[path.stem] = measure
     _check_queries(tuple(measures.values()), tuple(tables.values()), tuple(parameters.items()))
     return sorted(measures.values(), key=lambda m: (GROUPS.index(m.group), m.name))
-
-
-def _read(path: Path, tables: Mapping[str, Table], parameters: Mapping[str, object]) -> Measure:
-    if not _NAME.fullmatch(path.stem):
-        raise DeclarationError(
-            f"{path}: a measure is named in small letters, digits and _, a letter first; "
-            "rename the file"
-        )
-    text = read_text(path)
-    description, values = _read_header(path, text)
-    for key in REQUIRED:
-        if key not in values:
-            raise DeclarationError(f"{path}: needs a line `-- {key}: ...`, {KEYS[key]}")
-    for key, value in values.items():
-        if not value:
-            raise DeclarationError(f"{path}: {key}: has no value; it says {KEYS[key]}")
-    _check_one_of(path, "item", values["item"], ITEMS)
-    _check_one_of(path, "statistic", values["statistic"], STATISTICS)
-    _check_one_of(path, "format", values["format"], FORMATS)
-    _check_one_of(path, "group", values.get("group", "other"), GROUPS)
-    if "comparable" in values:
-        _check_one_of(path, "comparable", values["comparable"], COMPARABLE)
-    reads = tuple(dict.fromkeys(name.strip() for name in values["reads"].split(",")))
-    of_checkpoints = [name for name, table in tables.items() if table.partitioned]
-    for name in reads:
-        if name in tables and name not in (*of_checkpoints, *_SHARED):
-            raise DeclarationError(
-                f"{path}: reads: {name} is of all checkpoints together; allowed are "
-                f"{', '.join((*of_checkpoints, *_SHARED))}"
-            )
-        _check_one_of(path, "reads", name, (*of_checkpoints, *_SHARED))
-    if not set(reads) & set(of_checkpoints):
-        raise DeclarationError(
-            f"{path}: reads: {', '.join(reads)} is the same for every checkpoint; name one of "
-            f"{', '.join(of_checkpoints)} too"
-        )
-    headline = values.get("headline")
-    if headline is not None and "level" not in values:
-        raise DeclarationError(
-            f"{path}: headline: {headline} is a level, and there is no line `-- level: ...`"
-        )
-    if headline is not None and not _NUMBER.fullmatch(headline):
-        raise DeclarationError(f"{path}: headline: {headline!r} must be a whole number")
-    query = _after_comments(text)
-    words = {name: _spelled(value) for name, value in parameters.items()}
-    values = {key: _with_words(path, key, value, words) for key, value in values.items()}
-    description = _with_words(path, "its first line", description, words)
-    _check_says(path, values["says"], has_level="level" in values)
-    return Measure(
-        name=path.stem,
-        description=description,
-        reads=reads,
-        item=values["item"],
-        statistic=values["statistic"],
-        format=values["format"],
-        says=values["says"],
-        title=values.get("title") or path.stem.replace("_", " "),
-        group=values.get("group", "other"),
-        level=values.get("level"),
-        headline=None if headline is None else int(headline),
-        floor=values.get("floor"),
-        comparable=values.get("comparable"),
-        empty=values.get("empty"),
-        header=text[: len(text) - len(query)],
-        query=query,
-        path=path,
-    )
-
-
-def _read_header(path: Path, text: str) -> tuple[str, dict[str, str]]:
-    """What a file says first, and its keys with their values."""
-    description: list[str] = []
-    values: dict[str, str] = {}
-    key = ""
-    for comment in text.splitlines():
-        if not comment.startswith("--"):
-            break
-        line = comment.removeprefix("--")
-        content = line.strip()
-        indent = len(line) - len(line.lstrip())
-        match = _KEY.fullmatch(content) if indent <= 1 else None
-        if match and (key or difflib.get_close_matches(match[1], KEYS, 1, _MISSPELT)):
-            key = match[1]
-            if key not in KEYS:
-                raise DeclarationError(
-                    f"{path}: there is no key `{key}:`{_meant(key, tuple(KEYS))}; keys are "
-                    f"{', '.join(KEYS)}"
-                )
-            if key in values:
-                raise DeclarationError(f"{path}: the key `{key}:` stands twice; leave one")
-            values[key] = match[2]
-        elif key and content and indent > 1:
-            values[key] = f"{values[key]} {content}".strip()
-        elif key and content:
-            raise DeclarationError(
-                f"{path}: {content!r} is neither `key: value` nor goes on with {key}; keys are "
-                f"{', '.join(KEYS)}, and what goes on begins with more spaces"
-            )
-        elif not key and content:
-            description.append(content)
-    if not description:
-        raise DeclarationError(f"{path}: its first comment line must say what it measures")
-    return " ".join(description), values
-
-
-def _after_comments(text: str) -> str:
-    """A file from its first line that is no comment."""
-    lines = text.splitlines(keepends=True)
-    first = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
-    return "".join(lines[first:])
-
-
-def _with_words(path: Path, key: str, text: str, words: Mapping[str, str]) -> str:
-    """A text with what the study says in the place of `$name`."""
-    template = string.Template(text)
-    if unknown := [name for name in template.get_identifiers() if name not in words]:
-        raise DeclarationError(
-            f"{path}: {key}: uses ${unknown[0]}; there are {', '.join('$' + w for w in words)}"
-        )
-    return template.safe_substitute(words)
-
-
-def _spelled(value: object) -> str:
-    """A study's value as sentences have it."""
-    if isinstance(value, float):
-        return f"{value:g}".replace("e-0", "e-")
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _check_one_of(path: Path, key: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise DeclarationError(
-            f"{path}: {key}: {value!r} is not allowed{_meant(value, allowed)}; allowed are "
-            f"{('; ' if any(',' in one for one in allowed) else ', ').join(allowed)}"
-        )
-
-
-def _meant(word: str, allowed: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, allowed, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _check_says(path: Path, says: str, *, has_level: bool) -> None:
-    allowed = ("{value}", "{level}") if has_level else ("{value}",)
-    try:
-        # A field as it stands: with its conversion and format, which texts cannot have.
-        fields = {
-            f"{{{name}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}}}"
-            for _, name, form, conversion in string.Formatter().parse(says)
-            if name is not None
-        }
-    except ValueError as error:
-        raise DeclarationError(f"{path}: says: {says!r}: {error}") from None
-    if unknown := sorted(fields - set(allowed)):
-        raise DeclarationError(
-            f"{path}: says: {unknown[0]} is not allowed; allowed are {' and '.join(allowed)}"
-            + ("" if has_level else ", and {level} where there is a line `-- level: ...`")
-        )
-    if "{value}" not in fields:
-        raise DeclarationError(f"{path}: says: needs {{value}}, where the value is to stand")
 
 
 @lru_cache

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from assets.measures.drift import Crossing
     from assets.study.parts import DriftRule
     from assets.study.study import Study
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from assets.lineage.data_version import DataVersion
     from assets.study.checkpoints import Checkpoint
     from assets.study.study import Study
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 
 SHARED_CODE = (

@@ -6,328 +6,49 @@ itself at its further decodings. Items are paired by the text of the prompt or t
 
 from __future__ import annotations
 
-from collections import ChainMap, Counter
+from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.code import code_version
 from assets.lineage.signature import Signature
 from assets.lineage.staging import finished_parts, note_part_versions
-from assets.measures import statistics, summary
 from assets.measures.declared import study_parameters
-from assets.measures.statistics import RESAMPLES, SWAPS, Items, compare, holm
-from assets.measures.summary import ALL, SLICE
+from assets.measures.differences import adjusted, by_text, compare_slices
+from assets.measures.pairs import pairs_of
+from assets.measures.statistics import RESAMPLES, SWAPS
 from assets.study.digests import digest
 from warehouse import matched, tables
-from warehouse.matched import Sampled, chain, matched_values
+from warehouse.matched import chain, matched_values
 from warehouse.tables import COMPARISONS
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from assets.lineage.context import AssetContext
+    from assets.measures.pairs import Pair
     from assets.study.checkpoints import Checkpoint
     from assets.study.study import Study
     from warehouse import Measurement
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 MATCHED = "matched"
 """The condition of a comparison of generations that are cut to as many words."""
+_MODULES = ("comparisons", "differences", "pairs", "statistics", "summary")
 _CODE = digest(
     [
         code_version(
-            Path(__file__),
-            Path(statistics.__file__),
-            Path(summary.__file__),
+            *(Path(__file__).with_name(f"{name}.py") for name in _MODULES),
             Path(matched.__file__),
             Path(matched.__file__).with_suffix(".sql"),
         ),
         repr(COMPARISONS),
     ]
 )
-_SLICES_AT_ONCE = 100
-
-Values = dict[tuple[Any, ...], dict[str, dict[str, tuple[float, float]]]]
-"""Of each slice and collection, the numerator and denominator of each item, by its text."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A checkpoint at a decoding, and what it is compared with.
-
-    Attributes:
-        one: The checkpoint and its decoding.
-        other: The other one and its decoding.
-        whole: Whether all levels are compared, and not only those that are quoted.
-        main: Whether numbers that no decoding is behind belong to this pair.
-        tokenizers: The digests of their tokenizers; None where not known.
-    """
-
-    one: Sampled
-    other: Sampled
-    whole: bool
-    main: bool
-    tokenizers: tuple[str | None, str | None]
-
-    @property
-    def unit(self) -> str:
-        """The unit that the pair's family of comparisons is in."""
-        one, other = self.tokenizers
-        return "token" if one is not None and one == other else "word"
-
-    def partner_of(self, key: tuple[Any, ...], theirs: Container[Any]) -> tuple[Any, ...] | None:
-        """The one of the other's slices that a slice is compared with; None where it is with none.
-
-        A slice without a decoding is of texts whose decoding is not known, or of no decoding.
-        """
-        decoding, about, *rest = key
-        # Where a number is about two checkpoints, each is compared with the other's about it.
-        if about not in ("-", self.other.checkpoint):
-            return None
-        partner_about = "-" if about == "-" else self.one.checkpoint
-        partners = [self.other.decoding] if decoding == self.one.decoding else []
-        partners += ["-"] if decoding == "-" and self.main else []
-        keys = [(partner_decoding, partner_about, *rest) for partner_decoding in partners]
-        return next((partner for partner in keys if partner in theirs), None)
-
-
-def pairs_of(
-    study: Study, checkpoint: Checkpoint, tokenizers: Mapping[str, str | None]
-) -> list[Pair]:
-    """What a checkpoint is compared with, as far as it is in the lake.
-
-    Args:
-        study: The study.
-        checkpoint: The checkpoint.
-        tokenizers: The digests of tokenizers by checkpoint, of those that are in the lake.
-    """
-    name, first = checkpoint.name, study.first_decoding(checkpoint)
-    own = _decodings_of(study, checkpoint)
-    pairs = []
-    for other in study.compared_with(checkpoint):
-        if other.name not in tokenizers:
-            continue
-        both = tokenizers[name], tokenizers[other.name]
-        is_base = other.name == checkpoint.base
-        theirs = study.first_decoding(other)
-        pairs.append(Pair(Sampled(name, first), Sampled(other.name, theirs), is_base, True, both))
-        shared = own & _decodings_of(study, other)
-        pairs += [
-            Pair(Sampled(name, decoding), Sampled(other.name, decoding), False, False, both)
-            for decoding in sorted(shared)
-            if (decoding, decoding) != (first, theirs)
-        ]
-    pairs += [
-        Pair(Sampled(name, decoding), Sampled(name, first), False, False, (tokenizers[name],) * 2)
-        for decoding in sorted(own - {first})
-    ]
-    return pairs
-
-
-def _decodings_of(study: Study, checkpoint: Checkpoint) -> set[str]:
-    """The decodings that a checkpoint has generations of; - where it is not known which."""
-    first = study.first_decoding(checkpoint)
-    return {"-"} if first == "-" else {decoding.name for decoding in study.decodings(checkpoint)}
-
-
-def compare_slices(measure: Measure, pair: Pair, ours: Values, theirs: Values) -> pa.Table:
-    """Rows of `comparisons` of a pair in a measure, p-values of the family not yet adjusted.
-
-    Args:
-        measure: The measure.
-        pair: The two.
-        ours: One's values.
-        theirs: The other's.
-    """
-    slices: list[_Slice] = []
-    for key, collections in ours.items():
-        partner = pair.partner_of(key, theirs)
-        _, _, _, unit, level = key
-        if partner is None:
-            continue
-        if not (pair.whole or measure.is_headline(level)):
-            continue
-        if not measure.are_comparable(unit, *pair.tokenizers):
-            continue
-        paired = _paired(collections, theirs[partner])
-        if len(paired) > 1:
-            slices.append(_Slice(key, partner[0], (ALL,), paired))
-        for name, items in paired.items():  # the only one is all of them
-            names = (name,) if len(paired) > 1 else (name, ALL)
-            slices.append(_Slice(key, partner[0], names, {name: items}))
-    # A measure that is in words alone is quoted in words.
-    units = {part.key[3] for part in slices}
-    quoted_in = {"-", pair.unit if pair.unit in units else "word"}
-    rows = [row for some in _alike(slices) for row in _rows(measure, pair, some, quoted_in)]
-    rows.sort(key=lambda row: tuple(row[name] for name in COMPARISONS.stored_grain))
-    return pa.Table.from_pylist(rows, COMPARISONS.arrow_schema)
-
-
-@dataclass(frozen=True)
-class _Slice:
-    """A part of a measure in which two checkpoints are compared.
-
-    Attributes:
-        key: What tells it apart, as `SLICE`.
-        partner_decoding: The other's decoding.
-        names: What its collections are called together.
-        paired: By collection the items that both have: [n, 4], both numerators and denominators.
-    """
-
-    key: tuple[Any, ...]
-    partner_decoding: str
-    names: tuple[str, ...]
-    paired: dict[str, np.ndarray]
-
-
-def _alike(slices: Iterable[_Slice]) -> Iterator[list[_Slice]]:
-    """Slices with collections of the same names and sizes, together: they share their draws."""
-    groups: dict[tuple[Any, ...], list[_Slice]] = {}
-    for part in slices:
-        sizes = tuple((name, len(items)) for name, items in part.paired.items())
-        groups.setdefault((part.names, sizes), []).append(part)
-    for group in groups.values():
-        for start in range(0, len(group), _SLICES_AT_ONCE):
-            yield group[start : start + _SLICES_AT_ONCE]
-
-
-def _paired(
-    ours: Mapping[str, Mapping[str, tuple[float, float]]],
-    theirs: Mapping[str, Mapping[str, tuple[float, float]]],
-) -> dict[str, np.ndarray]:
-    """By collection the items that both have: [n, 4], both numerators and denominators.
-
-    A collection of one that the other does not have is looked for in all of the other's.
-    """
-    paired = {}
-    for collection, items in sorted(ours.items()):
-        others = theirs.get(collection) or ChainMap(*(dict(some) for some in theirs.values()))
-        numbers = [(*items[text], *others[text]) for text in sorted(items) if text in others]
-        if numbers:
-            paired[collection] = np.array(numbers, dtype=float)
-    return paired
-
-
-def _rows(
-    measure: Measure, pair: Pair, slices: Sequence[_Slice], quoted_in: Set[str]
-) -> Iterator[dict[str, Any]]:
-    """The rows of slices that are alike."""
-    first = slices[0].paired
-    stacked = {name: np.stack([part.paired[name] for part in slices], axis=1) for name in first}
-    compared = compare(
-        measure.statistic,
-        {name: Items(numbers[..., 0], numbers[..., 1]) for name, numbers in stacked.items()},
-        {name: Items(numbers[..., 2], numbers[..., 3]) for name, numbers in stacked.items()},
-    )
-    for i, part in enumerate(slices):
-        decoding, _, condition, unit, level = part.key
-        row = {
-            "decoding": decoding,
-            "other": pair.other.checkpoint,
-            "other_decoding": part.partner_decoding,
-            "measure": measure.name,
-            "condition": condition,
-            "unit": unit,
-            "level": level,
-            "value": _finite(compared.value[i]),
-            "other_value": _finite(compared.other[i]),
-            "difference": _finite(compared.difference.value[i]),
-            "difference_low": _finite(compared.difference.low[i]),
-            "difference_high": _finite(compared.difference.high[i]),
-            "ratio": _finite(compared.ratio.value[i]),
-            "ratio_low": _finite(compared.ratio.low[i]),
-            "ratio_high": _finite(compared.ratio.high[i]),
-            "n_items": sum(map(len, first.values())),
-            "p": _finite(compared.p[i]),
-            "p_least": compared.p_least,
-            "p_adjusted": None,
-        }
-        is_quoted = measure.is_headline(level) and condition == "-" and unit in quoted_in
-        for name in part.names:
-            yield row | {"collection": name, "headline": is_quoted and name == ALL}
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def adjusted(rows: pa.Table, pairs: Iterable[Pair]) -> pa.Table:
-    """The rows with `p_adjusted` (Holm), over each pair's family.
-
-    Args:
-        rows: Rows of `comparisons`, of one checkpoint.
-        pairs: What it is compared with. Numbers that no decoding is behind are of the family of the
-            other's main pair.
-    """
-    main = {
-        pair.other.checkpoint: (pair.one.decoding, pair.other.decoding)
-        for pair in pairs
-        if pair.main
-    }
-    families: dict[tuple[str, ...], list[int]] = {}
-    columns = ("headline", "p", "other", "decoding", "other_decoding")
-    for place, row in enumerate(rows.select(columns).to_pylist()):
-        if row["headline"] and row["p"] is not None:
-            decodings = (row["decoding"], row["other_decoding"])
-            if decodings == ("-", "-"):
-                decodings = main.get(row["other"], decodings)
-            families.setdefault((row["other"], *decodings), []).append(place)
-    p_values = rows["p"].to_pylist()
-    result: list[float | None] = [None] * len(rows)
-    for places in families.values():
-        for place, p in zip(places, holm([p_values[i] for i in places]), strict=True):
-            result[place] = p
-    index = rows.schema.get_field_index("p_adjusted")
-    return rows.set_column(index, "p_adjusted", pa.array(result, pa.float64()))
-
-
-def by_text(values: pa.Table, texts: Mapping[tuple[str, str], str], condition: str = "") -> Values:
-    """A measure's rows by slice, collection and the text of the item.
-
-    Args:
-        values: Rows of a measure's table.
-        texts: Texts by collection and item; an item that has none is known by its name.
-        condition: What the condition `-` is called; rows of others are left out. Empty for all as
-            they are.
-    """
-    slices: Values = {}
-    columns = [values[name].to_pylist() for name in (*SLICE, "collection", "item")]
-    numbers = zip(values["numerator"].to_pylist(), values["denominator"].to_pylist(), strict=True)
-    for *key, collection, item, number in zip(*columns, numbers, strict=True):
-        if condition:
-            if key[2] != "-":
-                continue
-            key[2] = condition
-        text = texts.get((collection, item), f"{collection}/{item}")
-        slices.setdefault(tuple(key), {}).setdefault(collection, {})[text] = number
-    return slices
-
-
-def _texts_of(context: AssetContext) -> dict[str, dict[tuple[str, str], str]]:
-    """The texts of items, by kind of item."""
-    lake = context.lake
-
-    def read(table: Any, columns: Sequence[str]) -> dict[tuple[str, str], str]:
-        if not lake.files(table):
-            return {}
-        rows = lake.read(table, columns=list(columns))
-        places = list(zip(*(rows[name].to_pylist() for name in columns), strict=True))
-        times = Counter((collection, text) for collection, _, text in places)
-        # As `prompt_texts()` calls them: what recurs is told apart by its name.
-        return {
-            (collection, item): text if times[collection, text] == 1 else f"{text} ({item})"
-            for collection, item, text in places
-        }
-
-    prompts = read(tables.PROMPTS, ("prompt_set", "prompt_id", "text"))
-    documents = read(tables.DOCUMENTS, ("corpus", "document_id", "text"))
-    return {"prompt": documents | prompts, "document": prompts | documents, "passage": {}}
 
 
 def comparisons_asset(
@@ -470,3 +191,24 @@ def _compare_matched(
                 by_text(rows, texts[measure.item], MATCHED) for rows in values[measure.name]
             )
             yield compare_slices(measure, pair, ours, theirs)
+
+
+def _texts_of(context: AssetContext) -> dict[str, dict[tuple[str, str], str]]:
+    """The texts of items, by kind of item."""
+    lake = context.lake
+
+    def read(table: Any, columns: Sequence[str]) -> dict[tuple[str, str], str]:
+        if not lake.files(table):
+            return {}
+        rows = lake.read(table, columns=list(columns))
+        places = list(zip(*(rows[name].to_pylist() for name in columns), strict=True))
+        times = Counter((collection, text) for collection, _, text in places)
+        # As `prompt_texts()` calls them: what recurs is told apart by its name.
+        return {
+            (collection, item): text if times[collection, text] == 1 else f"{text} ({item})"
+            for collection, item, text in places
+        }
+
+    prompts = read(tables.PROMPTS, ("prompt_set", "prompt_id", "text"))
+    documents = read(tables.DOCUMENTS, ("corpus", "document_id", "text"))
+    return {"prompt": documents | prompts, "document": prompts | documents, "passage": {}}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from assets.study.study import Study
     from warehouse import Measurement, Table
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 SQL_FOLDER = Path(__file__).parents[2] / "sql"
 """Where derived tables are, and in `measures` measures; a study may name one more such folder."""

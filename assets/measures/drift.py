@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from assets.measures.sentences import Number
     from assets.study.parts import DriftRule
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 
 class Followed(Protocol):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from assets.lineage.context import AssetContext
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 LEFT_OUT = "anchorlake.left_out"
 """Footer key: how many values were left out, as their item has none."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 SURE = 0.05
 """The p-value under which a difference is called one."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from assets.lineage.context import AssetContext
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 ALL = "*"
 """The collection of a value over all collections."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from assets.lineage.context import AssetContext
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 
 def headline(context: AssetContext, measures: Sequence[Measure]) -> Headline:

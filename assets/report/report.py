@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from assets.lineage.context import AssetContext
     from assets.lineage.data_version import DataVersion
     from warehouse import Lake
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 _META = re.compile(r'<meta name="anchorlake\.(\w+)" content="([^"]*)">')
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from warehouse import Lake, Table
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 _PREFIX = "measures/"
 """What tells a measure from a table of its name."""
@@ -106,7 +106,7 @@ def _show_table(table: Table) -> None:
 
 
 def _show_measure(measure: Measure) -> None:
-    from warehouse.measures import KEYS
+    from warehouse.measure_headers import KEYS
 
     out.print(measure.description)
     out.print(f"declared in {measure.path}")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from warehouse import Table
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 pytestmark = pytest.mark.whole
 
@@ -57,6 +57,8 @@ def counted(measure: str, texts: list[str]) -> dict[int, tuple[float, float]]:
     """A measure's numerator and denominator of one prompt, by level, from the definitions."""
     samples = [text.split() for text in texts]
     values: dict[int, tuple[float, float]] = {}
+    if len(samples) < 2:
+        return values  # a generation shares with others, and is alone
     if measure == "ngram_sharing":
         for n in (5, 10, 25, 50):
             held = Counter(gram for words in samples for gram in set(grams(words, n)))

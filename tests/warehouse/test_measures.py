@@ -9,17 +9,8 @@ import pytest
 
 from tests.warehouse.conftest import PROVENANCE
 from warehouse import DeclarationError, Lake, RejectedError, write_table
-from warehouse.measures import (
-    COMPARABLE,
-    FORMATS,
-    GROUPS,
-    ITEMS,
-    KEYS,
-    REQUIRED,
-    STATISTICS,
-    measured,
-    read_measures,
-)
+from warehouse.measure_headers import COMPARABLE, FORMATS, GROUPS, ITEMS, KEYS, REQUIRED, STATISTICS
+from warehouse.measures import measured, read_measures
 from warehouse.schema import Column, Table
 from warehouse.tables import BASE_TABLES, GENERATIONS, measure_table
 
@@ -27,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 LEAST = """\
 -- Words of a generation.

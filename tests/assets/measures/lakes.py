@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from assets.study.study import Study
     from models import Source
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 N_PROMPTS = 9
 LACKING = (2, 5)

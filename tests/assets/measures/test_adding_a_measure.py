@@ -17,14 +17,14 @@ from models import Source
 from orchestration import cli
 from tests.assets.measures.readme import blocks, section
 from tests.studies import Bench, imported, write_jsonl
-from warehouse.measures import COMPARABLE, FORMATS, GROUPS, ITEMS, KEYS, REQUIRED, STATISTICS
+from warehouse.measure_headers import COMPARABLE, FORMATS, GROUPS, ITEMS, KEYS, REQUIRED, STATISTICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from assets.drawing.figure import Figure
-    from warehouse.measures import Measure
+    from warehouse.measure_headers import Measure
 
 pytestmark = pytest.mark.whole
 

@@ -12,7 +12,8 @@ import pytest
 
 import assets.measures.comparisons as comparing
 import assets.measures.summary as summing
-from assets.measures.comparisons import Pair, adjusted, compare_slices
+from assets.measures.differences import adjusted, compare_slices
+from assets.measures.pairs import Pair
 from tests.assets.measures import reference
 from tests.assets.measures.lakes import LACKING, MEASURES, Contents, Row, limited_to, rows_of
 from tests.assets.measures.reference import Pairs
@@ -26,7 +27,7 @@ from warehouse.tables import COMPARISONS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assets.measures.comparisons import Values
+    from assets.measures.differences import Values
 
 pytestmark = pytest.mark.whole
 

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from assets.measures.sentences import Number, change, p_text, sentence, value_text, verdict
-from warehouse.measures import FORMATS, Measure
+from warehouse.measure_headers import FORMATS, Measure
 
 
 def measure_of(kind: str, **changes: Any) -> Measure:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from assets.measures.declared import PLACEHOLDERS, declared_measures, declared_tables
 from orchestration import cli
-from warehouse.measures import GROUPS
+from warehouse.measure_headers import GROUPS
 
 if TYPE_CHECKING:
     from pathlib import Path

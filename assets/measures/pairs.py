@@ -1,0 +1,93 @@
+"""Who is compared with whom: a checkpoint with its base, the stage before it, and itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from warehouse.matched import Sampled
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
+
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A checkpoint at a decoding, and what it is compared with.
+
+    Attributes:
+        one: The checkpoint and its decoding.
+        other: The other one and its decoding.
+        whole: Whether all levels are compared, and not only those that are quoted.
+        main: Whether numbers that no decoding is behind belong to this pair.
+        tokenizers: The digests of their tokenizers; None where not known.
+    """
+
+    one: Sampled
+    other: Sampled
+    whole: bool
+    main: bool
+    tokenizers: tuple[str | None, str | None]
+
+    @property
+    def unit(self) -> str:
+        """The unit that the pair's family of comparisons is in."""
+        one, other = self.tokenizers
+        return "token" if one is not None and one == other else "word"
+
+    def partner_of(self, key: tuple[Any, ...], theirs: Container[Any]) -> tuple[Any, ...] | None:
+        """The one of the other's slices that a slice is compared with; None where it is with none.
+
+        A slice without a decoding is of texts whose decoding is not known, or of no decoding.
+        """
+        decoding, about, *rest = key
+        # Where a number is about two checkpoints, each is compared with the other's about it.
+        if about not in ("-", self.other.checkpoint):
+            return None
+        partner_about = "-" if about == "-" else self.one.checkpoint
+        partners = [self.other.decoding] if decoding == self.one.decoding else []
+        partners += ["-"] if decoding == "-" and self.main else []
+        keys = [(partner_decoding, partner_about, *rest) for partner_decoding in partners]
+        return next((partner for partner in keys if partner in theirs), None)
+
+
+def pairs_of(
+    study: Study, checkpoint: Checkpoint, tokenizers: Mapping[str, str | None]
+) -> list[Pair]:
+    """What a checkpoint is compared with, as far as it is in the lake.
+
+    Args:
+        study: The study.
+        checkpoint: The checkpoint.
+        tokenizers: The digests of tokenizers by checkpoint, of those that are in the lake.
+    """
+    name, first = checkpoint.name, study.first_decoding(checkpoint)
+    own = _decodings_of(study, checkpoint)
+    pairs = []
+    for other in study.compared_with(checkpoint):
+        if other.name not in tokenizers:
+            continue
+        both = tokenizers[name], tokenizers[other.name]
+        is_base = other.name == checkpoint.base
+        theirs = study.first_decoding(other)
+        pairs.append(Pair(Sampled(name, first), Sampled(other.name, theirs), is_base, True, both))
+        shared = own & _decodings_of(study, other)
+        pairs += [
+            Pair(Sampled(name, decoding), Sampled(other.name, decoding), False, False, both)
+            for decoding in sorted(shared)
+            if (decoding, decoding) != (first, theirs)
+        ]
+    pairs += [
+        Pair(Sampled(name, decoding), Sampled(name, first), False, False, (tokenizers[name],) * 2)
+        for decoding in sorted(own - {first})
+    ]
+    return pairs
+
+
+def _decodings_of(study: Study, checkpoint: Checkpoint) -> set[str]:
+    """The decodings that a checkpoint has generations of; - where it is not known which."""
+    first = study.first_decoding(checkpoint)
+    return {"-"} if first == "-" else {decoding.name for decoding in study.decodings(checkpoint)}

@@ -193,12 +193,17 @@ def gather(figure: Figure, context: AssetContext, measures: Sequence[Measure]) -
         rows = connection.sql(query, params=parameters).to_arrow_table().to_pylist()
         compared = connection.sql(_COMPARISONS).to_arrow_table().to_pylist() if measures else []
         samples = connection.sql(_SAMPLES).fetchall() if figure.grows_with_samples else []
+    most = dict(samples)
     with_rows = {row["checkpoint"] for row in rows}
     return FigureData(
         rows=rows,
         checkpoints=shown,
         unit=unit,
-        n_samples={name: number for name, number in samples if name in with_rows},
+        n_samples={
+            s.checkpoint: most[s.checkpoint]
+            for s in shown
+            if s.checkpoint in most and s.checkpoint in with_rows
+        },
         measures={measure.name: measure for measure in measures},
         comparisons=compared,
         rules=context.study.drift,

@@ -286,21 +286,34 @@ class AssetGraph:
     def data_version_after(
         self, name: str, partition: str | None, without: Collection[str] = ()
     ) -> str | None:
-        """The data version that a node has once all that it reads is up to date.
-
-        While it is asked what of some nodes is stale, the others stay as the lake has them.
-        """
-        is_made = self._made is None or (name, partition) in self._made
-        if not is_made or self._is_frozen(name, partition):
+        """The data version that a node has once all that it reads is up to date."""
+        if self._is_frozen(name, partition):
             return self._stored_version(name, partition, without)
         return self._version_after(name, partition).without(without).digest
 
     def _version_after(self, name: str, partition: str | None) -> DataVersion:
         if (name, partition) not in self._after:
-            data_version = self._data_version(name, partition, self.data_version_after)
+            asset = self.assets[name]
+            version_of = partial(self._gathered_after, asset) if asset.gathers else None
+            data_version = self._data_version(
+                name, partition, version_of or self.data_version_after
+            )
             assert data_version is not None
             self._after[name, partition] = data_version
         return self._after[name, partition]
+
+    def _gathered_after(
+        self, asset: Asset, name: str, partition: str | None, without: Collection[str] = ()
+    ) -> str | None:
+        """`data_version_after`, for an asset that gathers what there is of some others.
+
+        While it is asked what of some nodes is stale, those others that are none of them stay as
+        the lake has them.
+        """
+        is_made = self._made is None or (name, partition) in self._made
+        if name in asset.optional and not is_made:
+            return self._stored_version(name, partition, without)
+        return self.data_version_after(name, partition, without)
 
     def data_version_now(self, name: str, partition: str | None) -> DataVersion | None:
         """The data version of a node if made now; None where the lake lacks what it reads."""

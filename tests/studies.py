@@ -12,6 +12,7 @@ import yaml
 
 from assets.figures import FIGURES
 from assets.lineage.materialize import materialize
+from assets.measures.declared import declared_measures
 from assets.registry import build_graph
 from assets.study.study import Study, load_study
 from warehouse import Lake
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from assets.lineage.asset import Materialization
     from models import ModelPool, Source
+    from warehouse.measure_headers import Measure
 
 PROMPTS = [
     {"prompt_id": "short", "category": "generic", "text": "Hi?"},
@@ -33,12 +35,20 @@ PROMPTS = [
 _FEW_FIGURES = ("ngram_sharing", "ngram_spread", "trajectory")
 
 
+_FEW_MEASURES = ("ngram_sharing", "ngram_spread", "majority_ngrams", "perplexity", "support")
+
+
 @contextmanager
 def limited_to_few_figures() -> Iterator[None]:
-    """Limits the figures that there are."""
+    """Limits the figures and the measures that there are."""
     few = [figure for figure in FIGURES if figure.name in _FEW_FIGURES]
+
+    def few_measures(*arguments: Any) -> list[Measure]:
+        return [m for m in declared_measures(*arguments) if m.name in _FEW_MEASURES]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("assets.registry.FIGURES", few)
+        patch.setattr("assets.registry.declared_measures", few_measures)
         yield
 
 

@@ -127,9 +127,10 @@ def test_a_run_that_narrows_is_seen_to(bench: Bench, tokenizer: PreTrainedTokeni
     assert graph.stale(graph.select(())) == {}
     drawn = read_drawn(bench.lake, FIGURE)
     assert drawn
-    assert evaluation.description == "\n".join(drawn.drift)
-    assert any(s.startswith("sft-45:") and "(ngram_sharing)" in s for s in drawn.drift)
-    assert not any(s.startswith("pre-60:") and "(ngram_sharing)" in s for s in drawn.drift)
+    assert evaluation.description == "\n".join(crossing.sentence for crossing in drawn.drift)
+    crossed = {(crossing.checkpoint, crossing.measure) for crossing in drawn.drift}
+    assert ("sft-45", "ngram_sharing") in crossed
+    assert ("pre-60", "ngram_sharing") not in crossed
 
     def value(column: str, table: str, checkpoint: str, where: str) -> float:
         query = f"select avg({column}) from {table} where checkpoint = '{checkpoint}' and {where}"

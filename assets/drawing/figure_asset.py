@@ -121,7 +121,6 @@ def figure_asset(figure: Figure, measures: Sequence[Measure]) -> FigureAsset:
         group="figures",
         description=f"{figure.title} ({origin}).",
         reads=(*results, *needed),
-        changes_with=results,  # what is measured is in them
         optional=(*figure.optional, *optional, "comparisons"),
         code="how it is drawn",
         version=code_version(module, figure.query, *SHARED_CODE),

@@ -74,7 +74,8 @@ class Asset(ABC):
         gathers: Whether it is made of those of `optional` that there are, at least one of them. Who
             selects what reads it need not want all of them.
         over: Which checkpoints of the study it is about where it has no partitions: all, those of
-            which all that it reads is there, or of these the ones that `Study.compared` names.
+            which all that it cannot do without is there, or of these the ones that `Study.compared`
+            names.
         applies: Whether a study, or one of its checkpoints, has anything for it.
         of_partners: Those of `reads` whose partitions of the checkpoint's partners it reads too.
         partners: Who a checkpoint's partners are.

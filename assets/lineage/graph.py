@@ -360,7 +360,8 @@ class AssetGraph:
         asset = self.assets[name]
         if asset.over == "all":
             return self.study
-        partitioned = [n for n in asset.counted if self.assets[n].partitioned]
+        required = set(asset.reads) - set(asset.optional)
+        partitioned = [n for n in asset.reads if n in required and self.assets[n].partitioned]
         complete = set()
         for checkpoint in self.study.checkpoints:
             read = [n for n in partitioned if self.has(n, checkpoint.name)]

@@ -65,7 +65,7 @@ def assets_of(study: Study) -> list[Asset]:
     """
     parameters, folders = study_parameters(study), sql_folders(study)
     measurements = declared_measurements(parameters, folders)
-    measures = declared_measures(parameters, folders)
+    measures = declared_measures(parameters, folders, measurements)
     check_rules(study.drift, measures)
     return [
         *BASE_ASSETS,

@@ -9,11 +9,9 @@ import altair as alt
 
 from assets.drawing import style
 from assets.drawing.figure import Grid
-from assets.measures.sentences import Number, change
+from assets.measures.sentences import Number, relative
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from assets.drawing.figure import FigureCheckpoint, FigureData
 
 _ROW, _GAP, _HEADING = 20, 8, 24
@@ -51,18 +49,11 @@ def table(data: FigureData, items: str) -> Grid:
     for row in data.rows:
         if row["what"] == "value":
             changed = changes.get((row["corpus"], row["checkpoint"]))
-            value = Number(row["value"], row["low"], row["high"]).text(kind(data))
+            value = Number.of(row).text(kind(data))
             cells = [row["category"], row["corpus"], row["checkpoint"], value]
-            rows.append([*cells, _percent(changed) if changed else "–", f"{row['n']}"])
+            rows.append([*cells, relative(Number.of(changed)) if changed else "–", f"{row['n']}"])
     heads = ["category", "corpus", "checkpoint", title(data), "change from the base", items]
     return Grid(heads, sorted(rows))
-
-
-def _percent(row: Mapping[str, Any]) -> str:
-    return change(
-        {"ratio": row["value"] + 1, "ratio_low": row["low"] + 1, "ratio_high": row["high"] + 1},
-        "perplexity",
-    )
 
 
 def draw_changes(points: list[dict[str, Any]], data: FigureData, width: int) -> Any:

@@ -172,7 +172,7 @@ def gather(figure: Figure, context: AssetContext, measures: Sequence[Measure]) -
     if figure.grows_with_samples:
         names.append("generations")  # their data version is in that of what is counted in them
     declarations = [context.tables[name] for name in dict.fromkeys(names)]
-    facts = _facts(context)
+    facts = facts_of(context)
     shown = _shown(context.scope.limited_to(facts))
     tokenizers = {facts[s.checkpoint]["tokenizer"] for s in shown}
     unit = "token" if len(tokenizers) == 1 and None not in tokenizers else "word"
@@ -222,8 +222,8 @@ def _declared(measures: Sequence[Measure]) -> pa.Table:
     )
 
 
-def _facts(context: AssetContext) -> dict[str, dict[str, Any]]:
-    """The rows of `checkpoints`, by name, of those that the figure is about."""
+def facts_of(context: AssetContext) -> dict[str, dict[str, Any]]:
+    """The rows of `checkpoints`, by name, of those that a figure or the report is about."""
     table = context.tables["checkpoints"]
     return {
         checkpoint.name: context.lake.read(table, checkpoint.name).to_pylist()[0]

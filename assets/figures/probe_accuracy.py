@@ -179,8 +179,7 @@ def _findings(data: FigureData) -> list[str]:
 def _over_pairs(rows: list[_Row]) -> str:
     """Where hidden states tell more of a checkpoint's own text than pairs of tokens do."""
     above = [
-        f"{_ahead(row['horizon'])} ({Number(row['value'], row['low'], row['high']).text('share')} "
-        f"against {row['bigram']:.0%})"
+        f"{_ahead(row['horizon'])} ({Number.of(row).text('share')} against {row['bigram']:.0%})"
         for row in rows
         if row["low"] > row["bigram"]
     ]
@@ -197,7 +196,7 @@ def _table(data: FigureData) -> Grid:
             row["checkpoint"],
             "its own" if _is_own(row) else row["generator"],
             str(row["horizon"]),
-            Number(row["value"], row["low"], row["high"]).text("share"),
+            Number.of(row).text("share"),
             *(f"{row[name]:.0%}" for name in _BASELINES),
             row["probe"].replace("_", " "),
             f"{row['n_test']:,}",

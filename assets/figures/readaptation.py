@@ -36,10 +36,7 @@ def _table(data: FigureData) -> Grid:
     for (corpus, checkpoint, panel), before in values.items():
         after = values.get((corpus, checkpoint, _AFTER))
         if panel == _BEFORE and after:
-            texts = [
-                Number(row["value"], row["low"], row["high"]).text(kind(data))
-                for row in (before, after)
-            ]
+            texts = [Number.of(row).text(kind(data)) for row in (before, after)]
             rows.append([before["category"], corpus, checkpoint, *texts, str(before["steps"])])
     heads = ["category", "corpus", "checkpoint", f"{title(data)} before", "after", "steps"]
     return Grid(heads, sorted(rows))

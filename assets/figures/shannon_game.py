@@ -58,8 +58,7 @@ def _table(data: FigureData) -> Grid:
     for shown in data.with_rows:
         values = {r["measure"]: r for r in data.rows if r["checkpoint"] == shown.checkpoint}
         texts = {
-            name: Number(row["value"], row["low"], row["high"]).text(data.measures[name].format)
-            for name, row in values.items()
+            name: Number.of(row).text(data.measures[name].format) for name, row in values.items()
         }
         first = next(iter(values.values()))
         rows.append(

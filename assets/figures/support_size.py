@@ -57,9 +57,7 @@ def _findings(data: FigureData) -> list[str]:
     for shown in data.with_rows:
         own, human = (rows.get((shown.checkpoint, text)) for text in ("its own", "human text"))
         if own and human:
-            texts = [
-                Number(row["value"], row["low"], row["high"]).text("count") for row in (own, human)
-            ]
+            texts = [Number.of(row).text("count") for row in (own, human)]
             sentences.append(
                 f"{shown.checkpoint} leaves {texts[0]} tokens possible where it predicts its own "
                 f"text, and {texts[1]} on human text."

@@ -88,7 +88,7 @@ def _findings(data: FigureData) -> list[str]:
     sentences = []
     for shown in data.with_rows:
         texts = [
-            f"{Number(row['value'], row['low'], row['high']).text('share')} on {_TEXTS[written]}"
+            f"{Number.of(row).text('share')} on {_TEXTS[written]}"
             for written in _WRITTEN
             if (row := first.get((shown.checkpoint, written)))
         ]

@@ -29,10 +29,7 @@ _TOLD = 6
 
 def _values(data: FigureData) -> dict[tuple[str, str], Number]:
     """The value of each checkpoint and measure."""
-    return {
-        (row["checkpoint"], row["measure"]): Number(row["value"], row["low"], row["high"])
-        for row in data.rows
-    }
+    return {(row["checkpoint"], row["measure"]): Number.of(row) for row in data.rows}
 
 
 def _draw(data: FigureData, width: int) -> Any:

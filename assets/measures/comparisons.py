@@ -36,9 +36,11 @@ if TYPE_CHECKING:
     from warehouse import Measurement
     from warehouse.measure_headers import Measure
 
+_Texts = dict[str, dict[tuple[str, str], str]]
+"""By kind of item, and by collection and item, its text."""
 MATCHED = "matched"
 """The condition of a comparison of generations that are cut to as many words."""
-_MODULES = ("comparisons", "differences", "pairs", "statistics", "summary")
+_MODULES = ("comparisons", "differences", "pairs", "slices", "statistics")
 _CODE = digest(
     [
         code_version(
@@ -134,9 +136,10 @@ def _compared(
     left = [m for m in measures if m.name in versions and m.name not in kept]
     parts = [COMPARISONS.arrow_schema.empty_table(), *kept.values()]
     if pairs and left:
-        parts += _compare(context, left, pairs)
+        texts = _texts_of(context)
+        parts += _compare(context, left, pairs, texts)
         cut = [measure for measure in left if measure in by_sql]
-        parts += _compare_matched(context, cut, pairs, measurements)
+        parts += _compare_matched(context, cut, pairs, texts, measurements)
     merged = pa.concat_tables(parts)
     ordered = merged.sort_by([(name, "ascending") for name in COMPARISONS.stored_grain])
     return adjusted(ordered, pairs)
@@ -150,9 +153,8 @@ def _stored(context: AssetContext, name: str) -> list[list[str | None]]:
 
 
 def _compare(
-    context: AssetContext, measures: Sequence[Measure], pairs: Sequence[Pair]
+    context: AssetContext, measures: Sequence[Measure], pairs: Sequence[Pair], texts: _Texts
 ) -> Iterator[pa.Table]:
-    texts = _texts_of(context)
     for measure in measures:
         values = {
             name: by_text(context.lake.read(measure.table, name), texts[measure.item])
@@ -169,10 +171,10 @@ def _compare_matched(
     context: AssetContext,
     measures: Sequence[Measure],
     pairs: Sequence[Pair],
+    texts: _Texts,
     measurements: Mapping[str, Measurement],
 ) -> Iterator[pa.Table]:
     """The comparisons with the base over generations that are cut to as many words."""
-    texts = _texts_of(context)
     for pair in pairs:
         sampled = (pair.one, pair.other)
         has_both = all(context.lake.files(tables.GENERATIONS, s.checkpoint) for s in sampled)
@@ -193,7 +195,7 @@ def _compare_matched(
             yield compare_slices(measure, pair, ours, theirs)
 
 
-def _texts_of(context: AssetContext) -> dict[str, dict[tuple[str, str], str]]:
+def _texts_of(context: AssetContext) -> _Texts:
     """The texts of items, by kind of item."""
     lake = context.lake
 

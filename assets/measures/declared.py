@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from assets.study.errors import InputError
 from assets.study.thresholds import Thresholds
+from warehouse import sessions
 from warehouse.declarations import read_measurements, used_parameters
 from warehouse.measures import read_measures
 from warehouse.tables import BASE_TABLES, MEASURE_TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from assets.study.checkpoints import Checkpoint
     from assets.study.study import Study
     from warehouse import Measurement, Table
     from warehouse.measure_headers import Measure
@@ -24,7 +26,6 @@ SQL_FOLDER = Path(__file__).parents[2] / "sql"
 
 STUDY_PARAMETERS = ("samples_per_prompt", "max_new_tokens", "seed")
 """Keys of a study that queries may use as `$key`, beside those of `thresholds:`."""
-
 
 PLACEHOLDERS: dict[str, object] = {
     **dict.fromkeys(STUDY_PARAMETERS, 0),
@@ -38,6 +39,22 @@ def study_parameters(study: Study) -> dict[str, object]:
     return {
         **{name: getattr(study, name) for name in STUDY_PARAMETERS},
         **study.thresholds.values(),
+    }
+
+
+def query_parameters(
+    query: str, reads: Sequence[str]
+) -> Callable[[Study, Checkpoint | None], dict[str, object]]:
+    """What of a study changes what a query gives, as `Asset.parameters` has it.
+
+    Args:
+        query: The query.
+        reads: The tables that it reads.
+    """
+    return lambda study, checkpoint: {
+        **used_parameters(query, study_parameters(study)),
+        # A change in the words that it may use may change any value.
+        "vocabulary": sessions.vocabulary_of(reads),
     }
 
 
@@ -80,14 +97,22 @@ def declared_measurements(
 
 
 def declared_measures(
-    parameters: Mapping[str, object], folders: Sequence[Path] = (SQL_FOLDER,)
+    parameters: Mapping[str, object],
+    folders: Sequence[Path] = (SQL_FOLDER,),
+    measurements: Sequence[Measurement] | None = None,
 ) -> list[Measure]:
     """Every measure, by group and name.
+
+    Args:
+        parameters: What queries may use as `$name`.
+        folders: Where tables and measures are declared.
+        measurements: The derived tables, where they have been read already.
 
     Raises:
         DeclarationError: A file cannot become a measure, or a table that it reads not a table.
     """
-    measurements = declared_measurements(parameters, folders)
+    if measurements is None:
+        measurements = declared_measurements(parameters, folders)
     tables = [*BASE_TABLES, *(measurement.table for measurement in measurements)]
     return read_measures(
         [folder / "measures" for folder in folders],

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from assets.measures.slices import ALL, SLICE, Slice, alike, each_and_all, stacked
 from assets.measures.statistics import Items, compare, holm
-from assets.measures.summary import ALL, SLICE
 from warehouse.tables import COMPARISONS
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
     from assets.measures.pairs import Pair
     from warehouse.measure_headers import Measure
-
-_SLICES_AT_ONCE = 100
 
 Values = dict[tuple[Any, ...], dict[str, dict[str, tuple[float, float]]]]
 """Of each slice and collection, the numerator and denominator of each item, by its text."""
@@ -34,7 +31,7 @@ def compare_slices(measure: Measure, pair: Pair, ours: Values, theirs: Values) -
         ours: One's values.
         theirs: The other's.
     """
-    slices: list[_Slice] = []
+    slices: list[Slice] = []
     for key, collections in ours.items():
         partner = pair.partner_of(key, theirs)
         _, _, _, unit, level = key
@@ -44,46 +41,14 @@ def compare_slices(measure: Measure, pair: Pair, ours: Values, theirs: Values) -
             continue
         if not measure.are_comparable(unit, *pair.tokenizers):
             continue
-        paired = _paired(collections, theirs[partner])
-        if len(paired) > 1:
-            slices.append(_Slice(key, partner[0], (ALL,), paired))
-        for name, items in paired.items():  # the only one is all of them
-            names = (name,) if len(paired) > 1 else (name, ALL)
-            slices.append(_Slice(key, partner[0], names, {name: items}))
+        partner_decoding, *_ = partner
+        slices += each_and_all((*key, partner_decoding), _paired(collections, theirs[partner]))
     # A measure that is in words alone is quoted in words.
-    units = {part.key[3] for part in slices}
+    units = {unit for part in slices for _, _, _, unit, _, _ in [part.key]}
     quoted_in = {"-", pair.unit if pair.unit in units else "word"}
-    rows = [row for some in _alike(slices) for row in _rows(measure, pair, some, quoted_in)]
+    rows = [row for some in alike(slices) for row in _rows(measure, pair, some, quoted_in)]
     rows.sort(key=lambda row: tuple(row[name] for name in COMPARISONS.stored_grain))
     return pa.Table.from_pylist(rows, COMPARISONS.arrow_schema)
-
-
-@dataclass(frozen=True)
-class _Slice:
-    """A part of a measure in which two checkpoints are compared.
-
-    Attributes:
-        key: What tells it apart, as `SLICE`.
-        partner_decoding: The other's decoding.
-        names: What its collections are called together.
-        paired: By collection the items that both have: [n, 4], both numerators and denominators.
-    """
-
-    key: tuple[Any, ...]
-    partner_decoding: str
-    names: tuple[str, ...]
-    paired: dict[str, np.ndarray]
-
-
-def _alike(slices: Iterable[_Slice]) -> Iterator[list[_Slice]]:
-    """Slices with collections of the same names and sizes, together: they share their draws."""
-    groups: dict[tuple[Any, ...], list[_Slice]] = {}
-    for part in slices:
-        sizes = tuple((name, len(items)) for name, items in part.paired.items())
-        groups.setdefault((part.names, sizes), []).append(part)
-    for group in groups.values():
-        for start in range(0, len(group), _SLICES_AT_ONCE):
-            yield group[start : start + _SLICES_AT_ONCE]
 
 
 def _paired(
@@ -104,22 +69,21 @@ def _paired(
 
 
 def _rows(
-    measure: Measure, pair: Pair, slices: Sequence[_Slice], quoted_in: Set[str]
+    measure: Measure, pair: Pair, slices: Sequence[Slice], quoted_in: Set[str]
 ) -> Iterator[dict[str, Any]]:
     """The rows of slices that are alike."""
-    first = slices[0].paired
-    stacked = {name: np.stack([part.paired[name] for part in slices], axis=1) for name in first}
+    numbers = stacked(slices)
     compared = compare(
         measure.statistic,
-        {name: Items(numbers[..., 0], numbers[..., 1]) for name, numbers in stacked.items()},
-        {name: Items(numbers[..., 2], numbers[..., 3]) for name, numbers in stacked.items()},
+        {name: Items(items[..., 0], items[..., 1]) for name, items in numbers.items()},
+        {name: Items(items[..., 2], items[..., 3]) for name, items in numbers.items()},
     )
     for i, part in enumerate(slices):
-        decoding, _, condition, unit, level = part.key
+        decoding, _, condition, unit, level, partner_decoding = part.key
         row = {
             "decoding": decoding,
             "other": pair.other.checkpoint,
-            "other_decoding": part.partner_decoding,
+            "other_decoding": partner_decoding,
             "measure": measure.name,
             "condition": condition,
             "unit": unit,
@@ -132,7 +96,7 @@ def _rows(
             "ratio": _finite(compared.ratio.value[i]),
             "ratio_low": _finite(compared.ratio.low[i]),
             "ratio_high": _finite(compared.ratio.high[i]),
-            "n_items": sum(map(len, first.values())),
+            "n_items": part.n_items,
             "p": _finite(compared.p[i]),
             "p_least": compared.p_least,
             "p_adjusted": None,

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
-from assets.measures.declared import keys_of, study_parameters
+from assets.measures.declared import keys_of, query_parameters, study_parameters
 from assets.study.digests import digest
-from warehouse import sessions
-from warehouse.declarations import used_parameters
 from warehouse.measures import measured
 
 if TYPE_CHECKING:
@@ -58,11 +56,7 @@ def measure_asset(measure: Measure) -> TableAsset:
         version=version,
         code=f"measures/{measure.path.name}",
         settings=keys_of(measure.query),
-        parameters=lambda study, checkpoint: {
-            **used_parameters(measure.query, study_parameters(study)),
-            # A change in the words that it may use may change any value.
-            "vocabulary": sessions.vocabulary_of(measure.reads),
-        },
+        parameters=query_parameters(measure.query, measure.reads),
         table=measure.table,
         rows=rows,
         signature=lambda context: (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from warehouse.measure_headers import Measure
 
@@ -46,6 +46,11 @@ class Number:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Number:
+        """The number of a row with `value`, `low` and `high`."""
+        return cls(row["value"], row["low"], row["high"])
+
     @property
     def is_finite(self) -> bool:
         """Whether it can be drawn; a perplexity may be beyond a double."""
@@ -69,20 +74,26 @@ def change(row: Mapping[str, Any], kind: str) -> str:
         row: A row of `comparisons`.
         kind: The measure's format.
     """
-    column, offset, scale, unit = "difference", 0.0, 1.0, ""
-    if kind == "share":
-        scale, unit = 100.0, " points"
-    elif kind in _RELATIVE:
-        column, offset, scale, unit = "ratio", 1.0, 100.0, "%"
+    column = "ratio" if kind in _RELATIVE else "difference"
     ends = [row[column], row[f"{column}_low"], row[f"{column}_high"]]
     if any(end is None for end in ends):
         return "beyond all numbers"
-    value, low, high = (scale * (end - offset) for end in ends)
-    if column == "difference":
-        decimals = _decimals_of(row, kind, row["difference"])
-    else:
-        decimals = _decimals("number", low, high, value)
-    return f"{value:+z,.{decimals}f}{unit} [{low:+z,.{decimals}f}, {high:+z,.{decimals}f}]"
+    if column == "ratio":
+        return relative(Number(*(end - 1 for end in ends)))
+    scale, unit = (100.0, " points") if kind == "share" else (1.0, "")
+    decimals = _decimals_of(row, kind, row["difference"])
+    return _signed([scale * end for end in ends], decimals, unit)
+
+
+def relative(number: Number) -> str:
+    """A relative change, such as `-12% [-15, -9]` of -0.12 from -0.15 to -0.09."""
+    value, low, high = (100 * end for end in (number.value, number.low, number.high))
+    return _signed([value, low, high], _decimals("number", low, high, value), "%")
+
+
+def _signed(numbers: Sequence[float], decimals: int, unit: str) -> str:
+    value, low, high = (f"{number:+z,.{decimals}f}" for number in numbers)
+    return f"{value}{unit} [{low}, {high}]"
 
 
 def verdict(row: Mapping[str, Any]) -> Verdict:

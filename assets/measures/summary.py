@@ -17,7 +17,8 @@ from assets.lineage.asset import TableAsset
 from assets.lineage.code import code_version
 from assets.lineage.signature import Signature
 from assets.lineage.staging import finished_parts, note_part_versions
-from assets.measures import statistics
+from assets.measures import slices, statistics
+from assets.measures.slices import SLICE, Slice, alike, each_and_all, stacked
 from assets.measures.statistics import RESAMPLES, Items, estimate
 from assets.study.digests import digest
 from warehouse.tables import SUMMARY
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
     from assets.lineage.context import AssetContext
     from warehouse.measure_headers import Measure
 
-ALL = "*"
-"""The collection of a value over all collections."""
-SLICE = ("decoding", "other", "condition", "unit", "level")
-"""The columns that tell a measure's slices apart."""
-_CODE = digest([code_version(Path(__file__), Path(statistics.__file__)), repr(SUMMARY)])
-_SLICES_AT_ONCE = 200
+_CODE = digest(
+    [
+        code_version(Path(__file__), *(Path(str(m.__file__)) for m in (slices, statistics))),
+        repr(SUMMARY),
+    ]
+)
 
 
 def summarise(measure: Measure, values: pa.Table) -> pa.Table:
@@ -46,96 +47,59 @@ def summarise(measure: Measure, values: pa.Table) -> pa.Table:
     Returns:
         Rows of `summary`.
     """
-    rows: list[dict[str, Any]] = []
-    for (collection, *_), keys, items, floors in _alike(values):
-        rows += _rows(measure, collection, keys, {collection: items}, floors)
-    by_slice: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        by_slice.setdefault(tuple(row[name] for name in SLICE), []).append(row)
-    rows += [some[0] | {"collection": ALL} for some in by_slice.values() if len(some) == 1]
-    rows += _over_several(measure, values)
+    parts = [
+        part
+        for key, collections in _by_slice(values).items()
+        for part in each_and_all(key, collections)
+    ]
+    rows = [row for some in alike(parts) for row in _rows(measure, some)]
     rows.sort(key=lambda row: tuple(row[name] for name in (*SLICE, "collection")))
     return pa.Table.from_pylist(rows, SUMMARY.arrow_schema)
 
 
-def _rows(
-    measure: Measure,
-    collection: str,
-    keys: Sequence[tuple[Any, ...]],
-    collections: dict[str, Items],
-    floors: np.ndarray,
-) -> Iterator[dict[str, Any]]:
-    """A row for each slice."""
-    over_items = estimate(measure.statistic, collections)
-    n_items = sum(map(len, collections.values()))
-    for i, key in enumerate(keys):
-        slice_values = dict(zip(SLICE, key, strict=True))
-        yield slice_values | {
+def _rows(measure: Measure, some: Sequence[Slice]) -> Iterator[dict[str, Any]]:
+    """The rows of slices that are alike."""
+    numbers = stacked(some)
+    over_items = estimate(
+        measure.statistic,
+        {name: Items(items[..., 0], items[..., 1]) for name, items in numbers.items()},
+    )
+    floors = np.mean([items[..., 2].mean(axis=0) for items in numbers.values()], axis=0)
+    for i, part in enumerate(some):
+        values_of_slice = dict(zip(SLICE, part.key, strict=True))
+        row = values_of_slice | {
             "measure": measure.name,
-            "collection": collection,
             "value": float(over_items.value[i]),
             "low": float(over_items.low[i]),
             "high": float(over_items.high[i]),
-            "n_items": n_items,
+            "n_items": part.n_items,
             "floor": None if np.isnan(floors[i]) else float(floors[i]),
-            "headline": measure.is_headline(slice_values["level"]),
+            "headline": measure.is_headline(values_of_slice["level"]),
         }
+        for name in part.names:
+            yield row | {"collection": name}
 
 
-def _alike(
-    values: pa.Table,
-) -> Iterator[tuple[tuple[str, int], list[tuple[Any, ...]], Items, np.ndarray]]:
-    """Slices of one collection that have as many items, together: they share their draws."""
-    by_slice = slices_of(values)
-    groups: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
-    for (collection, *values_of_slice), rows in by_slice.items():
-        groups.setdefault((collection, len(rows)), []).append(tuple(values_of_slice))
-    for (collection, n), keys in groups.items():
-        for start in range(0, len(keys), _SLICES_AT_ONCE):
-            some = keys[start : start + _SLICES_AT_ONCE]
-            stacked = np.stack([by_slice[(collection, *key)] for key in some], axis=1)
-            items = Items(stacked[..., 0], stacked[..., 1])
-            yield (collection, n), some, items, stacked[..., 2].mean(axis=0)
-
-
-def _over_several(measure: Measure, values: pa.Table) -> Iterator[dict[str, Any]]:
-    """A row over all collections for each slice that has several; those of like ones together."""
-    by_key: dict[tuple[Any, ...], dict[str, np.ndarray]] = {}
-    for (collection, *values_of_slice), rows in slices_of(values).items():
-        by_key.setdefault(tuple(values_of_slice), {})[collection] = rows
-    alike: dict[tuple[tuple[str, int], ...], list[tuple[Any, ...]]] = {}
-    for key, collections in by_key.items():
-        sizes = tuple((name, len(rows)) for name, rows in sorted(collections.items()))
-        alike.setdefault(sizes, []).append(key)
-    for sizes, keys in alike.items():
-        if len(sizes) == 1:
-            continue
-        for start in range(0, len(keys), _SLICES_AT_ONCE):
-            some = keys[start : start + _SLICES_AT_ONCE]
-            stacked = {
-                name: np.stack([by_key[key][name] for key in some], axis=1) for name, _ in sizes
-            }
-            items = {name: Items(rows[..., 0], rows[..., 1]) for name, rows in stacked.items()}
-            floors = np.mean([rows[..., 2].mean(axis=0) for rows in stacked.values()], axis=0)
-            yield from _rows(measure, ALL, some, items, floors)
-
-
-def slices_of(values: pa.Table) -> dict[tuple[Any, ...], np.ndarray]:
-    """A measure's rows by collection and slice: float [n, 3] of numerator, denominator and floor.
+def _by_slice(values: pa.Table) -> dict[tuple[Any, ...], dict[str, np.ndarray]]:
+    """A measure's rows by slice and collection: float [n, 3], numerator, denominator and floor.
 
     Items are in the order of their names.
     """
-    ordered = values.sort_by([(name, "ascending") for name in ("collection", *SLICE, "item")])
+    columns = (*SLICE, "collection")
+    ordered = values.sort_by([(name, "ascending") for name in (*columns, "item")])
     numbers = np.column_stack(
         [
             ordered[name].to_numpy(zero_copy_only=False).astype(float)
             for name in ("numerator", "denominator", "floor")
         ]
     )
-    return {key: numbers[start:stop] for key, start, stop in runs(ordered, ("collection", *SLICE))}
+    by_slice: dict[tuple[Any, ...], dict[str, np.ndarray]] = {}
+    for (*key, collection), start, stop in _runs(ordered, columns):
+        by_slice.setdefault(tuple(key), {})[collection] = numbers[start:stop]
+    return by_slice
 
 
-def runs(ordered: pa.Table, columns: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], int, int]]:
+def _runs(ordered: pa.Table, columns: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], int, int]]:
     """Consecutive rows that are equal in some columns: their values, and from where to where."""
     if len(ordered) == 0:
         return

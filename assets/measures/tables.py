@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
-from assets.measures.declared import keys_of, study_parameters
+from assets.measures.declared import keys_of, query_parameters, study_parameters
 from assets.study.digests import digest
 from assets.study.thresholds import written
-from warehouse import sessions
-from warehouse.declarations import used_parameters
 from warehouse.measure import measure
 
 if TYPE_CHECKING:
@@ -60,11 +58,7 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
         code=f"{measurement.path.parent.name}/{measurement.path.name}",
         partitioned=measurement.table.partitioned,
         settings=keys,
-        parameters=lambda study, checkpoint: {
-            **used_parameters(measurement.query, study_parameters(study)),
-            # A change in the words that it may use may change any result.
-            "vocabulary": sessions.vocabulary_of(measurement.reads),
-        },
+        parameters=query_parameters(measurement.query, measurement.reads),
         table=measurement.table,
         rows=rows,
         signature=signature,

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from warehouse.measure_headers import Measure
 
 
+HEADLINES = TRAJECTORY.query
+"""The query of the first table; that of the trajectory, which shows the same values."""
+
+
 def headline(context: AssetContext, measures: Sequence[Measure]) -> Headline:
     """Every measure at the level that it is quoted at, of every checkpoint.
 
@@ -39,7 +43,7 @@ def headline(context: AssetContext, measures: Sequence[Measure]) -> Headline:
         row = values.get((checkpoint, measure.name))
         if row is None:
             return Cell("–")
-        text = Number(row["value"], row["low"], row["high"]).text(measure.format)
+        text = Number.of(row).text(measure.format)
         compared = changes.get((checkpoint, measure.name))
         if compared is None:
             return Cell(text)

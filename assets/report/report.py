@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from assets.drawing.figure import Grid
-from assets.drawing.figure_asset import SHARED_CODE
+from assets.drawing.figure_asset import SHARED_CODE, facts_of
 from assets.drawing.figure_files import read_drawn
 from assets.drawing.page import Front, write_page
 from assets.lineage.asset import Asset, Materialization, provenance_of
 from assets.lineage.code import code_version
 from assets.lineage.signature import Signature
-from assets.report.headline import headline, left_out
+from assets.report.headline import HEADLINES, headline, left_out
 from assets.report.measured import what_cannot_be, what_was_measured
 from warehouse import Provenance
 from warehouse.storage import in_one_step
@@ -83,13 +83,7 @@ class ReportAsset(Asset):
 
 
 def _front(context: AssetContext, measures: Sequence[Measure]) -> Front:
-    table = context.tables["checkpoints"]
-    facts = {
-        checkpoint.name: context.lake.read(table, checkpoint.name).to_pylist()[0]
-        for checkpoint in context.scope.checkpoints
-        if context.lake.files(table, checkpoint.name)
-    }
-    study = context.study
+    facts, study = facts_of(context), context.study
     return Front(
         lines=[
             f"{len(facts)} checkpoint{'s' * (len(facts) > 1)}, each sampled "
@@ -218,7 +212,7 @@ def report_asset(figures: Iterable[Figure], measures: Iterable[Measure]) -> Repo
         settings=("samples_per_prompt", "max_new_tokens"),
         over="compared",
         code="how it is written",
-        version=code_version(Path(__file__).parent, *SHARED_CODE),
+        version=code_version(Path(__file__).parent, HEADLINES, *SHARED_CODE),
         figures=figures,
         measures=measures,
     )

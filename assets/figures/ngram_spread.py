@@ -89,6 +89,6 @@ FIGURE = Figure(
     reads=("summary", "checkpoints"),
     query=Path(__file__).with_suffix(".sql"),
     draw=_draw,
-    measures=("majority_ngrams",),
+    measures=("ngram_spread", "majority_ngrams"),
     grows_with_samples=True,
 )

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.whole
 def _no_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     """No derived table is made here, and declaring them all takes longer than all else."""
     monkeypatch.setattr("assets.registry.declared_measurements", lambda *_: [])
+    monkeypatch.setattr("assets.registry.declared_measures", lambda *_: [])
 
 
 TEXTS = {

@@ -389,3 +389,12 @@ def test_what_is_not_known_of_several_stages_is_said_once() -> None:
     facts = {"b": FACTS} | {n: FACTS | {"base": "b", "tokenizer": None} for n in ("s", "d", "r")}
     (sentence,) = uncontrolled(facts)
     assert sentence.startswith("Whether s, d and r were made from b is not known here")
+
+
+def test_a_figure_that_is_selected_has_what_it_is_drawn_from(bench: Bench) -> None:
+    rows = imported("p", *[f"{i} {HELD} {i}" for i in range(3)])
+    path = write_jsonl(bench.folder / "made.jsonl", rows)
+    study = bench.study(checkpoints=[{"name": "m", "source": f"file:{path}"}])
+    for name in ("ngram_sharing", "ngram_spread", "alignment_overlap", "blueprint"):
+        bench.run(study, only=(f"figures/{name}",))
+        assert gathered(bench, name).rows, name

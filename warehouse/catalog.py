@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from warehouse.lake import identity
+from warehouse.integrity import identity
 from warehouse.sessions import (
     create_view,
     load_macros,

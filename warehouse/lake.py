@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
+from warehouse.integrity import Identity, Verified, identity
 from warehouse.schema import PARTITION_COLUMN, Table, is_table_name
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ _MANY = 100
 _REMEMBERED = 1 << 17
 """Footers; of more than that all are forgotten and read anew."""
 _FOOTERS = Path(__file__).with_name("footers.sql").read_text(encoding="utf-8")
-
-Identity = tuple[int, int, int]
-"""Size, date and inode: what tells a file from the one that stood in its place before."""
 
 
 def check_checkpoint_name(name: str) -> str:
@@ -212,11 +210,45 @@ class Lake:
             which = identity(os.stat(path))
             known, provenance = _footers.get(path, (None, None))
             if known != which:
-                provenance = _read_footer(path)
+                provenance = _read_footer(path) if self.is_whole(file) else None
                 _remember(path, which, provenance)
             return provenance
-        except (OSError, pa.ArrowInvalid):  # not there, or damaged: to be made anew
+        except (OSError, pa.ArrowInvalid):  # not there, or no Parquet file
             return None
+
+    def is_whole(self, file: Path, *, anew: bool = False) -> bool:
+        """Whether a file holds what was written; reads it where that is not known, or `anew`.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        return self._verified.is_whole(file, anew=anew)
+
+    def written(self, file: Path) -> None:
+        """Has the lake know that a file was written just now, so that it need not be read."""
+        self._verified.written(file)
+
+    def damaged(self, files: Iterable[Path], *, anew: bool = False) -> list[Path]:
+        """Those of some files that do not hold what was written; one that is gone is none."""
+        damaged = []
+        for file in files:
+            with suppress(FileNotFoundError):
+                if not self.is_whole(file, anew=anew):
+                    damaged.append(file)
+        return damaged
+
+    @property
+    def all_files(self) -> list[Path]:
+        """Every file of rows that the lake has, those of removed checkpoints included."""
+        published = (path for path in self.root.glob("[!.]*/**/data.parquet"))
+        return sorted({*published, *self.removed.glob("*/*.parquet")})
+
+    @property
+    def _verified(self) -> Verified:
+        root = self.root.absolute()
+        if root not in _verified:
+            _verified[root] = Verified(self.staging / "verified", root)
+        return _verified[root]
 
     def look_ahead(self, tables: Iterable[Table]) -> None:
         """Reads the footers of all tables' files together, where many are not known yet."""
@@ -239,7 +271,9 @@ class Lake:
         for name in unknown:
             with suppress(OSError):
                 if identity(os.stat(name)) == paths[name]:
-                    _remember(name, paths[name], Provenance.from_footer(footers[name]))
+                    whole = self.is_whole(Path(name))
+                    provenance = Provenance.from_footer(footers[name]) if whole else None
+                    _remember(name, paths[name], provenance)
 
     def read(
         self, table: Table, checkpoint: str | None = None, columns: Sequence[str] | None = None
@@ -258,10 +292,8 @@ def _files_of(table: Table) -> str:
     return f"{table.folder or table.name}/{partition}data.parquet"
 
 
-def identity(status: os.stat_result) -> Identity:
-    """Tells a file from the one that stood in its place before."""
-    return status.st_size, status.st_mtime_ns, status.st_ino
-
+_verified: dict[Path, Verified] = {}
+"""What was found of the files of each lake that this process works on."""
 
 _footers: dict[str, tuple[Identity, Provenance | None]] = {}
 """What files said of themselves, by path, and which files they were."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections import ChainMap
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from warehouse.checks import Finding, check_file
+from warehouse.integrity import UNSEALED, seal
 from warehouse.schema import PARTITION_COLUMN
 
 if TYPE_CHECKING:
@@ -85,8 +87,8 @@ def write_table(
             rejected.parent.mkdir(exist_ok=True)
             unfinished.replace(rejected)
             raise RejectedError(table, findings, rejected)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.replace(target)
+        publish(unfinished, target)
+        lake.written(target)
     finally:
         unfinished.unlink(missing_ok=True)
     return findings
@@ -110,15 +112,43 @@ def in_one_step(target: Path) -> Iterator[Path]:
     unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         yield unfinished
-        unfinished.replace(target)
+        publish(unfinished, target)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def publish(unfinished: Path, target: Path) -> None:
+    """Moves a file into place in one step that a power cut cannot halve.
+
+    Its content reaches the disk before its name does, and the name before this returns.
+    """
+    _flush(unfinished)
+    make_folder(target.parent)
+    unfinished.replace(target)
+    _flush(target.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, each of them durably."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _flush(folder.parent)
+
+
+def _flush(path: Path) -> None:
+    """Has a file's content, or a folder's names, written to the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def write_parquet(
     path: Path, schema: pa.Schema, rows: Iterable[pa.RecordBatch], footer: Mapping[str, str]
 ) -> None:
-    """Writes batches to a file, each cast to the schema.
+    """Writes batches to a file, each cast to the schema, with a digest of the whole file.
 
     Raises:
         ValueError: A batch lacks a column, or a value does not fit its column's type.
@@ -133,4 +163,5 @@ def write_parquet(
             except pa.ArrowInvalid as error:
                 raise ValueError(f"a value does not fit its column: {error}") from error
             writer.write_batch(cast)
-        writer.add_key_value_metadata(dict(footer))
+        writer.add_key_value_metadata({**footer, **UNSEALED})
+    seal(path)

@@ -114,6 +114,10 @@ class Asset(ABC):
     def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
         """Where what the lake has of it comes from; None where it has nothing."""
 
+    def is_damaged(self, lake: Lake, checkpoint: str | None) -> bool:
+        """Whether the lake has a file of it that does not hold what was written."""
+        return False
+
     @abstractmethod
     def make(self, context: AssetContext, data_version: DataVersion) -> Materialization:
         """Makes it and puts it in its place, whatever stands there."""
@@ -136,6 +140,10 @@ class TableAsset(Asset):
     def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
         """Reads the footer of the partition's file."""
         return lake.provenance(self.table, checkpoint)
+
+    def is_damaged(self, lake: Lake, checkpoint: str | None) -> bool:
+        """Whether the partition's file does not hold what was written."""
+        return bool(lake.damaged([lake.path(self.table, checkpoint)]))
 
     def make(self, context: AssetContext, data_version: DataVersion) -> Materialization:
         """Replaces the partition.

@@ -10,7 +10,7 @@ from assets.lineage.context import AssetContext, Upstream
 from assets.lineage.data_version import DataVersion
 from assets.lineage.order import in_order
 from assets.lineage.progress import Silent
-from assets.lineage.reasons import NOT_MADE_YET, why_stale
+from assets.lineage.reasons import DAMAGED, NOT_MADE_YET, why_stale
 from assets.lineage.selection import assets_named
 from assets.study.digests import digest
 from models import ModelPool
@@ -256,7 +256,8 @@ class AssetGraph:
             stored = self.assets[name].stored(self.lake, partition)
             after = self._version_after(name, partition)
             if stored is None:
-                stale[name, partition] = NOT_MADE_YET
+                damaged = self.assets[name].is_damaged(self.lake, partition)
+                stale[name, partition] = DAMAGED if damaged else NOT_MADE_YET
             elif stored.data_version != after.digest:
                 stale[name, partition] = why_stale(
                     self.assets[name].code,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from assets.lineage.data_version import DataVersion
 
 NOT_MADE_YET = "not made yet"
+DAMAGED = "its file is damaged"
 
 
 def why_stale(

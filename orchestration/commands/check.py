@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.table import Table as Grid
 
-from orchestration.commands.console import LakeFolder, StudyFile, input_errors, lake_at, out
+from orchestration.commands.console import FAILED, LakeFolder, StudyFile, input_errors, lake_at, out
+
+if TYPE_CHECKING:
+    from warehouse import Lake
 
 
-def check_command(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
+def check_command(
+    study: StudyFile,
+    lake: LakeFolder = Path("lake"),
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every file of rows, and name the damaged ones.")
+    ] = False,
+) -> None:
     """Validate a study and all it names; print what a run would do, why, and what it needs."""
     from assets.lineage.reasons import some
     from assets.preflight import check_inputs, lacking
@@ -22,6 +33,7 @@ def check_command(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
     with input_errors(), one_look():
         read = load_study(study)
         place = lake_at(lake)
+        damaged = _verified(place) if verify else []
         standing = as_it_stands(read, place)
         needs = check_inputs(standing)
         looked = look(read, place, {})
@@ -45,10 +57,23 @@ def check_command(study: StudyFile, lake: LakeFolder = Path("lake")) -> None:
         out.print(remark)
     if not stale:
         out.print("a run would make nothing of what is known: everything is up to date")
-        return
-    out.print(f"a run would make {len(stale)} of {len(nodes)} assets:")
+    else:
+        out.print(f"a run would make {len(stale)} of {len(nodes)} assets:")
     alike: dict[tuple[str, str], list[str]] = {}
     for (name, partition), why in stale.items():
         alike.setdefault((name, why), []).extend([partition] if partition else [])
     for (name, why), partitions in alike.items():
         out.print(f"  {name}{f' of {some(partitions)}' if partitions else ''}: {why}")
+    if damaged:
+        raise typer.Exit(FAILED)
+
+
+def _verified(lake: Lake) -> list[Path]:
+    """Reads all files of rows, says what was found, and gives the damaged ones."""
+    files = lake.all_files
+    damaged = lake.damaged(files, anew=True)
+    size = sum(file.stat().st_size for file in files if file.exists())
+    out.print(f"read {len(files)} files of rows, {size / 1e6:,.1f} MB: {len(damaged)} damaged")
+    for file in damaged:
+        out.print(f"damaged: {file}")
+    return damaged

@@ -96,8 +96,6 @@ def test_a_file_that_was_replaced_is_read_again(lake: Lake) -> None:
         assert stored(lake) == data_version
     assert len(sizes) == 1
     path = lake.path(TABLE, "m")
-    path.write_bytes(path.read_bytes().replace(b"f00d", b"beef"))
-    assert stored(lake) == "beef"
     path.write_bytes(b"PAR1 cut")
     assert stored(lake) is None
     path.unlink()
@@ -106,9 +104,10 @@ def test_a_file_that_was_replaced_is_read_again(lake: Lake) -> None:
 
 def test_two_files_of_a_moment_are_told_apart(lake: Lake) -> None:
     now = time.time_ns()
+    other = put(lake, "beef", now).read_bytes()
     path = put(lake, "cafe", now)
     assert stored(lake) == "cafe"
-    path.write_bytes(path.read_bytes().replace(b"cafe", b"beef"))  # which is the same inode
+    path.write_bytes(other)  # which is the same inode
     os.utime(path, ns=(now, now))
     assert stored(lake) == "beef"
 

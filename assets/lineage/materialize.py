@@ -9,6 +9,7 @@ from filelock import Timeout
 
 from assets.lineage.progress import Silent
 from assets.study.errors import InputError
+from assets.study.ownership import claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +46,9 @@ def materialize(
         What making it gave; None where it was up to date.
 
     Raises:
-        InputError: Something that it reads is not there.
+        InputError: Something that it reads is not there, or the lake belongs to another study.
     """
+    claim(graph.lake, graph.study)
     # Nothing is made twice at once; and of what every checkpoint's run makes, such as figures, the
     # last has seen what all the others made.
     with _locked(graph.lake, name, partition, progress or Silent()):

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from assets.study.checkpoints import Registered, check_name
 from assets.study.errors import InputError
+from assets.study.ownership import check_owner
 from assets.study.study import explain
 from models import ModelError
 from warehouse.schema import PARTITION_COLUMN
@@ -39,8 +40,10 @@ def as_it_stands(study: Study, lake: Lake) -> Study:
     """A study with the checkpoints that were registered for it, with what it says of them now.
 
     Raises:
-        InputError: One of them cannot be read, or its base is not in the study any more.
+        InputError: The lake belongs to another study, one of them is not what it must be, or its
+            base is not in the study any more.
     """
+    check_owner(lake, study)
     return study.with_registered(read_registered(study, lake))
 
 
@@ -53,7 +56,10 @@ def read_registered(study: Study, lake: Lake) -> list[Registered]:
     places = {watch.place: watch for watch in study.watch}
     registered_checkpoints = []
     for path in lake.registered.glob("*.json"):
-        values = _read(path)
+        try:
+            values = _read(path)
+        except _DamagedError:  # `damaged_files` tells of it
+            continue
         if values.get("study") == study.name:
             watch = places.get(str(values.get("found_by")))
             now = watch.settings(str(values.get("origin"))) if watch else {}
@@ -73,6 +79,21 @@ def read_registered(study: Study, lake: Lake) -> list[Registered]:
     return sorted(registered_checkpoints, key=lambda c: (c.series or "", c.step or 0, c.name))
 
 
+def damaged_files(lake: Lake) -> dict[Path, str]:
+    """Files of registered checkpoints that cannot be read, and a sentence on each.
+
+    A checkpoint whose file is damaged is not in the study, and keeps its rows; taking it in again
+    writes the file anew.
+    """
+    damaged = {}
+    for path in sorted(lake.registered.glob("*.json")):
+        try:
+            _read(path)
+        except _DamagedError as error:
+            damaged[path] = str(error)
+    return damaged
+
+
 def is_registered(lake: Lake, checkpoint: Registered) -> bool:
     """Whether a checkpoint has not been removed since it was read."""
     return (lake.registered / f"{checkpoint.name}.json").exists()
@@ -85,7 +106,7 @@ def registered(lake: Lake, study: Study, name: str) -> dict[str, Any] | None:
         InputError: It belongs to another study, or cannot be read.
     """
     for path in (lake.registered / f"{name}.json", lake.removed / name / _REGISTERED):
-        if path.exists():
+        with suppress(FileNotFoundError, _DamagedError):
             values = _read(path)
             if values.get("study") != study.name:
                 raise InputError(f"{name} belongs to the study {values.get('study')}")
@@ -137,9 +158,10 @@ def taken(lake: Lake, study: Study, checkpoint: Registered) -> str | None:
     if name in {study.prompts.stem, *(corpus.name for corpus in study.corpora)}:
         return f"the name {name} is taken by a corpus, or the file of prompts"
     path = lake.registered / f"{name}.json"
-    if not path.exists():
+    try:
+        values = _read(path)
+    except (FileNotFoundError, _DamagedError):
         return None
-    values = _read(path)
     if values.get("study") != study.name:
         return (
             f"the name {name} is taken by a checkpoint of the study {values.get('study')}; give "
@@ -214,7 +236,11 @@ def restore(lake: Lake, name: str) -> None:
 
 def removed_origins(lake: Lake) -> set[str]:
     """Where removed checkpoints were found, so that they are not taken in again."""
-    return {str(_read(path).get("origin")) for path in lake.removed.glob(f"*/{_REGISTERED}")}
+    origins = set()
+    for path in lake.removed.glob(f"*/{_REGISTERED}"):
+        with suppress(_DamagedError):
+            origins.add(str(_read(path).get("origin")))
+    return origins
 
 
 def _move(moves: Iterable[tuple[Path, Path]]) -> None:
@@ -226,13 +252,24 @@ def _move(moves: Iterable[tuple[Path, Path]]) -> None:
                 source.parent.rmdir()
 
 
+class _DamagedError(InputError):
+    """The file of a registered checkpoint does not hold what was written."""
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}; delete it, or put it right") from None
+    except ValueError:
+        values = None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; make it readable") from None
     if not isinstance(values, dict):
-        raise InputError(f"{path} does not hold a checkpoint; delete it")
+        raise _DamagedError(
+            f"{path} is damaged, so its checkpoint is left out; take it in again with "
+            f"`anchorlake checkpoints add STUDY {path.stem} SOURCE`"
+        )
     if values.get("engine") == "hf":  # what transformers was called when it was the only one
         values["engine"] = None
     return values

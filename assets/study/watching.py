@@ -16,6 +16,7 @@ from assets.study.errors import InputError
 from assets.study.registered import (
     alone,
     change,
+    damaged_files,
     is_moved,
     read_registered,
     register,
@@ -94,7 +95,7 @@ def look(study: Study, lake: Lake, before: Mapping[str, str], *, seconds: float 
     known = {c.origin: c.seen for c in read_registered(study, lake) if not c.superseded}
     known |= dict.fromkeys(removed_origins(lake), "")
     known |= {str(checkpoint.source): "" for checkpoint in study.checkpoints}
-    result = Look()
+    result = Look(problems={str(path): why for path, why in damaged_files(lake).items()})
     named: dict[str, str] = {}
     for watch in study.watch:
         try:

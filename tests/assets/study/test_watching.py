@@ -588,12 +588,26 @@ def test_remove_keeps_the_rows_aside_and_restore_brings_them_back(bench: Bench) 
     assert not aside.exists()
 
 
-def test_a_damaged_file_is_named(bench: Bench) -> None:
+@pytest.mark.parametrize("left", ["", "{", '{"name": "dpo-1", "sou', "[]", "\0"])
+def test_a_damaged_file_leaves_its_checkpoint_out_until_it_is_taken_in_again(
+    bench: Bench, left: str
+) -> None:
+    drop(bench, "runs/dpo/checkpoint-1")
+    drop(bench, "runs/dpo/checkpoint-2")
     study = watching(bench)
-    bench.lake.registered.mkdir(parents=True)
-    (bench.lake.registered / "x.json").write_text("{")
-    with pytest.raises(InputError, match=r"registered/x\.json cannot be read"):
-        as_it_stands(study, bench.lake)
+    take_all(study, bench)
+    damaged = bench.lake.registered / "dpo-1.json"
+    damaged.write_text(left)
+    assert [c.name for c in as_it_stands(study, bench.lake).checkpoints] == ["llama", "dpo-2"]
+    first = look(study, bench.lake, {})
+    assert first.problems[str(damaged)] == (
+        f"{damaged} is damaged, so its checkpoint is left out; take it in again with "
+        "`anchorlake checkpoints add STUDY dpo-1 SOURCE`"
+    )
+    take_all(study, bench)  # what is watched comes back by itself
+    names = [c.name for c in as_it_stands(study, bench.lake).checkpoints]
+    assert names == ["llama", "dpo-1", "dpo-2"]
+    assert look(study, bench.lake, {}).problems == {}
 
 
 def test_a_base_that_left_the_study_is_missed(bench: Bench) -> None:

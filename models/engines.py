@@ -21,7 +21,7 @@ from models.sampling import Request, sample
 from models.servers import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
     from models.decoding import Decoding
     from models.loading import LanguageModel
@@ -106,6 +106,7 @@ class Engine(ABC):
         max_new_tokens: int,
         seed: int,
         ending: Ending,
+        finished: Set[Prompted] = frozenset(),
         on_tokens: Callable[[int, int], None],
     ) -> Iterator[list[Generation]]:
         """Makes generations, and gives some as soon as they are finished.
@@ -115,6 +116,8 @@ class Engine(ABC):
             max_new_tokens: Tokens at which a generation is cut, reasoning included.
             seed: The study's seed.
             ending: Where answers begin and end.
+            finished: Those that were made before. They are passed over, and keep their places in
+                the batches, so that the others come out as they would have then.
             on_tokens: Told of tokens drawn and tokens settled, as in `sampling.sample`.
 
         Raises:
@@ -143,6 +146,7 @@ class _WithTokens(Engine):
         max_new_tokens: int,
         seed: int,
         ending: Ending,
+        finished: Set[Prompted] = frozenset(),
         on_tokens: Callable[[int, int], None],
     ) -> Iterator[list[Generation]]:
         model = self._model
@@ -153,7 +157,11 @@ class _WithTokens(Engine):
             Request(a.key, sent[a.key, a.format].token_ids, a.sample, a.decoding): a for a in asked
         }
         for completions in self._draw(
-            list(requests), max_new_tokens=max_new_tokens, seed=seed, on_tokens=on_tokens
+            list(requests),
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            finished={request for request, a in requests.items() if a in finished},
+            on_tokens=on_tokens,
         ):
             made = []
             for completion in completions:
@@ -254,12 +262,15 @@ class ServerEngine(Engine):
         max_new_tokens: int,
         seed: int,
         ending: Ending,
+        finished: Set[Prompted] = frozenset(),
         on_tokens: Callable[[int, int], None],
     ) -> Iterator[list[Generation]]:
         """As `Engine.sample` says; a template's arguments are sent as vLLM takes them."""
         formats = {a.format for a in asked}
         for format_ in sorted(formats, key=str):  # each has its own arguments of the template
-            questions = [_question(a, seed) for a in asked if a.format == format_]
+            questions = [
+                _question(a, seed) for a in asked if a.format == format_ and a not in finished
+            ]
             switches = json.loads(format_.switches)
             with closing(
                 ask(

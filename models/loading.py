@@ -212,7 +212,10 @@ class LanguageModel:
         return text
 
     def rows_that_fit(self, length: int) -> int:
-        """Sequences of this many tokens whose cache and logits memory holds at once."""
+        """Sequences of this many tokens whose cache and logits memory holds at once.
+
+        A power of two, so that memory that varies a little from run to run changes no batch.
+        """
         if self.batch_tokens is not None:
             return max(1, self.batch_tokens // length)
         config = self.config
@@ -229,7 +232,8 @@ class LanguageModel:
             free = torch.cuda.mem_get_info(self.device)[0]
         else:
             free = psutil.virtual_memory().available
-        return max(1, min(_MOST_ROWS, int(_MEMORY_SHARE * free / (cache + logits))))
+        rows = max(1, min(_MOST_ROWS, int(_MEMORY_SHARE * free / (cache + logits))))
+        return 1 << (rows.bit_length() - 1)
 
 
 def tokenizer_digest(tokenizer: Any) -> str:

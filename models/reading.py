@@ -11,7 +11,7 @@ from torch import Tensor
 from models.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 GROUP_TOKENS = 1 << 14
 """Tokens sorted by length together. All that is in memory at once is theirs."""
@@ -90,9 +90,13 @@ def read(
     read_batch: Callable[[Sequence[Window]], Sequence[Found]],
     join: Callable[[list[Found]], Found],
     group_tokens: int = GROUP_TOKENS,
+    finished: Set[str] = frozenset(),
     on_tokens: Callable[[int], None] = lambda read: None,
 ) -> Iterator[list[tuple[Text, Found]]]:
     """Reads texts, a group of them at a time.
+
+    The groups are the same whatever is finished, so a run that goes on reads what is left side by
+    side with what the stopped one would have.
 
     Args:
         texts: Read as they are needed; a text without tokens is passed over.
@@ -101,6 +105,7 @@ def read(
         read_batch: Gives what is wanted of each window of a batch.
         join: Makes of what was found of a text's windows what is found of the text.
         group_tokens: Tokens, those of contexts included, that are sorted by length together.
+        finished: Names of texts that were read before; groups of these alone are passed over.
         on_tokens: Called with the number of tokens that were predicted since the last call.
 
     Yields:
@@ -110,6 +115,8 @@ def read(
         ModelError: A context is longer than what the model reads.
     """
     for group in _groups(texts, group_tokens):
+        if all(text.name in finished for text in group):
+            continue
         cut = [
             (number, window)
             for number, text in enumerate(group)

@@ -13,7 +13,7 @@ from models.nucleus import draw
 from models.randomness import uniforms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence, Set
 
     from models.decoding import Decoding
     from models.loading import LanguageModel
@@ -64,6 +64,7 @@ def sample(
     max_new_tokens: int,
     seed: int,
     batch_size: int | None = None,
+    finished: Set[Request] = frozenset(),
     on_tokens: Callable[[int, int], None] = lambda drawn, settled: None,
 ) -> Iterator[list[Completion]]:
     """Makes the generations, a batch at a time.
@@ -76,7 +77,9 @@ def sample(
         requests: What to generate, in any order.
         max_new_tokens: Tokens at which a generation is cut, at least 1.
         seed: The study's seed.
-        batch_size: Rows at once; by default as many as memory holds.
+        batch_size: Rows at once; by default as many as memory holds, a power of two.
+        finished: Those that were made before. They are passed over, and keep their places in the
+            batches, so that the others come out as they would have then.
         on_tokens: Called after each step with the tokens drawn and the tokens settled; these
             include those that a generation which just stopped left of its `max_new_tokens`.
 
@@ -90,9 +93,10 @@ def sample(
     while start < len(queue):
         longest = len(queue[-1].prompt_ids)
         rows = batch_size or model.rows_that_fit(longest + max_new_tokens)
-        batch = queue[start : start + rows]
+        batch = [r for r in queue[start : start + rows] if r not in finished]
         start += rows
-        yield _run_batch(model, batch, max_new_tokens, seed, on_tokens)
+        if batch:
+            yield _run_batch(model, batch, max_new_tokens, seed, on_tokens)
 
 
 @torch.inference_mode()

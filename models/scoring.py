@@ -12,7 +12,7 @@ from models.distributions import PAPERS, Distributions, Kept, reduce
 from models.reading import GROUP_TOKENS, Text, as_tensors, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
     from models.loading import LanguageModel
     from models.reading import Window
@@ -36,6 +36,7 @@ def score(
     *,
     batch_tokens: int | None = None,
     group_tokens: int = GROUP_TOKENS,
+    finished: Set[str] = frozenset(),
     on_tokens: Callable[[int], None] = lambda scored: None,
     kept: Kept = PAPERS,
 ) -> Iterator[list[Scored]]:
@@ -49,6 +50,7 @@ def score(
         texts: Read as they are needed; a text without tokens is passed over.
         batch_tokens: Positions whose logits are in memory at once; by default as many as are fast.
         group_tokens: Tokens, those of contexts included, that are sorted by length together.
+        finished: Names of texts that were scored before; groups of these alone are passed over.
         on_tokens: Called with the number of tokens that were scored since the last call.
         kept: What is kept of each distribution.
 
@@ -66,6 +68,7 @@ def score(
         read_batch=lambda batch: _score_batch(model, batch, at_once, kept),
         join=Distributions.join,
         group_tokens=group_tokens,
+        finished=finished,
         on_tokens=on_tokens,
     ):
         yield [Scored(text, distributions) for text, distributions in group]

@@ -27,7 +27,7 @@ from models.randomness import request_seed
 from models.sampling import Completion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence, Set
 
     from models.sampling import Request
 
@@ -153,6 +153,7 @@ class VllmProcess:
         stop_token_ids: Collection[int],
         max_new_tokens: int,
         seed: int,
+        finished: Set[Request] = frozenset(),
         on_tokens: Callable[[int, int], None] = lambda drawn, settled: None,
     ) -> Iterator[list[Completion]]:
         """Makes the generations, many at once.
@@ -167,6 +168,7 @@ class VllmProcess:
             stop_token_ids: Tokens that end a generation.
             max_new_tokens: Tokens at which a generation is cut, at least 1.
             seed: The study's seed.
+            finished: Those that were made before, and are passed over.
             on_tokens: Called after each generation with its tokens, and with `max_new_tokens`.
 
         Yields:
@@ -178,7 +180,8 @@ class VllmProcess:
         if self._sampling:
             raise RuntimeError("one sample() must end before the next one begins")
         # One order for all, so that batches do not depend on the order of what is asked for.
-        queued = sorted(requests, key=lambda r: (len(r.prompt_ids), r.prompt_ids, _identity(r)))
+        left = (request for request in requests if request not in finished)
+        queued = sorted(left, key=lambda r: (len(r.prompt_ids), r.prompt_ids, _identity(r)))
         for request in queued:
             self._check(request, max_new_tokens)
         pending: dict[int, Request] = {}

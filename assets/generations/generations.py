@@ -15,7 +15,7 @@ from assets.generations.engines import opened
 from assets.generations.plan import asked
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
-from assets.lineage.staging import finished_rows, note_part_versions, stage
+from assets.lineage.staging import note_part_versions, published_rows, stage, staged_rows
 from assets.sources.checkpoints import sampled_by, tokenizer_parameters
 from assets.sources.generation_files import read_generations
 from assets.sources.prompt_sets import Prompt, prompt_set
@@ -26,7 +26,7 @@ from models.loading import load_tokenizer
 from warehouse import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Set
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
@@ -101,24 +101,32 @@ def _sampled(context: AssetContext, checkpoint: Checkpoint) -> pa.Table:
     keys = [(decoding.name, str(prompt["prompt_id"]), n) for decoding, prompt, n in plan]
     part_versions = _part_versions(context.study, checkpoint, prompts)
     note_part_versions(context, part_versions, sampled_by(checkpoint))
-    pieces = [_SCHEMA.empty_table(), *_finished_rows(context, part_versions)]
+    published = [*_usable(published_rows(context, tables.GENERATIONS), part_versions)]
+    pieces = [_SCHEMA.empty_table(), *published]
+    in_lake = {key for piece in pieces for key in _keys(piece)}
+    # A run that goes on has the batches of the one that was stopped, so it draws what that one
+    # would have drawn; what was staged keeps its place in them.
+    todo = [entry for key, entry in zip(keys, plan, strict=True) if key not in in_lake]
+    pieces += _usable(staged_rows(context, tables.GENERATIONS), part_versions)
     finished = {key for piece in pieces for key in _keys(piece)}
     context.notes["generations kept from before"] = sum(key in finished for key in keys)
-    todo = [entry for key, entry in zip(keys, plan, strict=True) if key not in finished]
-    if todo:
-        for rows in _finished(context, checkpoint, todo):
+    if not finished.issuperset(keys):
+        for rows in _drawn(context, checkpoint, todo, finished):
             piece = pa.Table.from_pylist(rows, _SCHEMA)
             stage(context, tables.GENERATIONS, piece)
             pieces.append(piece)
     everything = pa.concat_tables(pieces)
     place = {key: i for i, key in enumerate(_keys(everything))}
-    return everything.take([place[key] for key in keys])
+    return everything.take([place[key] for key in keys]).combine_chunks()
 
 
-def _finished(
-    context: AssetContext, checkpoint: Checkpoint, todo: list[tuple[Decoding, Prompt, int]]
+def _drawn(
+    context: AssetContext,
+    checkpoint: Checkpoint,
+    todo: list[tuple[Decoding, Prompt, int]],
+    finished: Set[Key],
 ) -> Iterator[list[dict[str, Any]]]:
-    """Samples, and gives rows as soon as they are finished."""
+    """Samples what is not finished, and gives rows as soon as they are."""
     study = context.study
     prompts = {str(prompt["prompt_id"]): prompt for _, prompt, _ in todo}
     wanted = [
@@ -131,6 +139,7 @@ def _finished(
         )
         for decoding, prompt, number in todo
     ]
+    done = {a for a in wanted if (a.decoding.name, a.key, a.sample) in finished}
     n_drawn = 0
 
     def on_tokens(drawn: int, settled: int) -> None:
@@ -141,7 +150,9 @@ def _finished(
     with opened(context, checkpoint, wanted) as engine:
         start = perf_counter()
         context.progress.start(
-            f"{checkpoint.name}: sampling", len(wanted) * study.max_new_tokens, "tokens"
+            f"{checkpoint.name}: sampling",
+            (len(wanted) - len(done)) * study.max_new_tokens,
+            "tokens",
         )
         try:
             for generations in engine.sample(
@@ -149,6 +160,7 @@ def _finished(
                 max_new_tokens=study.max_new_tokens,
                 seed=study.seed,
                 ending=checkpoint.ending,
+                finished=done,
                 on_tokens=on_tokens,
             ):
                 yield [_row(prompts[g.asked.key], g, study.seed) for g in generations]
@@ -213,9 +225,11 @@ def _way(checkpoint: Checkpoint) -> dict[str, object]:
     return way
 
 
-def _finished_rows(context: AssetContext, part_versions: Mapping[str, str]) -> Iterator[pa.Table]:
-    """Generations there already that would come out the same again."""
-    for rows, known in finished_rows(context, tables.GENERATIONS):
+def _usable(
+    rows_and_versions: Iterable[tuple[pa.Table, dict[str, str]]], part_versions: Mapping[str, str]
+) -> Iterator[pa.Table]:
+    """Those generations that would come out the same again."""
+    for rows, known in rows_and_versions:
         same = [
             prompt_id
             for prompt_id, version in part_versions.items()

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assets.lineage.signature import Signature
-from warehouse.storage import write_parquet
+from warehouse.integrity import is_whole
+from warehouse.storage import publish, write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,16 +47,52 @@ def stage(context: AssetContext, table: Table, rows: pa.Table, part: str = "") -
     unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
     write_parquet(unfinished, table.arrow_schema, rows.to_batches(), context.footer)
     number = len(list(folder.glob("*.parquet")))
-    unfinished.rename(folder / f"{number:06}.{unfinished.stem}.parquet")
+    publish(unfinished, folder / f"{number:06}.{unfinished.stem}.parquet")
+
+
+def staged_files(context: AssetContext, table: Table, part: str = "") -> list[Path]:
+    """The files of a partition's staged rows, in the order in which they were staged.
+
+    One that does not hold what was written is removed, as its rows are made anew.
+
+    Args:
+        context: What they are made for.
+        table: Their table.
+        part: The folder of their own within the partition's, if they have one.
+    """
+    whole = []
+    for path in sorted((staging(context, table) / part).glob("*.parquet")):
+        if is_whole(path):
+            whole.append(path)
+        else:
+            path.unlink(missing_ok=True)
+    return whole
+
+
+def published_rows(
+    context: AssetContext, table: Table
+) -> Iterator[tuple[pa.Table, dict[str, str]]]:
+    """The rows of a partition that the lake has, if it has any, and the versions of their parts."""
+    if context.force:
+        return
+    for path in context.lake.files(table, context.partition):
+        if context.lake.is_whole(path) and (opened := open_rows(context, path)):
+            file, part_versions = opened
+            yield file.read(), part_versions
+
+
+def staged_rows(context: AssetContext, table: Table) -> Iterator[tuple[pa.Table, dict[str, str]]]:
+    """The staged rows of a partition, and the versions of their parts."""
+    for path in staged_files(context, table):
+        if opened := open_rows(context, path):
+            file, part_versions = opened
+            yield file.read(), part_versions
 
 
 def finished_rows(context: AssetContext, table: Table) -> Iterator[tuple[pa.Table, dict[str, str]]]:
     """Rows of a partition that are published or staged, and the versions of their parts."""
-    published = [] if context.force else context.lake.files(table, context.partition)
-    for path in [*published, *sorted(staging(context, table).glob("*.parquet"))]:
-        if opened := open_rows(context, path):
-            file, part_versions = opened
-            yield file.read(), part_versions
+    yield from published_rows(context, table)
+    yield from staged_rows(context, table)
 
 
 def finished_parts(

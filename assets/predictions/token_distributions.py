@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature
-from assets.lineage.staging import note_part_versions, open_rows, stage, staging
+from assets.lineage.staging import note_part_versions, open_rows, stage, staged_files
 from assets.predictions.scored_texts import Part, can_score, tells_logprobs, texts_to_score
 from assets.predictions.server_distributions import server_rows
 from assets.sources.checkpoints import (
@@ -36,7 +36,6 @@ from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
@@ -97,7 +96,7 @@ def _scored(context: AssetContext, checkpoint: Checkpoint) -> Iterator[pa.Record
     context.notes["tokens scored"] = n_scored
     context.notes["tokens per second"] = round(n_scored / (perf_counter() - start), 1)
     return itertools.chain.from_iterable(
-        rows or _staged(_staging(context, part, digests[part]), n_tokens[part])
+        rows or _staged(context, _folder(context, part, digests[part]), n_tokens[part])
         for part, rows in published.items()
     )
 
@@ -148,26 +147,25 @@ def _score_part(
     texts: Iterable[Text],
     on_tokens: Any,
 ) -> None:
-    folder = _staging(context, part, version)
+    folder = _folder(context, part, version)
     staged = {
         text_id
-        for path in folder.glob("*.parquet")
+        for path in staged_files(context, tables.TOKEN_DISTRIBUTIONS, folder)
         for text_id in pc.unique(pq.read_table(path, columns=["text_id"])["text_id"]).to_pylist()
     }
 
-    def left() -> Iterator[Text]:
+    def counted() -> Iterator[Text]:
         for text in texts:
             if text.name in staged:
                 context.progress.advance(0, len(text.token_ids))
-            else:
-                yield text
+            yield text
 
     thresholds = context.study.thresholds
     kept = Kept(thresholds.top_k, thresholds.support)
     try:
-        for group in score(model, left(), on_tokens=on_tokens, kept=kept):
+        for group in score(model, counted(), finished=staged, on_tokens=on_tokens, kept=kept):
             rows = pa.Table.from_batches([_batch(part, scored) for scored in group])
-            stage(context, tables.TOKEN_DISTRIBUTIONS, rows.combine_chunks(), folder.name)
+            stage(context, tables.TOKEN_DISTRIBUTIONS, rows.combine_chunks(), folder)
     except ModelError as error:
         raise ModelError(f"{part.condition} text of {part.corpus}: {error}") from error
 
@@ -215,7 +213,7 @@ def _name(part: Part) -> str:
 def _published(context: AssetContext, part: Part, version: str) -> Iterator[pa.RecordBatch] | None:
     """The part's rows in the lake, if they would come out the same again; else None."""
     path = context.lake.path(tables.TOKEN_DISTRIBUTIONS, context.partition)
-    if context.force or not path.exists():
+    if context.force or not path.exists() or not context.lake.is_whole(path):
         return None
     opened = open_rows(context, path)
     if opened is None:
@@ -238,11 +236,11 @@ def _rows_of_part(file: pq.ParquetFile, part: Part) -> Iterator[pa.RecordBatch]:
             yield some
 
 
-def _staged(folder: Path, n_tokens: int) -> Iterator[pa.RecordBatch]:
+def _staged(context: AssetContext, folder: str, n_tokens: int) -> Iterator[pa.RecordBatch]:
     """The part's rows as they were staged; of texts that two processes scored, those of one."""
     seen: set[str] = set()
     n_rows = 0
-    for path in sorted(folder.glob("*.parquet")):
+    for path in staged_files(context, tables.TOKEN_DISTRIBUTIONS, folder):
         rows = pq.read_table(path)  # of one group of texts
         new = set(pc.unique(rows["text_id"]).to_pylist()) - seen
         seen |= new
@@ -256,11 +254,11 @@ def _staged(folder: Path, n_tokens: int) -> Iterator[pa.RecordBatch]:
         )
 
 
-def _staging(context: AssetContext, part: Part, version: str) -> Path:
-    """A part's folder; two parts may be the same texts, where two models write the same."""
+def _folder(context: AssetContext, part: Part, version: str) -> str:
+    """A part's folder in staging; two parts may be the same texts, where two models write alike."""
     assert context.checkpoint is not None
     run_by = str(predicted_by(context.checkpoint))
-    return staging(context, tables.TOKEN_DISTRIBUTIONS) / digest([_name(part), version, run_by])
+    return digest([_name(part), version, run_by])
 
 
 def _thresholds(study: Study, checkpoint: Checkpoint) -> tuple[str, ...]:

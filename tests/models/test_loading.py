@@ -146,9 +146,10 @@ def test_decoding_leaves_special_tokens_out_and_spaces_alone(tiny_llama):
 
 def test_rows_that_fit_follow_from_the_free_memory(tiny_llama, monkeypatch):
     # Per row: keys and values of 2 layers, 2 heads of width 8, 4 bytes a number, held three times
-    # over; logits of 260 tokens as they are and twice in float32. Of the memory 0.4 is for them.
+    # over; logits of 260 tokens as they are and twice in float32. Of the memory 0.4 is for them,
+    # and rows are a power of two.
     row = 3 * 2 * 2 * 2 * 8 * 4 * 100 + 260 * 12
-    for free, rows in [(10 * row / 0.4 + 10, 10), (0, 1), (1e12, 256)]:
+    for free, rows in [(10 * row / 0.4 + 10, 8), (8 * row / 0.4 + 10, 8), (0, 1), (1e12, 256)]:
         memory = psutil.virtual_memory()._replace(available=int(free))
         monkeypatch.setattr(psutil, "virtual_memory", lambda memory=memory: memory)
         assert tiny_llama.rows_that_fit(100) == rows

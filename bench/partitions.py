@@ -209,7 +209,7 @@ def timed(name: str) -> Iterator[None]:
 
 def command(place: Place, name: str) -> None:
     """Runs a command on the study, as a process of its own."""
-    run = "from orchestration.cli import main; main()"
+    run = "from orchestration.main import main; main()"
     with timed(name):
         subprocess.run(
             [sys.executable, "-c", run, name, place.folder / "study.yaml"],

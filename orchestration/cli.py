@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestration.commands import check, checkpoints, imports, report, run, sql, tables, ui
-from orchestration.commands.console import FAILED, STOPPED, Debugging, err
+from orchestration.commands.console import FAILED, Debugging, err
 
 app = typer.Typer(
     help="Measure what alignment does to language models.",
@@ -35,12 +35,10 @@ def options(
     Debugging.on = debug
 
 
-def main() -> None:
-    """Runs the command line."""
+def run_app() -> None:
+    """Runs the command that the arguments name."""
     try:
         app()
-    except KeyboardInterrupt:
-        sys.exit(STOPPED)
     except Exception as error:
         if Debugging.on:
             raise

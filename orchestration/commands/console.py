@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 out = Console(highlight=False, markup=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
-FAILED, BAD_INPUT, DRIFTED, STOPPED = 1, 2, 3, 130
+FAILED, BAD_INPUT, DRIFTED = 1, 2, 3
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
 LakeFolder = Annotated[

@@ -13,7 +13,6 @@ import typer
 from orchestration.commands.console import (
     DRIFTED,
     FAILED,
-    STOPPED,
     Debugging,
     LakeFolder,
     StudyFile,
@@ -22,6 +21,7 @@ from orchestration.commands.console import (
     lake_at,
     out,
 )
+from orchestration.stopping import STOPPED
 
 if TYPE_CHECKING:
     from assets.study.study import Study

@@ -1,0 +1,57 @@
+"""What a process of the soak does. It is imported once, by the server that forks the others."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "ATEN_CPU_CAPABILITY": "avx2"}
+
+import altair  # noqa: F401
+import dagster  # noqa: F401
+import peft  # noqa: F401
+import torch  # noqa: F401
+import transformers  # noqa: F401
+import vl_convert  # noqa: F401
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
+
+from assets.lineage.materialize import materialize
+from assets.registry import build_graph
+from assets.study.study import load_study
+from models import ModelPool
+from orchestration import cli
+from orchestration.build import build_defs  # noqa: F401
+from tests.studies import limited_to_few_figures
+from warehouse import Lake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def work(folder: str, lake: str, prepare: Callable[[], None] | None, command: str) -> None:
+    """Brings a lake up to date with a folder's study, and ends with the command's status."""
+    os.chdir(folder)
+    log = os.open(f"{lake}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
+    if prepare is not None:
+        prepare()
+    with limited_to_few_figures():
+        if command == "run":
+            cli.app(["run", "s.yaml", "--lake", lake])
+        else:
+            _materialize_all(lake)
+
+
+def _materialize_all(lake: str) -> None:
+    """Makes what is stale, without Dagster."""
+    from pathlib import Path
+
+    study = load_study(Path("s.yaml"))
+    place = Lake(Path(lake).absolute())
+    graph = build_graph(study, place)
+    pool = ModelPool()
+    for name, partition in graph.stale(graph.select(())):
+        materialize(graph, name, partition, models=pool)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "ATEN_CPU_CAPABILITY": "avx2"}
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
 def work(folder: str, lake: str, prepare: Callable[[], None] | None, command: str) -> None:
     """Brings a lake up to date with a folder's study, and ends with the command's status."""
     os.chdir(folder)
-    log = os.open(f"{lake}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
-    if prepare is not None:
-        prepare()
-    with limited_to_few_figures():
+    with (
+        Path(f"{lake}.log").open("a", encoding="utf-8", buffering=1) as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+        limited_to_few_figures(),
+    ):
+        if prepare is not None:
+            prepare()
         if command == "run":
             cli.app(["run", "s.yaml", "--lake", lake])
         else:
@@ -47,8 +49,6 @@ def work(folder: str, lake: str, prepare: Callable[[], None] | None, command: st
 
 def _materialize_all(lake: str) -> None:
     """Makes what is stale, without Dagster."""
-    from pathlib import Path
-
     study = load_study(Path("s.yaml"))
     place = Lake(Path(lake).absolute())
     graph = build_graph(study, place)

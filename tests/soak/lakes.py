@@ -19,24 +19,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, ForkServerProcess
 
 _PROMPTS = 3
-_WORDS = [
-    "the",
-    "tide",
-    "is",
-    "out",
-    "and",
-    "the",
-    "boats",
-    "lie",
-    "on",
-    "the",
-    "sand",
-    "while",
-    "gulls",
-    "walk",
-    "between",
-    "them",
-]
+_WORDS = ("the", "tide", "is", "out", "and", "boats", "lie", "on", "sand", "while", "gulls", "walk")
 
 
 def processes() -> ForkServerContext:
@@ -56,7 +39,7 @@ def write_study(folder: Path, base: str, aligned: str, *, whole: bool) -> Path:
         whole: Whether it has every stage; else it samples, scores and counts alone.
     """
     for i in range(6):
-        words = (_WORDS * 3)[i : i + 24]
+        words = (_WORDS * 4)[i : i + 24]
         (folder / f"document{i}.txt").write_text(" ".join(words))
     lines = [
         f'{{"prompt_id": "p{i}", "category": "tide", "text": "{_WORDS[i]}?"}}'

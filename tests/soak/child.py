@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,10 +42,14 @@ def work(folder: str, lake: str, prepare: Callable[[], None] | None, command: st
     ):
         if prepare is not None:
             prepare()
-        if command == "run":
-            cli.app(["run", "s.yaml", "--lake", lake])
-        else:
-            _materialize_all(lake)
+        try:
+            if command == "run":
+                cli.app(["run", "s.yaml", "--lake", lake])
+            else:
+                _materialize_all(lake)
+        except Exception:
+            traceback.print_exc()
+            raise
 
 
 def _materialize_all(lake: str) -> None:

@@ -38,9 +38,9 @@ def write_study(folder: Path, base: str, aligned: str, *, whole: bool) -> Path:
         aligned: The source of the aligned model.
         whole: Whether it has every stage; else it samples, scores and counts alone.
     """
-    for i in range(6):
-        words = (_WORDS * 4)[i : i + 24]
-        (folder / f"document{i}.txt").write_text(" ".join(words))
+    for i in range(18):
+        words = (_WORDS * 4)[i : i + 8 + i]
+        (folder / f"document{i:02}.txt").write_text(" ".join(words))
     lines = [
         f'{{"prompt_id": "p{i}", "category": "tide", "text": "{_WORDS[i]}?"}}'
         for i in range(_PROMPTS)
@@ -51,7 +51,7 @@ def write_study(folder: Path, base: str, aligned: str, *, whole: bool) -> Path:
         "prompts": "prompts.jsonl",
         "samples_per_prompt": 4,
         "max_new_tokens": 16,
-        "corpora": [{"name": "docs", "source": "file:document*.txt"}],
+        "corpora": [{"name": "docs", "source": "file:document*.txt", "documents": 5}],
         "checkpoints": [
             {"name": "base", "source": base, "decodings": [{"top_p": 0.9}], "batch_tokens": 80},
         ],
@@ -62,7 +62,7 @@ def write_study(folder: Path, base: str, aligned: str, *, whole: bool) -> Path:
         )
         study["shannon_game"] = {"source": "corpora", "passages": 3, "words": 5}
         study["probes"] = {"tokens": 60, "horizons": [1, 2]}
-        study["readaptation"] = {"steps": 4, "corpora": ["docs"]}
+        study["readaptation"] = {"steps": 4, "evaluate_every": 2, "documents": 10}
     path = folder / "s.yaml"
     path.write_text(yaml.safe_dump(study))
     return path

@@ -55,7 +55,7 @@ def test_a_run_that_is_killed_time_and_again_ends_as_one_that_is_not(
     tmp_path: Path, llama_source: Source, gemma: Source
 ) -> None:
     write_study(tmp_path, str(llama_source), str(gemma), whole=False)
-    tally = soak(tmp_path, 6, seed=0, longest=1.0, command="materialize")
+    tally = soak(tmp_path, 4, seed=0, longest=1.0, command="materialize")
     assert (tally.lost, tally.repeated, tally.different) == (0, 0, set())
 
 

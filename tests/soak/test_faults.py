@@ -1,0 +1,73 @@
+"""Files that cannot be written end a run with a sentence, and lose nothing."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+import pytest
+
+from assets.lineage.materialize import materialize
+from assets.registry import build_graph
+from assets.study.study import load_study
+from models import ModelPool
+from tests.soak.faults import Faults
+from tests.soak.lakes import Tally, report, write_study
+from tests.studies import limited_to_few_figures
+from warehouse import Lake
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models import Source
+
+
+def materialize_all(study: Path, lake: Path, pool: ModelPool) -> None:
+    """Makes what is stale of a study, without Dagster."""
+    graph = build_graph(load_study(study), Lake(lake))
+    for name, partition in graph.stale(graph.select(())):
+        materialize(graph, name, partition, models=pool)
+
+
+def soak(folder: Path, sources: tuple[Source, Source], *, whole: bool, every: int) -> Tally:
+    """Has the storage layer's operations fail, and goes on until all is there."""
+    base, aligned = map(str, sources)
+    study = write_study(folder, base, aligned, whole=whole)
+    tally, pool = Tally(), ModelPool()
+    with limited_to_few_figures():
+        materialize_all(study, folder / "undisturbed", pool)
+        faults = Faults(folder / "faulty", (errno.EIO, errno.ENOSPC), every)
+        with faults.on():
+            while True:
+                try:
+                    materialize_all(study, folder / "faulty", pool)
+                except OSError as error:
+                    if error.errno not in (errno.EIO, errno.ENOSPC):
+                        raise
+                    tally.resumed += 1
+                else:
+                    break
+        tally.faults = faults.injected
+    tally.compare(folder / "faulty", folder / "undisturbed")
+    staged = (folder / "faulty" / ".staging").rglob("*")
+    assert not [path for path in staged if path.suffix in (".parquet", ".unfinished")]
+    report(tally)
+    return tally
+
+
+@pytest.mark.whole
+def test_files_that_cannot_be_written_lose_nothing(
+    tmp_path: Path, llama_source: Source, gemma: Source
+) -> None:
+    tally = soak(tmp_path, (llama_source, gemma), whole=False, every=37)
+    assert tally.faults.total() > 5
+    assert (tally.lost, tally.repeated, tally.different) == (0, 0, set())
+
+
+@pytest.mark.soak
+def test_every_operation_of_our_storage_layer_may_fail(
+    tmp_path: Path, llama_source: Source, gemma: Source
+) -> None:
+    tally = soak(tmp_path, (llama_source, gemma), whole=True, every=1)
+    assert tally.faults.total() > 400
+    assert (tally.lost, tally.repeated, tally.different) == (0, 0, set())

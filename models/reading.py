@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.errors import ModelError
+from models.memory import in_halves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence, Set
@@ -112,7 +113,7 @@ def read(
         Groups of texts, in the order in which they came, with what was found of them.
 
     Raises:
-        ModelError: A context is longer than what the model reads.
+        ModelError: A context is longer than what the model reads, or memory does not hold a window.
     """
     for group in _groups(texts, group_tokens):
         if all(text.name in finished for text in group):
@@ -127,7 +128,8 @@ def read(
         by_place: dict[int, Found] = {}
         for batch in batches([cut[i][1] for i in order], batch_tokens):
             some = [cut[order[i]][1] for i in batch]
-            by_place |= {order[i]: one for i, one in zip(batch, read_batch(some), strict=True)}
+            results = in_halves(read_batch, some)
+            by_place |= {order[i]: result for i, result in zip(batch, results, strict=True)}
             on_tokens(sum(len(window.targets) for window in some))
         parts: list[list[Found]] = [[] for _ in group]
         for i, (number, _) in enumerate(cut):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.memory import in_halves
 from models.nucleus import draw
 from models.randomness import uniforms
 
@@ -85,6 +86,9 @@ def sample(
 
     Yields:
         The completions of each batch.
+
+    Raises:
+        ModelError: Memory does not hold a single generation.
     """
     # Prompts of like length share a batch, so that little of it is padding; a prompt's requests
     # stay together, so that it is read once.
@@ -96,7 +100,9 @@ def sample(
         batch = [r for r in queue[start : start + rows] if r not in finished]
         start += rows
         if batch:
-            yield _run_batch(model, batch, max_new_tokens, seed, on_tokens)
+            yield in_halves(
+                lambda rows: _run_batch(model, rows, max_new_tokens, seed, on_tokens), batch
+            )
 
 
 @torch.inference_mode()

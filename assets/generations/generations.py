@@ -15,6 +15,7 @@ from assets.generations.engines import opened
 from assets.generations.plan import asked
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
+from assets.lineage.space import need_space
 from assets.lineage.staging import note_part_versions, published_rows, stage, staged_rows
 from assets.sources.checkpoints import sampled_by, tokenizer_parameters
 from assets.sources.generation_files import read_generations
@@ -38,6 +39,8 @@ Key = tuple[str, str, int]
 """(decoding, prompt_id, sample)."""
 
 _SCHEMA = tables.GENERATIONS.arrow_schema
+_BYTES = 2 * 12
+"""Of a token at most, as text and as its id: in staging, and in its place beside that."""
 _SAMPLER = "1"
 """Changes when the same request gives another generation."""
 LOGPROBS = Signature.of(logprobs="raw")
@@ -139,6 +142,8 @@ def _drawn(
         )
         for decoding, prompt, number in todo
     ]
+    n_tokens = len(wanted) * study.max_new_tokens
+    need_space(context, n_tokens * _BYTES, f"sampling up to {n_tokens:,} tokens")
     done = {a for a in wanted if (a.decoding.name, a.key, a.sample) in finished}
     n_drawn = 0
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature
+from assets.lineage.space import need_space
 from assets.lineage.staging import finished_parts, note_part_versions, stage, staging
 from assets.predictions.probed_texts import FOLDS, LEAST_PROMPTS, ProbedTexts, Split
 from assets.predictions.scored_texts import OWN, generated_texts, has_states
@@ -162,6 +163,8 @@ def _probed(
     label = f"{context.partition} on {part.generator}, {part.corpus}"
     try:
         n_tokens = sum(len(text.token_ids) for text in part.texts)
+        size = n_tokens * model.config.hidden_size * model.model.dtype.itemsize
+        need_space(context, size, f"{label}: keeping the hidden states of {n_tokens:,} tokens")
         context.progress.start(f"{label}: hidden states", n_tokens, "tokens")
         try:
             for group in hidden_states(

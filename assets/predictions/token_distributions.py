@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature
+from assets.lineage.space import need_space
 from assets.lineage.staging import note_part_versions, open_rows, stage, staged_files
 from assets.predictions.scored_texts import Part, can_score, tells_logprobs, texts_to_score
 from assets.predictions.server_distributions import server_rows
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     """Gives the tokens of a text of which none are known."""
 
 _SCHEMA = tables.TOKEN_DISTRIBUTIONS.arrow_schema
+_BYTES = 2 * 156
+"""Of a token's row at most: in staging, and in its place before staging is emptied."""
 
 
 @contextmanager
@@ -78,6 +81,7 @@ def _scored(context: AssetContext, checkpoint: Checkpoint) -> Iterator[pa.Record
     )
     n_scored, start = 0, perf_counter()
     n_missing = sum(n_tokens[part] for part in missing)
+    need_space(context, n_missing * _BYTES, f"scoring {n_missing:,} tokens")
     if n_missing:
         context.progress.start(f"{checkpoint.name}: scoring", n_missing, "tokens")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from models.errors import ModelError
+from models.errors import ModelError, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ def in_halves(
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        reason = str(error).splitlines()[0][:200]
+        reason = sentence(error)
     # Out of the handler, nothing holds the tensors any more that were there when memory ran out.
     gc.collect()
     if torch.cuda.is_available():

@@ -11,7 +11,7 @@ from models.memory import in_halves, is_out_of_memory
 
 
 def fails_beyond(rows, work):  # type: ignore[no-untyped-def]
-    """A function that runs out of memory with more rows than so many; notes how many it was given."""
+    """A function that runs out of memory with more rows than that, and the rows it was given."""
     given = []
 
     def limited(model, batch, *rest):  # type: ignore[no-untyped-def]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-import shutil
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from assets.lineage.signature import Signature
-from assets.lineage.staging import staging
+from assets.lineage.staging import forget_staged
 from assets.study.checkpoints import Registered
 from assets.study.errors import InputError
 from assets.study.registered import is_registered
@@ -163,7 +162,7 @@ class TableAsset(Asset):
                 context.partition,
                 footer=context.footer,
             )
-        shutil.rmtree(staging(context, self.table), ignore_errors=True)
+        forget_staged(context.lake, self.table.name, context.partition)
         write_catalog(context.lake, list(context.tables.values()))
         return Materialization(provenance, counted.rows, tuple(findings), notes=context.notes)
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
 from assets.lineage.progress import Silent
+from assets.lineage.staging import forget_staged, staged_partitions
 from assets.study.errors import InputError
 from assets.study.ownership import claim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
+
+    from filelock import FileLock
 
     from assets.lineage.asset import Materialization
-    from assets.lineage.graph import AssetGraph
+    from assets.lineage.graph import AssetGraph, Node
     from assets.lineage.progress import Progress
     from models import ModelPool
     from warehouse import Lake, Limits
@@ -67,11 +70,35 @@ def materialize(
         asset = graph.assets[name]
         stored = asset.stored(graph.lake, partition)
         if stored is not None and stored.data_version == data_version.digest and not force:
+            forget_staged(graph.lake, name, partition)
             return None
         context = graph.context(
             name, partition, models=models, progress=progress, limits=limits, force=force
         )
         return asset.make(context, data_version)
+
+
+def forget_leftovers(graph: AssetGraph, stale: Collection[Node]) -> None:
+    """Removes what is staged of nodes that are up to date.
+
+    A process was killed after it published them and before it emptied its staging. What another
+    process works on is left alone.
+
+    Args:
+        graph: The assets of the study.
+        stale: The nodes that are not up to date.
+    """
+    for name in graph.assets:
+        for partition in staged_partitions(graph.lake, name):
+            if (name, partition) not in stale and graph.has(name, partition):
+                lock = _lock(graph.lake, name, partition)
+                with suppress(Timeout), lock.acquire(blocking=False):
+                    forget_staged(graph.lake, name, partition)
+
+
+def _lock(lake: Lake, name: str, partition: str | None) -> FileLock:
+    key = name.replace("/", ".")
+    return lake.lock(f"{key}.{partition}" if partition else key)
 
 
 @contextmanager
@@ -80,13 +107,11 @@ def _locked(lake: Lake, name: str, partition: str | None, progress: Progress) ->
 
     Whoever has to wait for it is told so.
     """
-    key, node = name.replace("/", "."), name
-    if partition:
-        key, node = f"{key}.{partition}", f"{name} of {partition}"
-    lock = lake.lock(key)
+    lock = _lock(lake, name, partition)
     try:
         lock.acquire(blocking=False)
     except Timeout:
+        node = f"{name} of {partition}" if partition else name
         progress.say(f"waiting for another run, which is making {node}")
         lock.acquire()
     try:

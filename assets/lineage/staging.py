@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assets.lineage.context import AssetContext
-    from warehouse import Table
+    from warehouse import Lake, Table
 
 _PART_VERSIONS = "anchorlake.made_from"
 """Footer key of a JSON object: for each part of the rows a digest of all that they depend on."""
@@ -31,6 +32,17 @@ _SIGNATURE = "anchorlake.signature"
 def staging(context: AssetContext, table: Table) -> Path:
     """The folder of a partition's unfinished rows; removed once they are in their place."""
     return context.lake.staging / table.name / str(context.partition)
+
+
+def staged_partitions(lake: Lake, table: str) -> list[str | None]:
+    """The partitions of a table that have unfinished rows; None where it has no partitions."""
+    names = (folder.name for folder in (lake.staging / table).glob("*/"))
+    return [None if name == str(None) else name for name in names]
+
+
+def forget_staged(lake: Lake, table: str, partition: str | None) -> None:
+    """Removes a partition's unfinished rows."""
+    shutil.rmtree(lake.staging / table / str(partition), ignore_errors=True)
 
 
 def stage(context: AssetContext, table: Table, rows: pa.Table, part: str = "") -> None:

@@ -53,6 +53,7 @@ def run_command(
     ] = Drift.new,
 ) -> None:
     """Bring the lake up to date with a study, with what is new where it watches."""
+    from assets.lineage.materialize import forget_leftovers
     from assets.preflight import check_inputs
     from assets.registry import build_graph
     from assets.study.registered import as_it_stands
@@ -71,6 +72,8 @@ def run_command(
             graph = build_graph(as_it_stands(read, place), place)
             nodes = graph.select(select or (), checkpoint or ())
             stale = list(graph.stale(nodes))
+            if not (select or checkpoint):  # of all assets it is known whether they are stale
+                forget_leftovers(graph, stale)
         if place.root.exists():  # it may have been moved, or its catalog removed
             write_catalog(place, list(graph.tables.values()))
         if force:

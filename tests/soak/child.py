@@ -18,14 +18,11 @@ import transformers  # noqa: F401
 import vl_convert  # noqa: F401
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
 
-from assets.lineage.materialize import materialize
-from assets.registry import build_graph
-from assets.study.study import load_study
 from models import ModelPool
 from orchestration import cli
 from orchestration.build import build_defs  # noqa: F401
+from tests.soak.test_faults import materialize_all
 from tests.studies import limited_to_few_figures
-from warehouse import Lake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,17 +43,7 @@ def work(folder: str, lake: str, prepare: Callable[[], None] | None, command: st
             if command == "run":
                 cli.app(["run", "s.yaml", "--lake", lake])
             else:
-                _materialize_all(lake)
+                materialize_all(Path("s.yaml"), Path(lake).absolute(), ModelPool())
         except Exception:
             traceback.print_exc()
             raise
-
-
-def _materialize_all(lake: str) -> None:
-    """Makes what is stale, without Dagster."""
-    study = load_study(Path("s.yaml"))
-    place = Lake(Path(lake).absolute())
-    graph = build_graph(study, place)
-    pool = ModelPool()
-    for name, partition in graph.stale(graph.select(())):
-        materialize(graph, name, partition, models=pool)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assets.lineage.materialize import materialize
+from assets.lineage.materialize import forget_leftovers, materialize
 from assets.registry import build_graph
 from assets.study.study import load_study
 from models import ModelPool
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 def materialize_all(study: Path, lake: Path, pool: ModelPool) -> None:
     """Makes what is stale of a study, without Dagster."""
     graph = build_graph(load_study(study), Lake(lake))
-    for name, partition in graph.stale(graph.select(())):
+    stale = graph.stale(graph.select(()))
+    forget_leftovers(graph, stale)
+    for name, partition in stale:
         materialize(graph, name, partition, models=pool)
 
 

@@ -26,6 +26,7 @@ def end_at_signals() -> None:
     os.set_blocking(writable, False)
     # Python writes a signal's number there at once, and calls the handler when it next can.
     signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
     for number in _SIGNALS:
         signal.signal(number, signal.default_int_handler)
     threading.Thread(target=_end_in_time, args=(readable,), daemon=True).start()

@@ -5,10 +5,11 @@ Nothing here knows of Dagster or of models.
 
 from warehouse.declarations import DeclarationError, Measurement, read_measurements
 from warehouse.lake import Lake, Provenance
-from warehouse.query import QueryError, ask
+from warehouse.query import ask
 from warehouse.results import ResultError, write_result
 from warehouse.schema import Column, Table
 from warehouse.sessions import Limits, session
+from warehouse.statements import QueryError
 from warehouse.storage import RejectedError, write_table
 
 __all__ = [

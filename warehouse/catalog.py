@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from warehouse.integrity import identity
+from warehouse.scratch import scratch
 from warehouse.sessions import (
     create_view,
     load_macros,
@@ -55,8 +55,8 @@ def _write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
     viewed = _remembered(lake, tables)
     if viewed == present:
         return lake.catalog
-    unfinished = lake.staging / f"catalog.{uuid.uuid4().hex}.duckdb"
-    try:
+    with scratch(lake) as folder:
+        unfinished = folder / "catalog.duckdb"
         if viewed and viewed < present:
             shutil.copyfile(lake.catalog, unfinished)
         else:
@@ -65,8 +65,6 @@ def _write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
         viewed = viewed | _add(unfinished, lake, [t for t in tables if t.name in missing])
         which = identity(unfinished.stat())
         unfinished.replace(lake.catalog)
-    finally:
-        unfinished.unlink(missing_ok=True)
     _remember(lake, tables, viewed, which)
     return lake.catalog
 

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from warehouse.query import QueryError, check_reads_only
 from warehouse.schema import (
     COMMON_COLUMNS,
     PARTITION_COLUMN,
@@ -35,7 +34,8 @@ from warehouse.schema import (
     arrow_type,
     is_table_name,
 )
-from warehouse.sessions import create_view, load_vocabulary, session
+from warehouse.sessions import confine, create_view, load_vocabulary, session
+from warehouse.statements import QueryError, read_statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -260,11 +260,12 @@ def _columns_of(
 ) -> dict[str, str]:
     """The columns that a query gives, and their types; it runs over empty tables."""
     with session() as connection:
+        confine(connection)
         for table in inputs:
             create_view(connection, table, files=[])
         load_vocabulary(connection)
-        check_reads_only(connection, query)
-        relation = connection.sql(query, params=dict(parameters))
+        statement = read_statement(connection, query)
+        relation = connection.sql(statement.text, params=dict(parameters))
         if len(set(relation.columns)) < len(relation.columns):
             raise QueryError("its query gives two columns of one name")
         return dict(zip(relation.columns, map(str, relation.types), strict=True))

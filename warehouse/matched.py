@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from warehouse.declarations import used_parameters
 from warehouse.measures import values_of
-from warehouse.sessions import Limits, bind, create_view, load_vocabulary, session
+from warehouse.sessions import Limits, bind, confine, create_view, load_vocabulary, session
 from warehouse.tables import GENERATIONS, PROMPTS
 
 if TYPE_CHECKING:
@@ -89,9 +89,10 @@ def matched_values(
     names = [one.checkpoint, other.checkpoint]
     values = {}
     with session(lake, limits) as connection:
-        bind(connection, lake, [PROMPTS])
+        prompts = bind(connection, lake, [PROMPTS])
         files = [str(file) for name in names for file in lake.files(GENERATIONS, name)]
         create_view(connection, sampled, files)
+        confine(connection, [*prompts, *files])
         connection.sql(
             _CUT,
             params={

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from warehouse.declarations import Measurement, used_parameters
-from warehouse.sessions import Limits, bind, session
+from warehouse.sessions import Limits, bind, confine, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +43,7 @@ def measure(
         Its rows in batches; they can be read until the context ends.
     """
     with session(lake, limits) as connection:
-        bind(connection, lake, tables, None if checkpoint is None else [checkpoint])
+        files = bind(connection, lake, tables, None if checkpoint is None else [checkpoint])
+        confine(connection, files)
         used = used_parameters(measurement.query, parameters)
         yield iter(connection.sql(measurement.query, params=used).to_arrow_reader(_BATCH_ROWS))

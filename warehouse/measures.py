@@ -22,8 +22,16 @@ import pyarrow.parquet as pq
 
 from warehouse.declarations import DeclarationError, used_parameters
 from warehouse.measure_headers import GROUPS, Measure, read_measure
-from warehouse.query import QueryError, check_reads_only
-from warehouse.sessions import Limits, bind, create_view, load_vocabulary, needs_vocabulary, session
+from warehouse.sessions import (
+    Limits,
+    bind,
+    confine,
+    create_view,
+    load_vocabulary,
+    needs_vocabulary,
+    session,
+)
+from warehouse.statements import QueryError, read_statement
 from warehouse.storage import RejectedError
 
 if TYPE_CHECKING:
@@ -76,6 +84,7 @@ def _check_queries(
     """Runs every query, and the floors' expressions, over empty tables."""
     by_name = {table.name: table for table in tables}
     with session() as connection:
+        confine(connection)
         words_are_over = [table for table in tables if needs_vocabulary([table])]
         for table in words_are_over:
             create_view(connection, table, files=[])
@@ -98,8 +107,8 @@ def _check_query(
     measure: Measure, connection: duckdb.DuckDBPyConnection, parameters: Mapping[str, object]
 ) -> None:
     used = used_parameters(measure.query, parameters)
-    check_reads_only(connection, measure.query)
-    relation = connection.sql(measure.query, params=used)
+    statement = read_statement(connection, measure.query)
+    relation = connection.sql(statement.text, params=used)
     given = relation.columns
     allowed = f"a measure's columns are {', '.join(_GIVEN)}, and as it needs them {', '.join(REST)}"
     if missing := [name for name in _GIVEN if name not in given]:
@@ -120,8 +129,9 @@ def _check_query(
     _as_stored(replace(measure, floor=None), relation)
     if measure.floor is not None:
         try:
+            read_statement(connection, f"select {measure.floor}")
             _as_stored(measure, relation)
-        except duckdb.Error as error:
+        except (QueryError, duckdb.Error) as error:
             raise DeclarationError(f"floor: {measure.floor}: {error}") from error
 
 
@@ -189,7 +199,7 @@ def measured(
             told here what is wrong with the file.
     """
     with session(lake, limits) as connection:
-        bind(connection, lake, tables, [checkpoint])
+        confine(connection, bind(connection, lake, tables, [checkpoint]))
         try:
             reader = values_of(measure, connection, parameters).to_arrow_reader(_ROWS)
             yield _checked(measure, reader, left_out)

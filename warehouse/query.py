@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from warehouse.sessions import Limits, create_view, load_vocabulary, read_files, session
+from warehouse.sessions import (
+    Limits,
+    confine,
+    create_view,
+    load_vocabulary,
+    read_files,
+    session,
+)
+from warehouse.statements import QueryError, Statement, read_statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,16 +23,14 @@ if TYPE_CHECKING:
     from warehouse.lake import Lake
     from warehouse.schema import Table
 
-_EXPLAIN = re.compile(r"\s*explain\b(\s+analyze\b|\s*\([^)]*\))?", re.IGNORECASE)
-
-
-class QueryError(ValueError):
-    """A query that does not run, or would do more than read."""
-
 
 @contextmanager
 def ask(
-    lake: Lake, tables: Sequence[Table], query: str, limits: Limits | None = None
+    lake: Lake,
+    tables: Sequence[Table],
+    query: str,
+    limits: Limits | None = None,
+    files: Sequence[str] = (),
 ) -> Iterator[duckdb.DuckDBPyRelation]:
     """Runs a query over the lake's tables, each a view of its name.
 
@@ -35,56 +40,75 @@ def ask(
             beside them is a view with the columns of its files.
         query: One SELECT, or what reads like it: FROM, WITH, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN.
         limits: The session's limits.
+        files: Further files that the query may read, by the very paths that it names them by:
+            `from 'prices.csv'`, or `from read_csv('prices.csv', delim = ';')`.
 
     Yields:
         The result, which can be read until the context ends.
 
     Raises:
-        QueryError: The query is wrong, is several, or writes.
+        QueryError: The query is wrong, is several, does more than read, reads something else, needs
+            more memory than it may use, or reads a table with a damaged file.
     """
+    limits = limits or Limits()
     with session(lake, limits) as connection:
         try:
-            check_reads_only(connection, query)
-            for table in tables:
-                try:
-                    create_view(connection, table, [str(path) for path in lake.files(table)])
-                except duckdb.Error:  # a damaged file troubles only those who ask for it
-                    if table.name in query.lower():
-                        raise
-            for name, files in lake.undeclared(tables).items():
-                try:
-                    read_files(connection, map(str, files)).create_view(name)
-                except duckdb.Error:
-                    if name in query.lower():
-                        raise
-            load_vocabulary(connection)
-            relation = connection.sql(query)
+            statement = read_statement(connection, query, files)
+            viewed = _create_views(connection, lake, tables, statement)
+            confine(connection, [*viewed, *files])
+            relation = connection.sql(statement.text)
             if relation is None:
                 raise QueryError("the query gives no rows")
             yield relation
+        except duckdb.OutOfMemoryException as error:
+            raise QueryError(too_large(limits)) from error
         except duckdb.Error as error:
             raise QueryError(str(error)) from error
 
 
-def check_reads_only(connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    """Looks whether a text is one query that can only read.
+def too_large(limits: Limits) -> str:
+    """What to say of a query that needs more than its limits."""
+    return (
+        f"the query needs more than {limits.memory / 1e9:.3g} GB of memory, or more disk than it "
+        "may spill to; ask for less, or give it more with --memory"
+    )
 
-    Raises:
-        QueryError: It is not.
-        duckdb.Error: It is not SQL.
+
+def _create_views(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    tables: Sequence[Table],
+    statement: Statement,
+) -> list[str]:
+    """Makes the tables that a query reads views.
+
+    Of a query that reads something else, or asks what there is, all: so DuckDB can say what it
+    may have meant.
+
+    Returns:
+        Their files.
     """
-    statements = connection.extract_statements(query)
-    if len(statements) != 1:
-        raise QueryError(f"give one query; this text holds {len(statements)}")
-    statement = statements[0]
-    if statement.type == duckdb.StatementType.EXPLAIN:
-        # EXPLAIN ANALYZE runs what it explains.
-        check_reads_only(connection, _EXPLAIN.sub("", statement.query, count=1))
-    elif statement.type != duckdb.StatementType.SELECT:
-        kind = str(statement.type).rpartition(".")[2]
-        if kind == "MULTI":
-            raise QueryError("PIVOT needs its values named here: PIVOT ... ON column IN (...)")
-        raise QueryError(
-            f"only reading is allowed here, and this is {kind}; "
-            "to keep a result use `-o FILE`, and for anything else open catalog.duckdb in DuckDB"
-        )
+    declared = {table.name: table for table in tables}
+    undeclared = lake.undeclared(tables)
+    every = {*declared, *undeclared}
+    unknown = statement.tables - statement.defined - every
+    viewed: list[str] = []
+    for name in sorted(every if statement.about_all or unknown else every & statement.tables):
+        paths = lake.files(declared[name]) if name in declared else undeclared[name]
+        damaged = lake.damaged(paths) if name in statement.tables else []
+        if damaged:
+            raise QueryError(
+                f"{damaged[0]} does not hold what was written to it; `anchorlake run` makes it anew"
+            )
+        files = [str(path) for path in paths]
+        try:
+            if name in declared:
+                create_view(connection, declared[name], files)
+            else:
+                read_files(connection, files).create_view(name)
+        except duckdb.Error:
+            if name in statement.tables:  # a damaged file troubles only those who ask for it
+                raise
+        viewed += files
+    load_vocabulary(connection)
+    return viewed

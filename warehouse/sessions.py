@@ -1,33 +1,48 @@
-"""DuckDB sessions: in memory, one for each step, within explicit limits."""
+"""DuckDB sessions: in memory, one for each step, within explicit limits and locks."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import re
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 import psutil
-import pyarrow as pa
 
-from warehouse.schema import Table, arrow_type
+from warehouse.scratch import scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from warehouse.lake import Lake
+    from warehouse.schema import Table
 
 _HERE = Path(__file__).parent
 _MACROS = (_HERE / "macros.sql").read_text(encoding="utf-8")
 _VIEWS = (_HERE / "views.sql").read_text(encoding="utf-8")
 _PARTITIONS = (_HERE / "partitions.sql").read_text(encoding="utf-8")
+_NO_ROWS = (_HERE / "no_rows.sql").read_text(encoding="utf-8")
 _VOCABULARY = {
     ("prompts",): (_HERE / "prompts.sql").read_text(encoding="utf-8"),
     ("generations",): (_HERE / "generations.sql").read_text(encoding="utf-8"),
     ("generations", "alignments"): (_HERE / "alignments.sql").read_text(encoding="utf-8"),
 }
 """Macros over views: DuckDB resolves what they read when they are made."""
+_MACRO = re.compile(r"^create or replace macro (\w+)", re.MULTILINE)
+
+_NOTHING_BY_ITSELF: Mapping[str, str | bool | int | float | list[str]] = {
+    "autoload_known_extensions": False,
+    "autoinstall_known_extensions": False,
+    "allow_community_extensions": False,
+    "allow_persistent_secrets": False,
+    "python_enable_replacements": False,
+    "show_behavior": "table",
+}
+"""No session loads or fetches an extension, reads secrets, takes a variable of Python for a table,
+or shows a setting for want of a table."""
 
 
 def _default_memory() -> int:
@@ -42,10 +57,12 @@ class Limits:
     Attributes:
         memory: Bytes; beyond them DuckDB spills to the lake's staging folder.
         threads: Worker threads; 0 stands for one a core.
+        disk: Bytes that it may spill at most; None for nine tenths of what is free.
     """
 
     memory: int = field(default_factory=_default_memory)
     threads: int = 0
+    disk: int | None = None
 
 
 @contextmanager
@@ -59,18 +76,38 @@ def session(
         limits: Its limits.
     """
     limits = limits or Limits()
-    config: dict[str, str | bool | int | float | list[str]] = {
+    config = {
+        **_NOTHING_BY_ITSELF,
         "memory_limit": f"{limits.memory // (1 << 20)}MiB",
-        "temp_directory": str(lake.staging / "duckdb") if lake else "",
+        "temp_directory": "",
     }
     if limits.threads:
         config["threads"] = limits.threads
-    connection = duckdb.connect(config=config)
-    try:
+    if limits.disk is not None:
+        config["max_temp_directory_size"] = f"{limits.disk // (1 << 20)}MiB"
+    with ExitStack() as stack:
+        if lake is not None and lake.root.is_dir():
+            with suppress(OSError):  # the lake can only be read, so there is nowhere to spill to
+                config["temp_directory"] = str(stack.enter_context(scratch(lake)) / "spill")
+        connection = stack.enter_context(duckdb.connect(config=config))
         load_macros(connection)
         yield connection
-    finally:
-        connection.close()
+
+
+def confine(connection: duckdb.DuckDBPyConnection, files: Iterable[str] = ()) -> None:
+    """Locks a session before it runs a query that others wrote.
+
+    DuckDB itself then opens these files and those that it spills, and nothing else on the disk or
+    in the network, and no setting can be changed. Of the files it holds back neither reading nor
+    writing; `warehouse.statements` looks that queries only read.
+
+    Args:
+        connection: The session.
+        files: The files that its views read, and further ones that the query may read.
+    """
+    connection.execute("set allowed_paths = $files", {"files": list(files)}).fetchall()
+    connection.execute("set enable_external_access = false").fetchall()
+    connection.execute("set lock_configuration = true").fetchall()
 
 
 def bind(
@@ -78,7 +115,7 @@ def bind(
     lake: Lake,
     tables: Iterable[Table],
     checkpoints: Iterable[str] | None = None,
-) -> None:
+) -> list[str]:
     """Makes each table a view of the connection.
 
     Args:
@@ -86,15 +123,22 @@ def bind(
         lake: The lake.
         tables: The tables; those without a file yet are empty views.
         checkpoints: The partitions that partitioned tables are limited to; None for all.
+
+    Returns:
+        The files that the views read.
     """
     names = None if checkpoints is None else list(checkpoints)
+    read: list[str] = []
     for table in tables:
         if names is None or not table.partitioned:
-            files = lake.files(table)
+            paths = lake.files(table)
         else:
-            files = [path for name in names for path in lake.files(table, name)]
-        create_view(connection, table, [str(path) for path in files])
+            paths = [path for name in names for path in lake.files(table, name)]
+        files = [str(path) for path in paths]
+        create_view(connection, table, files)
+        read += files
     load_vocabulary(connection)
+    return read
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> bool:
@@ -105,11 +149,7 @@ def create_view(connection: duckdb.DuckDBPyConnection, table: Table, files: list
     Returns:
         Whether there is a file with each of the columns.
     """
-    if files:
-        rows = read_files(connection, files)
-    else:
-        fields = [(column.name, arrow_type(column.type)) for column in table.columns]
-        rows = connection.from_arrow(pa.schema(fields).empty_table())
+    rows = read_files(connection, files) if files else connection.sql(_NO_ROWS)
     present = set(rows.columns)
     columns = [
         duckdb.ColumnExpression(column.name)
@@ -136,6 +176,13 @@ def load_macros(connection: duckdb.DuckDBPyConnection) -> None:
 def vocabulary_of(tables: Iterable[str]) -> list[str]:
     """The SQL of all words that a query over these tables may use."""
     return [_MACROS, *_vocabulary_over(tables)]
+
+
+@cache
+def words() -> dict[str, tuple[str, ...]]:
+    """The macros that queries may use, each with the tables that it is made over."""
+    sources = {(): _MACROS, **_VOCABULARY}
+    return {name: tables for tables, macros in sources.items() for name in _MACRO.findall(macros)}
 
 
 def needs_vocabulary(tables: Iterable[Table]) -> bool:

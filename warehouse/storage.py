@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from warehouse.checks import Finding, check_file
 from warehouse.integrity import UNSEALED, seal
 from warehouse.schema import PARTITION_COLUMN
+from warehouse.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -70,10 +71,9 @@ def write_table(
         RejectedError: The rows break the declaration; the partition is as it was.
     """
     target = lake.path(table, checkpoint)
-    lake.staging.mkdir(parents=True, exist_ok=True)
     name = table.name.replace("/", ".")
-    unfinished = lake.staging / f"{name}.{uuid.uuid4().hex}.parquet"
-    try:
+    with scratch(lake) as folder:
+        unfinished = folder / f"{name}.parquet"
         rows_of_partition = _of_partition(rows, checkpoint) if table.partitioned else rows
         write_parquet(
             unfinished,
@@ -89,8 +89,6 @@ def write_table(
             raise RejectedError(table, findings, rejected)
         publish(unfinished, target)
         lake.written(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return findings
 
 

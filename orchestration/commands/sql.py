@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from assets.study.errors import InputError
 from assets.study.files import is_text
 from orchestration.commands.console import LakeFolder, existing_lake, input_errors
+from warehouse import Limits, QueryError, ResultError
+
+if TYPE_CHECKING:
+    from warehouse import Lake
+
+_ENDINGS = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv")
+_LEAST_MEMORY, _MOST_MEMORY = 64 << 20, 1 << 50
+_MOST_DISK = 32 << 30
+"""Bytes that a query may spill, if half of what is free is not less."""
 
 
 class Format(StrEnum):
@@ -33,18 +46,150 @@ def sql_command(
     format: Annotated[  # noqa: A002
         Format | None, typer.Option(help="By default that of the file's name, or table.")
     ] = None,
+    read: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A CSV, JSON or Parquet file that the query may read, too, by this very path: "
+            "from 'FILE', or from read_csv('FILE', ...). May be repeated.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.001, help="How long the query may take.")
+    ] = 600,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="What it may use, such as 8GB; by default a quarter of the machine's memory, and "
+            "4 GiB at most. Beyond it spills to the lake's disk.",
+        ),
+    ] = None,
 ) -> None:
-    """Ask a query of the lake; every table is a view of its name. It can only read."""
-    from assets.measures.declared import declared_tables
-    from warehouse import ask, write_result
+    """Ask a query of the lake; every table is a view of its name.
+
+    It can only read: the lake's tables, and the files of --read.
+    """
+    from warehouse.outputs import replacing
+    from warehouse.results import format_of
 
     with input_errors():
         if (query is None) == (file is None):
             raise InputError("give a query, or a file that holds one with -f")
         text = _query_text(query, file)
         place = existing_lake(lake)
-        with ask(place, declared_tables(), text) as result:
-            write_result(result, format and format.value, output)
+        form = format_of(format and format.value, output)
+        limits = _limits(place, memory)
+        asked = (place, text, _readable(read or []), limits, form)
+        if output is None:
+            _run(*asked, None, sys.stdout.isatty(), timeout=timeout)
+        else:
+            with replacing(output, place) as path:
+                _run(*asked, (path, str(output)), False, timeout=timeout)
+
+
+def _run(
+    lake: Lake,
+    query: str,
+    files: list[str],
+    limits: Limits,
+    form: str,
+    output: tuple[Path, str] | None,
+    terminal: bool,
+    *,
+    timeout: float,
+) -> None:
+    """Answers a query in a process of its own."""
+    from warehouse.bounded import BoundsError, run_bounded
+    from warehouse.query import too_large
+    from warehouse.scratch import remove_abandoned
+
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        run_bounded(
+            _answer,
+            *(lake, query, files, limits, form, output, terminal),
+            memory=limits.memory,
+            seconds=timeout,
+            output=_print,
+        )
+    except MemoryError:
+        raise QueryError(too_large(limits)) from None
+    except BoundsError as error:
+        if error.timed_out:
+            raise QueryError(
+                f"the query took longer than {timeout:g} seconds; ask for less, or give it longer "
+                "with --timeout"
+            ) from None
+        raise QueryError(f"{too_large(limits)} ({error})") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        remove_abandoned(lake)
+
+
+def _answer(
+    file: BinaryIO,
+    lake: Lake,
+    query: str,
+    files: list[str],
+    limits: Limits,
+    form: str,
+    output: tuple[Path, str] | None,
+    terminal: bool,
+) -> None:
+    """What that process does: writes the result to the output, or to the file that it is given."""
+    from assets.measures.declared import declared_tables
+    from warehouse import ask, write_result
+
+    with ask(lake, declared_tables(), query, limits, files) as result:
+        if output is None:
+            write_result(result, form, file, terminal=terminal)
+        else:
+            path, name = output
+            write_result(result, form, path, called=name)
+
+
+def _end(number: int, frame: object) -> None:
+    """Ends the command in such a way that it removes what is unfinished."""
+    sys.exit(128 + number)
+
+
+def _print(content: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # What is left in the buffer would be tried again as Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        why = "nobody reads it any more" if isinstance(error, BrokenPipeError) else error.strerror
+        raise ResultError(f"standard output cannot be written: {why}") from None
+
+
+def _limits(lake: Lake, memory: str | None) -> Limits:
+    disk = min(_MOST_DISK, shutil.disk_usage(lake.root).free // 2)
+    if memory is None:
+        return Limits(disk=disk)
+    try:
+        size = TypeAdapter(ByteSize).validate_python(memory)
+    except ValidationError:
+        raise InputError(f"--memory {memory} is no size; write it like 500MB or 8GB") from None
+    if not _LEAST_MEMORY <= size <= _MOST_MEMORY:
+        raise InputError(f"--memory {memory}: give at least 64MiB, and at most 1PiB")
+    return Limits(memory=int(size), disk=disk)
+
+
+def _readable(paths: list[str]) -> list[str]:
+    for path in paths:
+        name = path.removesuffix(".gz")
+        if not name.endswith(_ENDINGS):
+            raise InputError(
+                f"--read {path}: a file's name must end in {', '.join(_ENDINGS)}, or .gz after it"
+            )
+        if set("*?[") & set(path):
+            raise InputError(f"--read {path}: the path cannot hold any of * ? [; rename the file")
+        if not Path(path).is_file():
+            raise InputError(f"--read {path}: there is no such file")
+    return paths
 
 
 def _query_text(query: str | None, file: Path | None) -> str:

@@ -85,6 +85,8 @@ select count(*) as n from length
         (("n_words    DOUBLE", "n_words    FLOATY"), "no column type"),
         (("as n_words", "as n_word"), "declares the columns"),
         (("from generations", "from nothing"), "does not exist"),
+        (("from generations", "from 'other.csv'"), "other.csv is none of the lake's tables"),
+        (("select\n", "explain analyze select\n"), "declares the columns"),
         (("$samples_per_prompt", "$samples"), "uses \\$samples"),
         (("grain:     checkpoint, decoding", "grain:     decoding"), "not in its grain"),
         (("select\n", "selec\n"), "syntax error"),

@@ -248,7 +248,7 @@ def test_a_value_that_is_not_allowed_is_named_with_those_that_are(read: Callable
         (("as item", "as items"), "its query lacks the column item; a measure's columns are"),
         (("count(*)", "1 as weight, count(*)"), "its query has a column weight; a measure's"),
         (("count(*)", "1 as item, count(*)"), "its query has the column item twice; leave one"),
-        (("sum(", "summ("), "Catalog Error: Scalar Function with name summ does not exist"),
+        (("sum(", "summ("), "there is no function summ(); did you mean sum()?"),
         (("select\n", "selec\n"), "Parser Error: syntax error"),
         (("from generations", "from nothing"), "Catalog Error: Table with name nothing does not"),
         (("from generations", "from generations join prompts using (prompt_id)"), "reads prompts;"),
@@ -258,6 +258,13 @@ def test_a_value_that_is_not_allowed_is_named_with_those_that_are(read: Callable
         (("{value} words", "{value} of $n words"), "says: uses $n; there are $samples_per_prompt"),
         (("-- Words", "-- $n words"), "its first line: uses $n; there are $samples_per_prompt"),
         (("group by all\n", "group by all; select 1"), "give one query; this text holds 2"),
+        (("from generations", "from 'other.csv'"), "other.csv is none of the lake's tables"),
+        (("count(*)", "(from read_text('/etc/passwd'))"), "read_text() is not allowed here"),
+        (
+            ("-- says", "-- floor: (select 1 from read_text('/etc/passwd'))\n-- says"),
+            "floor: (select 1 from read_text('/etc/passwd')): read_text() is not allowed here",
+        ),
+        (("-- says", "-- floor: 1 from generations\n-- says"), "floor: 1 from generations: "),
     ],
 )
 def test_a_wrong_file_is_refused_with_one_sentence(

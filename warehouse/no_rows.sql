@@ -1,0 +1,3 @@
+-- No row, for the view of a table that has no file yet.
+select null
+where false

@@ -1,0 +1,2 @@
+-- What DuckDB makes of a query, as JSON.
+select json_serialize_sql($query::varchar)

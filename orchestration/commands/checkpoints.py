@@ -90,6 +90,13 @@ def add(
     ] = None,
     series: Annotated[str | None, typer.Option(help="The training run it belongs to.")] = None,
     step: Annotated[int | None, typer.Option(help="Its training step.")] = None,
+    stage: Annotated[
+        str | None, typer.Option(help="Its stage of post-training, such as dpo.")
+    ] = None,
+    controlled: Annotated[
+        bool | None,
+        typer.Option("--controlled", help="It was made from its base.", show_default=False),
+    ] = None,
     engine: Annotated[
         str | None, typer.Option(help="What samples from it: transformers, vllm or openai.")
     ] = None,
@@ -110,6 +117,8 @@ def add(
         "decodings": decoding,
         "series": series,
         "step": step,
+        "stage": stage,
+        "controlled": controlled,
         "engine": engine,
         "adapter_on": adapter_on,
         "source": source,

@@ -432,7 +432,10 @@ def test_checkpoints_are_listed_taken_in_and_taken_out(folder: Path, llama_sourc
     run(*DRAW)
     shutil.copytree(llama_source.location, folder / "final")
     new = ["checkpoints", "add", "s.yaml", "final", "dir:final", "--base", "base"]
-    assert "is taken in" in run(*new, "--series", "dpo", "--step", "7").output
+    stage = ["--series", "dpo", "--step", "7", "--stage", "DPO", "--controlled"]
+    assert "is taken in" in run(*new, *stage).output
+    values = json.loads((folder / "lake/registered/final.json").read_text())
+    assert (values["stage"], values["controlled"]) == ("DPO", True)
     shutil.copytree(llama_source.location, folder / "runs/checkpoint-5")
     listed = run("checkpoints", "list", "s.yaml").output
     assert " ".join(listed.split()).count("dpo 7 aligned base not measured") == 1

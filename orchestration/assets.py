@@ -28,6 +28,8 @@ from warehouse.checks import CHECKS
 FORCE = "anchorlake/force"
 """Run tag that makes assets anew whether or not they are up to date."""
 STOPPED = "stopped; finished batches are kept, and the next run goes on from there"
+GOES_ON = {"dagster/retry_on_asset_or_op_failure": "true"}
+"""Run tag of what was stopped rather than failed, and is run again as often as `retries` says."""
 NOT_MEASURED = "{} is not measured: the study has nothing for it here"
 GONE = (
     "the weights of {0} were gone before it was measured; "
@@ -105,7 +107,9 @@ def build_asset(
                 )
             raise dg.Failure(str(error), allow_retries=False) from error
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as error:
-            # Dagster takes it for a failure like any other, and would begin again.
+            # Dagster takes it for a failure like any other, and would begin again at once. A daemon
+            # that is started later shall, as it does after a kill.
+            context.instance.add_run_tags(context.run_id, GOES_ON)
             raise dg.Failure(STOPPED, allow_retries=False) from error
         except (InputError, ModelError, DeclarationError) as error:
             # Trying again changes nothing about what is wrong with the input.

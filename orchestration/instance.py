@@ -119,8 +119,10 @@ def _process(instance: dg.DagsterInstance, record: dg.RunRecord) -> tuple[int, f
 
 
 def _is_alive(pid: int, when: float) -> bool:
-    """Whether a process is still there, and is not a later one that was given its number."""
+    """Whether a process still runs, and is not a later one that was given its number."""
     try:
-        return psutil.Process(pid).create_time() <= when + 1.0
+        process = psutil.Process(pid)
+        # In a container nobody may ask how it ended, and it stays a zombie.
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= when + 1.0
     except psutil.NoSuchProcess:
         return False

@@ -2,143 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
-import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import psutil
 import pytest
 
 from orchestration.instance import open_instance
+from tests.browser.running import PATIENCE, PROGRAMS, until
 from warehouse.tables import GENERATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from playwright.sync_api import Page
 
+    from tests.browser.running import Ui
     from tests.studies import Bench
 
 pytestmark = pytest.mark.browser
-
-PROGRAMS = Path(sys.executable).parent
-ROOT = Path(__file__).parents[2]
-PATIENCE = 300
-"""Seconds that anything may take on a slow machine."""
-
-
-@dataclass
-class Ui:
-    """`anchorlake ui`, running or not."""
-
-    bench: Bench
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with (self.bench.folder / "ui.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    PROGRAMS / "anchorlake",
-                    "ui",
-                    "study.yaml",
-                    "--lake",
-                    "lake",
-                    "--port",
-                    str(self.port),
-                ],
-                cwd=self.bench.folder,
-                stdout=log,
-                stderr=log,
-            )
-        until(self._answers, "the UI answers")
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/server_info", timeout=5):
-                return True
-        except OSError:
-            return False
-
-    def kill(self, how: int = signal.SIGKILL) -> None:
-        """Kills everything that belongs to it, all at once."""
-        assert self.process is not None
-        everything = [psutil.Process(self.process.pid)]
-        everything += everything[0].children(recursive=True)
-        for process in everything:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(how)
-        psutil.wait_procs(everything, timeout=30)
-
-    def sensor_on(self) -> None:
-        """What the switch in the browser does."""
-        subprocess.run(
-            [
-                PROGRAMS / "dagster",
-                "sensor",
-                "start",
-                "new_checkpoints",
-                "-m",
-                "orchestration.definitions",
-                "-d",
-                ROOT,
-            ],
-            check=True,
-            capture_output=True,
-            env={
-                **os.environ,
-                "DAGSTER_HOME": str(self.bench.lake.root / ".dagster"),
-                "ANCHORLAKE_STUDY": str(self.bench.folder / "study.yaml"),
-                "ANCHORLAKE_LAKE": str(self.bench.lake.root),
-            },
-        )
-
-
-@pytest.fixture
-def ui(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ui]:
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    running = Ui(bench, port)
-    yield running
-    running.kill()
-
-
-@pytest.fixture
-def page(bench: Bench) -> Iterator[Page]:
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert chromium, "these tests look at the UI in Chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        opened = browser.new_page(viewport={"width": 1400, "height": 900})
-        opened.set_default_timeout(60_000)
-        yield opened
-        opened.screenshot(path=bench.folder / "page.png")  # for whoever wonders why it failed
-        browser.close()
-
-
-def until(there: Callable[[], Any], what: str, *, every: float = 1.0) -> Any:
-    """Waits for something, looking every so many seconds, and gives it."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if found := there():
-            return found
-        time.sleep(every)
-    raise AssertionError(f"after {PATIENCE} s it is not so that {what}")
 
 
 def study(bench: Bench, **changes: Any) -> None:

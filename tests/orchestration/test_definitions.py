@@ -400,6 +400,31 @@ def test_a_run_whose_process_is_gone_is_closed(
         assert not kept.telemetry_enabled
 
 
+def test_a_run_that_is_stopped_is_left_to_a_later_daemon(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*arguments: Any) -> Any:
+        raise dg.DagsterExecutionInterruptedError
+
+    monkeypatch.setattr("models.sampling._run_batch", stopped)
+    read = bench.study()
+    job = build_defs(read, bench.lake).resolve_implicit_global_asset_job_def()
+    retries = {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False}
+    with dg.DagsterInstance.ephemeral(settings={"run_retries": retries}) as instance:
+        register(instance, read)
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key="llama",
+            asset_selection=[dg.AssetKey(n) for n in ("prompts", "checkpoints", "generations")],
+            raise_on_error=False,
+        )
+        tags = instance.get_run_by_id(result.run_id).tags
+    of_step = [e for e in result.all_events if e.step_key == "generations.materialize"]
+    assert [e.event_type_value for e in of_step][-1] == "STEP_FAILURE"
+    assert "STEP_UP_FOR_RETRY" not in {e.event_type_value for e in of_step}
+    assert tags["dagster/will_retry"] == "true"
+
+
 def test_a_command_waits_for_the_model_that_the_daemon_runs(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ COMPILED := $(VENV)/.compiled
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: setup weights demo test test-fast test-slow test-browser test-compare test-vllm install-browser \
+.PHONY: setup weights demo test test-fast test-slow soak test-browser test-compare test-vllm install-browser \
 	install-compare lint format bench ui clean
 
 setup: $(INSTALLED)
@@ -45,11 +45,15 @@ test: $(COMPILED)
 
 # For the loop while working: most tests, and of those that take long the ones that go through much.
 test-fast: $(COMPILED)
-	$(PYTEST) -m "(core or not whole) and not (slow or weights or lm_eval or inspect or browser or vllm)"
+	$(PYTEST) -m "(core or not whole) and not (slow or soak or weights or lm_eval or inspect or browser or vllm)"
 
 # What takes minutes by its nature: training runs beside the lake.
 test-slow: $(COMPILED)
 	$(BIN)/python -m pytest -m slow
+
+# Faults put into hundreds of runs; prints what was injected and what was lost.
+soak: $(COMPILED)
+	$(BIN)/python -m pytest -m soak --capture no
 
 # The kernels are compiled once, and not by every process that tests run in.
 $(COMPILED): $(INSTALLED) $(KERNELS)

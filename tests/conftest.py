@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from transformers import PreTrainedTokenizerFast
@@ -210,13 +210,40 @@ def bench(tmp_path: Path, llama_source: Source) -> Bench:
     return Bench(tmp_path, llama_source)
 
 
-@pytest.fixture
-def few_figures() -> Iterator[None]:
-    """Limits the figures that there are, for tests in which drawing them would take longest."""
-    from tests.studies import limited_to_few_figures
+@pytest.fixture(scope="session")
+def limit_assets(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[pytest.MonkeyPatch, Sequence[str]], None]:
+    """A function that limits the assets that there are to some of those that are made by SQL.
 
-    with limited_to_few_figures():
-        yield
+    Where they are the same, so are their files: what is found out about a file is remembered.
+    """
+    from tests import studies
+
+    folders: dict[tuple[str, ...], Path] = {}
+
+    def limit(patch: pytest.MonkeyPatch, names: Sequence[str]) -> None:
+        key = tuple(names)
+        if key not in folders:
+            folders[key] = tmp_path_factory.mktemp("few") / "sql"
+        studies.limit_assets(patch, names, folders[key])
+
+    return limit
+
+
+@pytest.fixture
+def few_assets(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    limit_assets: Callable[..., None],
+) -> None:
+    """Limits the assets that there are, for tests that are about what makes them.
+
+    To `FEW`, or to those that a test gives as the parameter of this fixture.
+    """
+    from tests.studies import FEW
+
+    limit_assets(monkeypatch, getattr(request, "param", FEW))
 
 
 @pytest.fixture

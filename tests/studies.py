@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import yaml
 
+from assets import registry
+from assets.blueprints.alignments import ALIGNMENTS
 from assets.figures import FIGURES
 from assets.lineage.materialize import materialize
-from assets.measures.declared import declared_measures
+from assets.measures import declared
+from assets.measures.declared import SQL_FOLDER
 from assets.registry import build_graph
 from assets.study.study import Study, load_study
 from warehouse import Lake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
     from pathlib import Path
 
+    import pytest
+
     from assets.lineage.asset import Materialization
+    from assets.lineage.graph import AssetGraph
     from models import ModelPool, Source
-    from warehouse.measure_headers import Measure
 
 PROMPTS = [
     {"prompt_id": "short", "category": "generic", "text": "Hi?"},
@@ -32,24 +36,45 @@ PROMPTS = [
 ]
 
 
-_FEW_FIGURES = ("ngram_sharing", "ngram_spread", "trajectory")
+# The report tells whether checkpoints have these; without alignments they are of no checkpoint.
+TOLD_OF = ("frequent_spans", "anchor_spans", "readaptation")
+FEW = (
+    *TOLD_OF,
+    *("ngram_sharing", "ngram_spread", "text_statistics"),
+    *("measures/ngram_sharing", "measures/ngram_spread"),
+    *("measures/majority_ngrams", "measures/support"),
+    *("figures/ngram_sharing", "figures/ngram_spread", "figures/trajectory"),
+)
+"""Assets that are enough for tests that are about what makes them."""
+FEWEST = (
+    *TOLD_OF,
+    *("ngram_sharing", "measures/ngram_sharing"),
+    *("figures/ngram_sharing", "figures/trajectory"),
+)
 
 
-_FEW_MEASURES = ("ngram_sharing", "ngram_spread", "majority_ngrams", "perplexity", "support")
+def limit_assets(patch: pytest.MonkeyPatch, names: Sequence[str], sql: Path) -> None:
+    """Limits the assets that there are to some of the tables, measures and figures.
 
+    What Python makes is there too, but for alignments where they are not among them.
 
-@contextmanager
-def limited_to_few_figures() -> Iterator[None]:
-    """Limits the figures and the measures that there are."""
-    few = [figure for figure in FIGURES if figure.name in _FEW_FIGURES]
-
-    def few_measures(*arguments: Any) -> list[Measure]:
-        return [m for m in declared_measures(*arguments) if m.name in _FEW_MEASURES]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("assets.registry.FIGURES", few)
-        patch.setattr("assets.registry.declared_measures", few_measures)
-        yield
+    Args:
+        patch: Undoes it.
+        names: What they are called.
+        sql: A folder for their SQL, of which it has none but theirs.
+    """
+    for name in names:
+        if (file := SQL_FOLDER / f"{name}.sql").exists():
+            (sql / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, sql / f"{name}.sql")
+    figures = [figure for figure in FIGURES if f"figures/{figure.name}" in names]
+    base = registry.BASE_ASSETS
+    if ALIGNMENTS.name not in names:
+        none = replace(ALIGNMENTS, applies=lambda study, checkpoint: False)
+        base = tuple(none if asset is ALIGNMENTS else asset for asset in base)
+    patch.setattr(declared, "SQL_FOLDER", sql)
+    patch.setattr(registry, "FIGURES", figures)
+    patch.setattr(registry, "BASE_ASSETS", base)
 
 
 @dataclass
@@ -96,14 +121,18 @@ class Bench:
         Args:
             study: The study.
             models: Loads models.
-            only: Tables, figures or groups that a test looks at; what they read comes along.
+            only: Assets or groups that a test looks at; what they read comes along. A table's
+                name is not that of the measure and of the figure of that name, as it is for users.
             figures: Whether to draw figures, which takes longer than all else; those that `only`
                 names by their key are drawn anyway.
             measures: Whether to make measures and what gathers them; figures need them.
         """
         graph = build_graph(study, self.lake)
+        needed = _with_upstream(graph, only)
         made = {}
         for name, partition in graph.stale(graph.select(only)):
+            if needed and name not in needed:
+                continue
             group = graph.assets[name].group
             if group == "figures" and not figures and name not in only:
                 continue
@@ -113,6 +142,17 @@ class Bench:
             assert result is not None
             made[name, partition] = result
         return made
+
+
+def _with_upstream(graph: AssetGraph, names: tuple[str, ...]) -> set[str]:
+    """Assets and all that they read; nothing where one of the names is not that of an asset."""
+    if not set(names) <= set(graph.assets):
+        return set()
+    needed = set(names)
+    for name in reversed(graph.assets):
+        if name in needed:
+            needed.update(graph.assets[name].reads)
+    return needed
 
 
 def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:

@@ -13,7 +13,7 @@ import yaml
 from assets.registry import build_graph
 from models import ModelError, servers
 from tests.servers import Fake, answer, chat_answer, refuse, say, serving
-from tests.studies import PROMPTS, Bench, write_jsonl
+from tests.studies import PROMPTS, TOLD_OF, Bench, write_jsonl
 from warehouse.tables import CHECKPOINTS, GENERATIONS, SCORED_TEXTS, TOKEN_DISTRIBUTIONS
 
 if TYPE_CHECKING:
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from assets.study.study import Study
 
 pytestmark = pytest.mark.whole
+
+FEW = (
+    *TOLD_OF,
+    *("text_statistics", "perplexity", "top_k_mass", "support_size"),
+    *("ngram_sharing", "measures/ngram_sharing", "measures/self_perplexity", "measures/support"),
+)
+few_assets = pytest.mark.parametrize("few_assets", [FEW], ids=["few assets"], indirect=True)
 
 TOP = [-0.1, -2.5, -5.0]
 """Log-probabilities of the likeliest tokens, at every place."""
@@ -79,6 +86,8 @@ def rows(bench: Bench, name: str, checkpoint: str = "far") -> list[dict[str, Any
     return bench.lake.read(graph.tables[name], checkpoint).to_pylist()
 
 
+@few_assets
+@pytest.mark.usefixtures("few_assets")
 def test_a_server_writes_and_says_how_likely_that_was(bench: Bench, fake: Fake) -> None:
     answering(fake)
     read = study(bench, fake, system="Be brief.")
@@ -187,6 +196,8 @@ def test_a_tokenizer_gives_tokens_to_what_a_server_writes(
     assert Counter(found) == Counter(wrote)
 
 
+@few_assets
+@pytest.mark.usefixtures("few_assets")
 def test_what_a_server_withholds_is_counted(bench: Bench, fake: Fake) -> None:
     answering(fake)
     usual = fake.script

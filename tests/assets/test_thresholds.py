@@ -118,7 +118,7 @@ def rows(bench: Bench, graph: AssetGraph, name: str) -> list[dict[str, Any]]:
 def test_predictions_are_made_with_the_studys_thresholds(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only = ("top_k_mass", "support_size", "anchor_spans", "ngram_sharing")
+    only = ("top_k_mass", "support_size", "anchor_spans", "anchor_paths", "ngram_sharing")
     bench.run(tuned(bench), only=only)
     of_default = {
         (row["condition"], row["corpus"], row["text_id"], row["position"]): row
@@ -168,13 +168,7 @@ def test_predictions_are_made_with_the_studys_thresholds(
     # What is about generations alone asks no model.
     monkeypatch.setattr(token_distributions, "score", None)
     made = bench.run(tuned(bench, top_k=[1, 3, 30], support=1e-3, spans=2), only=only)
-    assert {name for name, _ in made} == {
-        "anchor_spans",
-        "anchor_paths",
-        "measures/anchor_spans",
-        "summary",
-        "comparisons",
-    }
+    assert {name for name, _ in made} == {"anchor_spans", "anchor_paths"}
     provenance = bench.lake.provenance(graph.tables["anchor_spans"], "llama")
     assert provenance is not None
     assert "|span_characters:30|span_share:0.2|" in provenance.signature

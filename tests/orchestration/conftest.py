@@ -14,14 +14,21 @@ if TYPE_CHECKING:
     from warehouse import Lake
 
 
-@pytest.fixture
-def instance_in_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@contextmanager
+def kept_in_memory() -> Iterator[None]:
     """Keeps what Dagster remembers in memory: its databases take longer than what is tested."""
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
 
         @contextmanager
         def opened(lake: Lake) -> Iterator[dg.DagsterInstance]:
             yield instance
 
-        monkeypatch.setattr("orchestration.instance.open_instance", opened)
+        patch.setattr("orchestration.instance.open_instance", opened)
+        yield
+
+
+@pytest.fixture
+def instance_in_memory() -> Iterator[None]:
+    """`kept_in_memory`, for a test."""
+    with kept_in_memory():
         yield

@@ -19,16 +19,18 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from assets.figures import FIGURES
 from assets.measures import declared
 from assets.sources import generation_files
 from orchestration import cli
-from tests.studies import imported, limited_to_few_figures, write_jsonl
+from tests.orchestration.conftest import kept_in_memory
+from tests.studies import FEW, imported, write_jsonl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from models import Source
 
-pytestmark = [pytest.mark.whole, pytest.mark.usefixtures("few_figures")]
+pytestmark = [pytest.mark.whole, pytest.mark.usefixtures("few_assets")]
 in_memory = pytest.mark.usefixtures("instance_in_memory")
 
 TEXTS = ["a b c d e f", "a b c d e g", ""]
@@ -44,12 +46,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def measured_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def measured_once(
+    tmp_path_factory: pytest.TempPathFactory, limit_assets: Callable[..., None]
+) -> Path:
     """That folder, with a lake and a report; not to be written to."""
     folder = tmp_path_factory.mktemp("measured")
-    with limited_to_few_figures(), pytest.MonkeyPatch.context() as patch:
+    with kept_in_memory(), pytest.MonkeyPatch.context() as patch:
+        limit_assets(patch, FEW)
         patch.chdir(folder)
-        patch.setenv("DAGSTER_HOME", str(folder / ".dagster"))
         write_inputs(folder)
         run("run", "s.yaml")
     return folder
@@ -84,17 +88,15 @@ def run(*arguments: str, status: int = 0, stdin: str | None = None) -> Result:
 
 
 def test_a_run_makes_everything_and_a_second_one_nothing(folder: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("assets.registry.FIGURES", FIGURES)
-        first = run("run", "s.yaml").output
-        assert "26 of 26 assets made" in first
-        assert str(folder / "lake" / "report.html") in first.replace("\n", "")
-        changed = {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
-        assert "everything is up to date (26 of 26 assets)" in run("run", "s.yaml").output
-        assert changed == {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
-        forced = run("run", "s.yaml", "--force", "--select", "ngram_spread").output
-        # The table, the measure and the figure that are named.
-        assert "3 of 3 assets made" in forced
+    first = run("run", "s.yaml").output
+    assert "13 of 13 assets made" in first
+    assert str(folder / "lake" / "report.html") in first.replace("\n", "")
+    changed = {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
+    assert "everything is up to date (13 of 13 assets)" in run("run", "s.yaml").output
+    assert changed == {p: p.stat().st_mtime_ns for p in (folder / "lake").rglob("*.parquet")}
+    forced = run("run", "s.yaml", "--force", "--select", "ngram_spread").output
+    # The table, the measure and the figure that are named.
+    assert "3 of 3 assets made" in forced
 
 
 @in_memory
@@ -114,7 +116,7 @@ def test_a_selection_brings_what_it_needs(folder: Path) -> None:
 def test_check_says_what_a_run_would_do(folder: Path) -> None:
     output = run("check", "s.yaml").output
     assert "s.yaml is valid" in output
-    assert "a run would make 21 of 21 assets" in output
+    assert "a run would make 13 of 13 assets" in output
     assert "ngram_sharing of m: not made yet" in output
     assert not (folder / "lake").exists() or not list((folder / "lake").glob("*/**/*.parquet"))
 
@@ -217,10 +219,10 @@ def test_sql_answers_in_every_format(measured: Path) -> None:
 
 def test_json_has_numbers_lists_and_nulls(measured: Path) -> None:
     query = (
-        "select sum(n_total) as s, [1, 2] as l, 'nan'::double as z, null as u from ngram_diversity"
+        "select sum(n_samples) as s, [1, 2] as l, 'nan'::double as z, null as u from ngram_sharing"
     )
     row = json.loads(run("sql", "--format", "json", query).stdout)[0]
-    assert row == {"s": 40, "l": [1, 2], "z": None, "u": None}
+    assert row == {"s": 12, "l": [1, 2], "z": None, "u": None}
     assert json.loads(run("sql", "--format", "json", "select 1 where false").stdout) == []
 
 
@@ -286,7 +288,7 @@ def test_a_new_file_alone_is_a_table_an_asset_a_view_and_a_page(
         "group by all\n"
     )
     monkeypatch.setattr(declared, "SQL_FOLDER", sql)
-    assert "16 of 16 assets made" in run("run", "s.yaml").output
+    assert "8 of 8 assets made" in run("run", "s.yaml").output
     query = "select words from generation_lengths"
     assert json.loads(run("sql", "--format", "json", query).stdout) == [{"words": 4.0}]
     assert "on average" in run("tables", "generation_lengths").stdout
@@ -418,6 +420,12 @@ def test_a_wrong_measurement_is_refused_before_it_runs(
 
 
 @in_memory
+@pytest.mark.parametrize(
+    "few_assets",
+    [["text_statistics", "measures/support", "figures/trajectory"]],
+    ids=["a measure"],
+    indirect=True,
+)
 def test_checkpoints_are_listed_taken_in_and_taken_out(folder: Path, llama_source: Source) -> None:
     base = {"name": "base", "source": str(llama_source), "decodings": [{"top_p": 0.7}]}
     watch = {"dir": "runs/checkpoint-*", "series": "sft", "base": "base"}

@@ -98,7 +98,7 @@ def test_the_module_that_dagster_loads(bench: Bench, monkeypatch: pytest.MonkeyP
     assert module.defs.metadata["lake"].value == str(bench.lake.root)
 
 
-@pytest.mark.usefixtures("few_figures")
+@pytest.mark.usefixtures("few_assets")
 def test_materializing_writes_tables_checks_and_metadata(
     bench: Bench, instance: dg.DagsterInstance
 ) -> None:
@@ -196,7 +196,7 @@ def test_a_study_has_assets_only_for_what_it_names(bench: Bench) -> None:
     assert not names & absent
 
 
-@pytest.mark.usefixtures("few_figures")
+@pytest.mark.usefixtures("few_assets")
 def test_what_is_not_measured_is_not_there_and_holds_nothing_else_up(
     bench: Bench, instance: dg.DagsterInstance
 ) -> None:
@@ -235,7 +235,7 @@ def stale_in_dagster(defs: dg.Definitions, instance: dg.DagsterInstance, graph: 
     }
 
 
-@pytest.mark.usefixtures("few_figures")
+@pytest.mark.usefixtures("few_assets")
 def test_dagster_says_stale_of_what_check_says_it_of(
     bench: Bench, instance: dg.DagsterInstance
 ) -> None:

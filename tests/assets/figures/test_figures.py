@@ -40,6 +40,11 @@ WITH_CORPUS = {
 MEASURES = {
     measure.name: measure for measure in declared_measures(PLACEHOLDERS) if measure.is_quoted
 }
+WIDEST = {
+    measure.format: measure.name
+    for measure in sorted(MEASURES.values(), key=lambda measure: len(measure.title))
+}
+"""Of each format the measure with the longest title."""
 HELD = "one two three four five six seven eight nine ten"
 
 
@@ -127,7 +132,7 @@ def test_a_figure_is_written_in_every_format_for_offline_use(drawn: Bench, figur
 
 
 def test_a_figure_is_drawn_as_altair_would_draw_it(drawn: Bench, tmp_path: Path) -> None:
-    folder = drawn.lake.figures / "trajectory"
+    folder = drawn.lake.figures / "readaptation"
     chart = alt.Chart.from_json((folder / "chart.json").read_text())
     chart.save(tmp_path / "chart.svg")
     chart.save(tmp_path / "chart.png", scale_factor=2)
@@ -260,7 +265,7 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
             for g in names
             for h in (1, 2, 3)
         ],
-        "trajectory": [number | {"measure": name, "n_items": 3} for name in MEASURES],
+        "trajectory": [number | {"measure": name, "n_items": 3} for name in WIDEST.values()],
         "shannon_game": [
             number | {"measure": f"shannon_{name}", "n_items": 3, "median": 1.0}
             for name in ("exact", "f1", "guesses", "perplexity")

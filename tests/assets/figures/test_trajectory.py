@@ -24,7 +24,7 @@ from tests.studies import Bench
 from warehouse import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from assets.lineage.context import AssetContext
@@ -35,6 +35,15 @@ pytestmark = pytest.mark.whole
 FIGURE = next(figure for figure in FIGURES if figure.name == "trajectory")
 ALL_MEASURES = declared_measures(PLACEHOLDERS)
 MEASURES = {measure.name: measure for measure in ALL_MEASURES if measure.is_quoted}
+CHECKED = (
+    *("text_statistics", "perplexity", "ngram_sharing", "support_size"),
+    *("alignments", "alignment_overlap", "frequent_spans", "anchor_coverage"),
+    *("measures/perplexity", "measures/bits_per_byte", "measures/top_k_mass", "measures/support"),
+    *("measures/ngram_sharing", "measures/overlap", "measures/anchor_coverage"),
+    *("figures/trajectory", "figures/support_size", "figures/ngram_sharing"),
+)
+"""What is held against the tables that it is computed from."""
+FEWEST = ("text_statistics", "measures/support", "measures/perplexity", "figures/trajectory")
 CORPORA = [{"name": "docs", "source": "pydoc:topics", "documents": 4, "max_words": 20}]
 RULES = [{"measure": "perplexity", "over_base": 1.5, "under_base": 1.0}]
 
@@ -54,13 +63,18 @@ def run_of(bench: Bench, gemma: Source, **changes: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def drawn(
-    tmp_path_factory: pytest.TempPathFactory, llama_source: Source, gemma: Source
+    tmp_path_factory: pytest.TempPathFactory,
+    llama_source: Source,
+    gemma: Source,
+    limit_assets: Callable[..., None],
 ) -> tuple[Bench, AssetContext, FigureData]:
     """A lake with these runs; not to be written to."""
     bench = Bench(tmp_path_factory.mktemp("runs"), llama_source)
     study = run_of(bench, gemma)
-    bench.run(study, only=("trajectory", "perplexity", "support_size"))
-    return bench, *gathered(bench, study, "trajectory")
+    with pytest.MonkeyPatch.context() as patch:
+        limit_assets(patch, CHECKED)
+        bench.run(study, only=("trajectory", "perplexity", "support_size"))
+        return bench, *gathered(bench, study, "trajectory")
 
 
 def gathered(bench: Bench, study: Any, name: str) -> tuple[AssetContext, FigureData]:
@@ -166,6 +180,8 @@ def test_checkpoints_say_their_step_and_where_they_come_from(
     assert rows[0]["source"] == str(bench.llama)
 
 
+@pytest.mark.parametrize("few_assets", [FEWEST], ids=["support"], indirect=True)
+@pytest.mark.usefixtures("few_assets")
 def test_rules_redraw_the_figure_and_stand_in_it(bench: Bench, gemma: Source) -> None:
     def draw(study: Any) -> Any:
         bench.run(study, only=("trajectory",))
@@ -211,6 +227,8 @@ def test_rules_redraw_the_figure_and_stand_in_it(bench: Bench, gemma: Source) ->
     assert "No checkpoint that was measured has a step" in svg
 
 
+@pytest.mark.parametrize("few_assets", [FEWEST], ids=["perplexity"], indirect=True)
+@pytest.mark.usefixtures("few_assets")
 def test_what_is_beyond_all_numbers_is_not_drawn_and_drifts(bench: Bench) -> None:
     target = bench.folder / "diverged"
     shutil.copytree(bench.llama.location, target)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from assets.measures.declared import SQL_FOLDER
 from models import ModelPool
 from models import sampling as model_sampling
 from tests.studies import Bench, imported, write_jsonl
@@ -120,14 +121,25 @@ def test_what_would_come_out_the_same_is_not_sampled_again(
 
 
 @pytest.mark.core
-@pytest.mark.usefixtures("few_figures")
+@pytest.mark.usefixtures("few_assets")
 def test_nothing_is_made_twice(bench: Bench) -> None:
     study = bench.study()
-    assert len(bench.run(study, figures=True)) == 29
+    assert len(bench.run(study, figures=True)) == 17
     assert bench.run(study, figures=True) == {}
 
 
-@pytest.mark.usefixtures("few_figures")
+@pytest.mark.parametrize(
+    "few_assets",
+    [
+        [
+            *(path.stem for path in SQL_FOLDER.glob("*.sql")),
+            *("alignments", "measures/ngram_sharing", "figures/ngram_sharing"),
+        ]
+    ],
+    ids=["every table"],
+    indirect=True,
+)
+@pytest.mark.usefixtures("few_assets")
 def test_a_change_makes_anew_only_what_depends_on_it(bench: Bench) -> None:
     path = write_jsonl(bench.folder / "made.jsonl", imported("p", "a b c", "a b d"))
     llama = {"name": "llama", "source": str(bench.llama), "decodings": [{"top_p": 0.9}]}

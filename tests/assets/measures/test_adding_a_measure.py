@@ -16,11 +16,11 @@ from assets.measures import comparisons, summary
 from models import Source
 from orchestration import cli
 from tests.assets.measures.readme import blocks, section
-from tests.studies import Bench, imported, write_jsonl
+from tests.studies import TOLD_OF, Bench, imported, write_jsonl
 from warehouse.measure_headers import COMPARABLE, FORMATS, GROUPS, ITEMS, KEYS, REQUIRED, STATISTICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from assets.drawing.figure import Figure
@@ -75,6 +75,13 @@ select
     1 as denominator
 from lengths
 """
+OTHERS = (
+    *TOLD_OF,
+    *("ngram_sharing", "measures/ngram_sharing"),
+    *("alignments", "anchor_paths", "measures/anchored", "measures/anchor_spans"),
+    "figures/trajectory",
+)
+"""What there is beside it."""
 N_WORDS = {"base": 40, "sft": 30, "dpo": 10}
 ANCHOR = "and so it is with them in the end,"
 N_PROMPTS = 10
@@ -106,6 +113,13 @@ def ask(bench: Bench, query: str) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_assets(limit_assets: Callable[..., None]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        limit_assets(patch, OTHERS)
+        yield
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """A lake of a ladder whose study has the two measures and the table; not to be written to."""
@@ -122,9 +136,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Bench:
             for row in imported(f"p{prompt}", *texts(name, prompt))
         ]
         write_jsonl(bench.folder / f"{name}.jsonl", rows)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("assets.registry.FIGURES", [TRAJECTORY])
-        bench.run(study_of(bench), figures=True)
+    bench.run(study_of(bench), figures=True)
     return bench
 
 
@@ -137,10 +149,7 @@ def study_of(bench: Bench) -> Any:
     )
 
 
-def test_a_measure_that_is_dropped_in_appears_everywhere(
-    made: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("assets.registry.FIGURES", [TRAJECTORY])
+def test_a_measure_that_is_dropped_in_appears_everywhere(made: Bench) -> None:
     study, lake = str(made.folder / "study.yaml"), ["--lake", str(made.lake.root)]
 
     # The data dictionary: the list, and the measure's own page.

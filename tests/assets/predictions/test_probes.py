@@ -13,7 +13,7 @@ from assets.predictions.probe_accuracy import accuracy
 from assets.predictions.probed_texts import ProbedTexts, Split
 from assets.registry import build_graph
 from assets.study.errors import InputError
-from models import LanguageModel, Text
+from models import LanguageModel, Text, probes
 from tests.studies import Bench, imported, write_jsonl
 from warehouse.tables import GENERATIONS, PROBE_ACCURACY, PROBE_GUESSES
 
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.whole
 
 PROMPTS = [{"prompt_id": f"p{i}", "category": "c", "text": f"Number {i}?"} for i in range(6)]
+
+
+@pytest.fixture(autouse=True)
+def _quick_to_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How well probes learn is a question to `models.probes`."""
+    monkeypatch.setattr(probes, "_EPOCHS", 8)
+    monkeypatch.setattr(probes, "_LEARNING_RATES", {"vocabulary": 1e-2, "output_layer": 3e-3})
 
 
 def pair(bench: Bench, gemma: Source, **changes: Any) -> Study:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from assets.figures import FIGURES
-from assets.measures.declared import declared_tables
+from assets.measures.declared import SQL_FOLDER, declared_tables
 from assets.preflight import check_inputs
 from assets.registry import build_graph
 from assets.sources import prompt_sets
@@ -21,10 +22,15 @@ from warehouse import ask
 from warehouse.tables import ALIGNMENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from assets.study.study import Study
+    from models import Source
 
 MINE = {"a": "Who?", "b": "Why?"}
+OTHERS = {"a": "Who?", "b": "Why not?"}
 STUDYS = {prompt["prompt_id"]: prompt["text"] for prompt in PROMPTS}
+OF_PROMPTS = [figure for figure in FIGURES if "prompts" in figure.reads]
 SENTENCE = "and so it was said again by all of them"
 
 
@@ -51,11 +57,17 @@ def ladder(bench: Bench, **changes: Any) -> Study:
         bring(bench, "second", dict(reversed(MINE.items()))),
         bring(bench, "answers-studys", STUDYS),
         bring(bench, "other-ids", {"x": "Who?", "b": "Why?"}),
-        bring(bench, "other-texts", {"a": "Who?", "b": "Why not?"}),
+        bring(bench, "other-texts", OTHERS),
         bring(bench, "fewer", {"a": "Who?"}),
         bring(bench, "third", MINE),
     ]
     return bench.study(**({"checkpoints": checkpoints} | changes))
+
+
+def some(bench: Bench) -> Study:
+    """Checkpoints of each kind: the first of a set, a further one, and ones with other prompts."""
+    answered = {"first": MINE, "answers-studys": STUDYS, "other-texts": OTHERS, "third": MINE}
+    return ladder(bench, checkpoints=[bring(bench, *item) for item in answered.items()])
 
 
 def sets_of(study: Study) -> dict[str, str]:
@@ -63,7 +75,7 @@ def sets_of(study: Study) -> dict[str, str]:
 
 
 def asked(bench: Bench, query: str) -> list[tuple[Any, ...]]:
-    with ask(bench.lake, declared_tables(), query) as found:
+    with ask(bench.lake, [t for t in declared_tables() if t.name in query], query) as found:
         return found.fetchall()
 
 
@@ -134,11 +146,27 @@ def test_probes_name_sets_and_not_who_answers_them(bench: Bench) -> None:
         check_inputs(study)
 
 
+@pytest.fixture(scope="module")
+def measured_once(
+    tmp_path_factory: pytest.TempPathFactory,
+    llama_source: Source,
+    limit_assets: Callable[..., None],
+) -> Bench:
+    """A lake with every table of some checkpoints, and what figures read; not to be written to."""
+    bench = Bench(tmp_path_factory.mktemp("measured"), llama_source)
+    tables = [path.stem for path in SQL_FOLDER.glob("*.sql")]
+    measures = [f"measures/{name}" for figure in OF_PROMPTS for name in figure.measures or ()]
+    with pytest.MonkeyPatch.context() as patch:
+        limit_assets(patch, [*tables, "alignments", *measures])
+        bench.run(some(bench), measures=True)
+    return bench
+
+
 @pytest.mark.whole
-def test_rows_of_checkpoints_join_on_set_and_prompt(bench: Bench) -> None:
-    bench.run(ladder(bench))
+def test_rows_of_checkpoints_join_on_set_and_prompt(measured_once: Bench) -> None:
+    bench = measured_once
     prompts = asked(bench, "select prompt_set, prompt_id, count(*) from prompts group by all")
-    assert len(prompts) == 10
+    assert len(prompts) == 7
     for table in declared_tables():
         if "prompt_id" not in table.grain:
             continue
@@ -182,23 +210,22 @@ def test_an_alignment_from_before_there_were_sets_is_kept(bench: Bench) -> None:
 
 @pytest.mark.whole
 def test_figures_take_the_texts_of_prompts_from_the_lake(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, measured_once: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from assets.drawing.figure_asset import gather
 
-    study = ladder(bench)
-    bench.run(study, measures=True)
-    for name in SETS:
-        (bench.folder / f"{name}.jsonl").write_text(json.dumps({"not": "read"}))
+    study = some(bench)
+    shutil.copytree(measured_once.lake.root, bench.lake.root)
+    for checkpoint in study.checkpoints:
+        (bench.folder / f"{checkpoint.name}.jsonl").write_text(json.dumps({"not": "read"}))
     monkeypatch.setattr(
         prompt_sets, "_imported_sets", lambda look: {n: _Named(s) for n, s in SETS.items()}
     )
     graph = build_graph(study, bench.lake)
-    for figure in FIGURES:
-        if "prompts" in figure.reads:
-            found = gather(figure, graph.context(f"figures/{figure.name}"), [])
-            prompts = {row["prompt"] for row in found.rows if row["checkpoint"] == "third"}
-            assert prompts == set(MINE.values()), figure.name
+    for figure in OF_PROMPTS:
+        found = gather(figure, graph.context(f"figures/{figure.name}"), [])
+        prompts = {row["prompt"] for row in found.rows if row["checkpoint"] == "third"}
+        assert prompts == set(MINE.values()), figure.name
 
 
 class _Named:

@@ -509,6 +509,7 @@ def test_revisions_of_a_repository(bench: Bench, monkeypatch: pytest.MonkeyPatch
     assert read_registered(study, bench.lake)[0].source.location == f"org/model@{'d' * 40}"
 
 
+@pytest.mark.usefixtures("few_assets")
 def test_what_was_measured_of_a_deleted_checkpoint_stays(bench: Bench) -> None:
     study = watching(bench)
     target = drop(bench, "runs/dpo/checkpoint-1")
@@ -539,6 +540,7 @@ def test_one_that_was_never_measured_and_is_gone_holds_nobody_up(bench: Bench) -
     assert not [node for node in graph.select(()) if node[1] == "dpo-1"]
 
 
+@pytest.mark.usefixtures("few_assets")
 def test_a_base_is_not_measured_anew_for_what_comes_later(bench: Bench) -> None:
     study = watching(bench, corpora=[], max_new_tokens=6)
     bench.run(study, measures=True)

@@ -47,12 +47,12 @@ def test_an_import_says_what_it_wrote_and_what_not(folder: Path) -> None:
     assert found == [("Why?", 0, "Because."), ("Why?", 1, "So.")]
 
 
-@pytest.mark.usefixtures("few_figures", "instance_in_memory")
+@pytest.mark.usefixtures("few_assets", "instance_in_memory")
 def test_what_was_imported_is_measured(folder: Path) -> None:
     run("import", "csv", "made.csv", "-o", "made.jsonl", *COLUMNS)
     study = {"name": "s", "checkpoints": [{"name": "m", "source": "file:made.jsonl"}]}
     (folder / "s.yaml").write_text(yaml.safe_dump(study))
-    run("run", "s.yaml", "--select", "ngram_diversity")
+    run("run", "s.yaml", "--select", "ngram_sharing")
     query = "select text from generations order by sample"
     rows = json.loads(run("sql", "--format", "json", query).stdout)
     assert rows == [{"text": "Because."}, {"text": "So."}]

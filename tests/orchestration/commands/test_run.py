@@ -2,47 +2,42 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-from assets.figures.trajectory import FIGURE as TRAJECTORY
-from assets.measures import declared
 from orchestration import cli
 from tests.studies import imported, write_jsonl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = [pytest.mark.whole, pytest.mark.usefixtures("instance_in_memory")]
 
 WORDS = "one two three four five six seven eight nine ten"
-MEASURES = ("ngram_sharing", "majority_ngrams")
+NEEDED = (
+    *("ngram_sharing", "measures/ngram_sharing"),
+    *("ngram_spread", "measures/majority_ngrams"),
+    "figures/trajectory",
+)
 COMMAND = ("run", "s.yaml", "--select", "trajectory")
 UP_TO_DATE = "everything is up to date"
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit_assets: Callable[..., None]
+) -> Path:
     """A folder with a study of two stages and a rule that the second one crosses."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("assets.registry.FIGURES", [TRAJECTORY])
-    monkeypatch.setattr(declared, "SQL_FOLDER", few_measures(tmp_path / "sql"))
+    limit_assets(monkeypatch, NEEDED)
     write_jsonl(tmp_path / "base.jsonl", imported("p", *[f"{i} " * 12 for i in range(3)]))
     write_jsonl(tmp_path / "sft.jsonl", imported("p", *[f"{i} {WORDS}" for i in range(3)]))
     write_study(tmp_path, {"measure": "ngram_sharing", "over": 0.5})
     return tmp_path
-
-
-def few_measures(folder: Path) -> Path:
-    """A folder of two of the measures, and the tables that they read."""
-    for file in ("ngram_sharing.sql", "ngram_spread.sql", *(f"measures/{n}.sql" for n in MEASURES)):
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(declared.SQL_FOLDER / file, folder / file)
-    return folder
 
 
 def write_study(folder: Path, *rules: dict[str, Any]) -> None:

@@ -21,8 +21,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  
 from models import ModelPool
 from orchestration import cli
 from orchestration.build import build_defs  # noqa: F401
+from tests.soak.lakes import few_assets
 from tests.soak.test_faults import materialize_all
-from tests.studies import limited_to_few_figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ def work(folder: str, lake: str, prepare: Callable[[], None] | None, command: st
         Path(f"{lake}.log").open("a", encoding="utf-8", buffering=1) as log,
         redirect_stdout(log),
         redirect_stderr(log),
-        limited_to_few_figures(),
+        few_assets(),
     ):
         if prepare is not None:
             prepare()

@@ -6,16 +6,19 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
+import pytest
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from multiprocessing.context import ForkServerContext, ForkServerProcess
 
 _PROMPTS = 3
@@ -66,6 +69,19 @@ def write_study(folder: Path, base: str, aligned: str, *, whole: bool) -> Path:
     path = folder / "s.yaml"
     path.write_text(yaml.safe_dump(study))
     return path
+
+
+@contextmanager
+def few_assets() -> Iterator[None]:
+    """Limits the assets that there are, to some of every kind."""
+    names = (
+        *FEW,
+        *("alignments", "alignment_overlap", "perplexity", "measures/perplexity"),
+        *("shannon_game", "probe_accuracy", "readaptation"),
+    )
+    with tempfile.TemporaryDirectory() as sql, pytest.MonkeyPatch.context() as patch:
+        limit_assets(patch, names, Path(sql))
+        yield
 
 
 @dataclass

@@ -15,8 +15,8 @@ from pathlib import Path
 os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "ATEN_CPU_CAPABILITY": "avx2"}
 
 from models import ModelPool
+from tests.soak.lakes import few_assets
 from tests.soak.test_faults import materialize_all
-from tests.studies import limited_to_few_figures
 
 _WRITES = 60
 """A fault comes within so many writes of where a run begins or goes on."""
@@ -28,7 +28,7 @@ def main(folder: Path, shim: str, seed: int, n_faults: int) -> None:
     moments = random.Random(seed)
     study, lake = folder / "s.yaml", folder / "lake"
     pool = ModelPool()
-    with limited_to_few_figures():
+    with few_assets():
         while n_faults:
             number = moments.choice((errno.EIO, errno.ENOSPC))
             count = moments.choice((1, 1 << 40))  # a bad sector, or a full disk

@@ -12,8 +12,7 @@ from assets.registry import build_graph
 from assets.study.study import load_study
 from models import ModelPool
 from tests.soak.faults import Faults
-from tests.soak.lakes import Tally, report, write_study
-from tests.studies import limited_to_few_figures
+from tests.soak.lakes import Tally, few_assets, report, write_study
 from warehouse import Lake
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def soak(folder: Path, sources: tuple[Source, Source], *, whole: bool, every: in
     base, aligned = map(str, sources)
     study = write_study(folder, base, aligned, whole=whole)
     tally, pool = Tally(), ModelPool()
-    with limited_to_few_figures():
+    with few_assets():
         materialize_all(study, folder / "undisturbed", pool)
         faults = Faults(folder / "faulty", (errno.EIO, errno.ENOSPC), every)
         with faults.on():

@@ -100,11 +100,11 @@ def _session(leader: int) -> set[psutil.Process]:
 
 def _wait(processes: set[psutil.Process], seconds: float) -> None:
     end = time.monotonic() + seconds
-    while any(map(_is_running, processes)) and time.monotonic() < end:
+    while any(map(is_running, processes)) and time.monotonic() < end:
         time.sleep(0.05)
 
 
-def _is_running(process: psutil.Process) -> bool:
+def is_running(process: psutil.Process) -> bool:
     """Whether it still does something; in a container it may stay a zombie."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -14,6 +14,7 @@ import pytest
 
 from orchestration.instance import open_instance
 from orchestration.jobs import REFRESH
+from orchestration.services import is_running
 from tests.browser.running import PROGRAMS, until
 from warehouse.tables import GENERATIONS
 
@@ -27,19 +28,15 @@ WITHIN = 10
 """Seconds."""
 
 
-def stop(ui: Ui, number: int) -> list[str]:
-    """Sends a signal; gives the command lines of what is left."""
+def stop(ui: Ui, number: int) -> list[psutil.Process]:
+    """Sends a signal; gives what is left."""
     assert ui.process is not None
-    everything = {process: " ".join(process.cmdline()) for process in ui.processes()}
+    everything = ui.processes()
     sent = time.monotonic()
     ui.process.send_signal(number)
     assert ui.process.wait(WITHIN) == 130
     assert time.monotonic() - sent < WITHIN
-    return [
-        command
-        for process, command in everything.items()
-        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    ]
+    return [process for process in everything if is_running(process)]
 
 
 def listening(ui: Ui) -> set[tuple[str, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from itertools import combinations, pairwise
 
 from assets.study.thresholds import Thresholds
@@ -38,8 +39,9 @@ class Picked(Span):
     pick: int
 
 
-def is_frequent(holders: int, n_samples: int, chosen: Thresholds) -> bool:
-    return holders >= 2 and Fraction(holders, n_samples) >= Fraction(str(chosen.span_share))
+@cache
+def is_frequent(holders: int, n_samples: int, share: float) -> bool:
+    return holders >= 2 and Fraction(holders, n_samples) >= Fraction(str(share))
 
 
 # Alignment
@@ -103,7 +105,7 @@ def frequent_spans(
     frequent = [
         Span(column, text, starts)
         for (column, text), starts in windows.items()
-        if is_frequent(len(starts), len(texts), chosen)
+        if is_frequent(len(starts), len(texts), chosen.span_share)
     ]
     by_starts = {frozenset(window.starts.items()): window for window in frequent}
 
@@ -124,10 +126,10 @@ def frequent_spans(
 
 
 def anchor_spans(
-    texts: list[str], columns: list[list[int]], chosen: Thresholds = PAPERS
+    frequent: list[Span], n_samples: int, chosen: Thresholds = PAPERS
 ) -> list[Picked]:
     """The picked spans; the first is span 1, and so on."""
-    spans = frequent_spans(texts, columns, chosen)
+    spans = [*frequent]
     picked: list[Picked] = []
     while spans and len(picked) < chosen.spans:
         spans.sort(key=lambda s: (-len(s.starts), -len(s.text), s.start_column, s.text))
@@ -141,20 +143,19 @@ def anchor_spans(
                 if sample not in best.starts
                 or span.characters(sample).isdisjoint(best.characters(sample))
             }
-            if is_frequent(len(counting), len(texts), chosen):
+            if is_frequent(len(counting), n_samples, chosen.span_share):
                 left.append(Span(span.start_column, span.text, counting))
         spans = left
     return sorted(picked, key=lambda span: (span.start_column, span.pick))
 
 
-def paths(texts: list[str], columns: list[list[int]], chosen: Thresholds = PAPERS) -> list[Path]:
+def paths(picked: list[Picked], n_samples: int) -> list[Path]:
     """The spans that each generation passes, with the places where they start in it."""
     found: list[Path] = []
-    spans = anchor_spans(texts, columns, chosen)
-    for sample in range(len(texts)):
+    for sample in range(n_samples):
         passed = [
             (span.starts[sample], str(number))
-            for number, span in enumerate(spans, start=1)
+            for number, span in enumerate(picked, start=1)
             if sample in span.starts
         ]
         steps = [(number, start) for start, number in sorted(passed)]
@@ -162,24 +163,23 @@ def paths(texts: list[str], columns: list[list[int]], chosen: Thresholds = PAPER
     return found
 
 
-def flows(
-    texts: list[str], columns: list[list[int]], chosen: Thresholds = PAPERS
-) -> Counter[tuple[str, str]]:
+def flows(passed: list[Path]) -> Counter[tuple[str, str]]:
     """How many generations go from one span directly to another."""
     return Counter(
-        (source, target)
-        for path in paths(texts, columns, chosen)
-        for (source, _), (target, _) in pairwise(path)
+        (source, target) for path in passed for (source, _), (target, _) in pairwise(path)
     )
 
 
 def coverage(
-    texts: list[str], columns: list[list[int]], chosen: Thresholds = PAPERS
+    texts: list[str],
+    columns: list[list[int]],
+    frequent: list[Span],
+    chosen: Thresholds = PAPERS,
 ) -> list[Fraction]:
     """`in_anchor` of each bin."""
     covered = {
         (sample, place)
-        for span in frequent_spans(texts, columns, chosen)
+        for span in frequent
         for sample in span.starts
         for place in span.characters(sample)
     }

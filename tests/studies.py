@@ -40,16 +40,13 @@ PROMPTS = [
 TOLD_OF = ("frequent_spans", "anchor_spans", "readaptation")
 FEW = (
     *TOLD_OF,
-    *("ngram_sharing", "ngram_spread", "text_statistics"),
-    *("measures/ngram_sharing", "measures/ngram_spread"),
-    *("measures/majority_ngrams", "measures/support"),
-    *("figures/ngram_sharing", "figures/ngram_spread", "figures/trajectory"),
-)
-"""Assets that are enough for tests that are about what makes them."""
-FEWEST = (
-    *TOLD_OF,
     *("ngram_sharing", "measures/ngram_sharing"),
     *("figures/ngram_sharing", "figures/trajectory"),
+)
+"""Assets that are enough for tests that are about what makes them."""
+WITH_SPREAD = (
+    *FEW,
+    *("ngram_spread", "measures/ngram_spread", "measures/majority_ngrams", "figures/ngram_spread"),
 )
 
 

@@ -129,8 +129,7 @@ def write_page(
         front: What comes before them.
         meta: Names and contents of the page's meta elements.
     """
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+    page = _template().render(
         title=title,
         sections=sections,
         front=front,
@@ -152,6 +151,12 @@ def _shown(specification: dict[str, Any]) -> dict[str, Any]:
     return {
         key: value for key, value in specification.items() if key not in ("usermeta", "$schema")
     }
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
 
 
 @cache

@@ -23,7 +23,7 @@ from assets.measures import declared
 from assets.sources import generation_files
 from orchestration import cli
 from tests.orchestration.conftest import kept_in_memory
-from tests.studies import FEW, imported, write_jsonl
+from tests.studies import FEW, WITH_SPREAD, imported, write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.whole, pytest.mark.usefixtures("few_assets")]
 in_memory = pytest.mark.usefixtures("instance_in_memory")
+
+with_spread = pytest.mark.parametrize("few_assets", [WITH_SPREAD], ids=["spread"], indirect=True)
 
 TEXTS = ["a b c d e f", "a b c d e g", ""]
 QUERY = "select checkpoint, n, max_shared from ngram_sharing where n = 5 order by all"
@@ -87,6 +89,7 @@ def run(*arguments: str, status: int = 0, stdin: str | None = None) -> Result:
     return result
 
 
+@with_spread
 def test_a_run_makes_everything_and_a_second_one_nothing(folder: Path) -> None:
     first = run("run", "s.yaml").output
     assert "13 of 13 assets made" in first
@@ -100,6 +103,7 @@ def test_a_run_makes_everything_and_a_second_one_nothing(folder: Path) -> None:
 
 
 @in_memory
+@with_spread
 def test_a_selection_brings_what_it_needs(folder: Path) -> None:
     # The name is that of a table and of the figure drawn from it.
     assert "9 of 9 assets made" in run("run", "s.yaml", "--select", "ngram_spread").output
@@ -116,7 +120,7 @@ def test_a_selection_brings_what_it_needs(folder: Path) -> None:
 def test_check_says_what_a_run_would_do(folder: Path) -> None:
     output = run("check", "s.yaml").output
     assert "s.yaml is valid" in output
-    assert "a run would make 13 of 13 assets" in output
+    assert "a run would make 9 of 9 assets" in output
     assert "ngram_sharing of m: not made yet" in output
     assert not (folder / "lake").exists() or not list((folder / "lake").glob("*/**/*.parquet"))
 
@@ -288,7 +292,7 @@ def test_a_new_file_alone_is_a_table_an_asset_a_view_and_a_page(
         "group by all\n"
     )
     monkeypatch.setattr(declared, "SQL_FOLDER", sql)
-    assert "8 of 8 assets made" in run("run", "s.yaml").output
+    assert "7 of 7 assets made" in run("run", "s.yaml").output
     query = "select words from generation_lengths"
     assert json.loads(run("sql", "--format", "json", query).stdout) == [{"words": 4.0}]
     assert "on average" in run("tables", "generation_lengths").stdout
@@ -511,6 +515,7 @@ def test_checkpoints_that_cannot_be_had(measured: Path, arguments: list[str], wo
 
 
 @in_memory
+@with_spread
 def test_check_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copied = shutil.copytree(declared.SQL_FOLDER, folder / "sql")
     monkeypatch.setattr(declared, "SQL_FOLDER", copied)

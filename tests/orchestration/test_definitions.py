@@ -20,7 +20,7 @@ from orchestration.build import build_defs
 from orchestration.instance import PROCESS, open_instance
 from orchestration.partitions import register
 from orchestration.runner import run, stages
-from tests.studies import PROMPTS, Bench, imported, write_jsonl
+from tests.studies import FEW, PROMPTS, Bench, imported, write_jsonl
 from warehouse.checks import CHECKS
 from warehouse.tables import GENERATIONS, TOKEN_DISTRIBUTIONS
 
@@ -98,6 +98,9 @@ def test_the_module_that_dagster_loads(bench: Bench, monkeypatch: pytest.MonkeyP
     assert module.defs.metadata["lake"].value == str(bench.lake.root)
 
 
+@pytest.mark.parametrize(
+    "few_assets", [(*FEW, "text_statistics", "measures/support")], ids=["few"], indirect=True
+)
 @pytest.mark.usefixtures("few_assets")
 def test_materializing_writes_tables_checks_and_metadata(
     bench: Bench, instance: dg.DagsterInstance
@@ -135,6 +138,7 @@ def test_materializing_writes_tables_checks_and_metadata(
     assert [record.status.value for record in records] == ["SUCCEEDED"] * 2
 
 
+@pytest.mark.usefixtures("few_assets")
 def test_what_is_up_to_date_is_skipped_unless_forced(
     bench: Bench, instance: dg.DagsterInstance
 ) -> None:
@@ -175,6 +179,7 @@ def test_rows_that_break_a_declaration_fail_their_check_and_stop_what_reads_them
     assert bench.lake.files(GENERATIONS, "elsewhere") == []
 
 
+@pytest.mark.usefixtures("few_assets")
 def test_a_measurement_cannot_run_before_what_it_reads(
     bench: Bench, instance: dg.DagsterInstance
 ) -> None:
@@ -307,6 +312,7 @@ def test_a_setting_that_changes_an_asset_changes_its_code_version(
     assert changed <= {name for name in new if new[name] != old[name]}
 
 
+@pytest.mark.usefixtures("few_assets")
 def test_a_partition_that_no_checkpoint_stands_behind_fails(
     bench: Bench, instance: dg.DagsterInstance
 ) -> None:
@@ -325,6 +331,7 @@ def test_a_partition_that_no_checkpoint_stands_behind_fails(
     assert instance.get_latest_materialization_event(dg.AssetKey("generations")) is None
 
 
+@pytest.mark.usefixtures("few_assets")
 def test_dagster_is_told_the_data_version(bench: Bench, instance: dg.DagsterInstance) -> None:
     read = study(bench)
     graph = build_graph(read, bench.lake)
@@ -343,6 +350,7 @@ def test_dagster_is_told_the_data_version(bench: Bench, instance: dg.DagsterInst
         assert tags["dagster/data_version"] == stored.data_version
 
 
+@pytest.mark.usefixtures("few_assets")
 def test_a_partner_that_failed_is_scored_once_it_is_there(
     bench: Bench, instance: dg.DagsterInstance
 ) -> None:
@@ -383,6 +391,7 @@ def test_a_run_is_a_checkpoint(bench: Bench) -> None:
     ]
 
 
+@pytest.mark.usefixtures("few_assets")
 def test_a_run_whose_process_is_gone_is_closed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, gone_process: Callable[[], int]
 ) -> None:
@@ -425,6 +434,7 @@ def test_a_run_that_is_stopped_is_left_to_a_later_daemon(
     assert tags["dagster/will_retry"] == "true"
 
 
+@pytest.mark.usefixtures("few_assets")
 def test_a_command_waits_for_the_model_that_the_daemon_runs(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from assets.study.registered import as_it_stands, remove
 from assets.study.watching import take_in_new
 from orchestration.build import build_defs
 from tests.orchestration.daemon import Daemon
-from tests.studies import FEWEST, PROMPTS, Bench
+from tests.studies import FEW, PROMPTS, Bench
 from warehouse import Lake, tables
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 @pytest.fixture(scope="module", autouse=True)
 def _few_assets(limit_assets: Callable[..., None]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        limit_assets(patch, FEWEST)
+        limit_assets(patch, FEW)
         yield
 
 

@@ -225,17 +225,20 @@ def expected(prompts: dict[Key, Alignment], chosen: Thresholds) -> dict[str, lis
                 pairwise_match=near(match),
                 aligned_samples=near(aligned),
             )
-        for span in blueprints.frequent_spans(texts, columns, chosen):
+        frequent = blueprints.frequent_spans(texts, columns, chosen)
+        for span in frequent:
             put("frequent_spans", **span_row(span, len(texts)))
-        for name, picked in enumerate(blueprints.anchor_spans(texts, columns, chosen), start=1):
+        anchors = blueprints.anchor_spans(frequent, len(texts), chosen)
+        for name, picked in enumerate(anchors, start=1):
             row = span_row(picked, len(texts))
             put("anchor_spans", span=str(name), pick=picked.pick, **row)
-        for sample, path in enumerate(blueprints.paths(texts, columns, chosen)):
+        paths = blueprints.paths(anchors, len(texts))
+        for sample, path in enumerate(paths):
             for step, (span_name, start) in enumerate(path):
                 put("anchor_paths", sample=number(sample), step=step, span=span_name, start=start)
-        for (source, target), count in blueprints.flows(texts, columns, chosen).items():
+        for (source, target), count in blueprints.flows(paths).items():
             put("blueprint_flows", source=source, target=target, n_holders=count)
-        for i, share in enumerate(blueprints.coverage(texts, columns, chosen)):
+        for i, share in enumerate(blueprints.coverage(texts, columns, frequent, chosen)):
             put("anchor_coverage", bin=i, n_samples=len(texts), in_anchor=near(share))
     return rows
 
@@ -253,9 +256,18 @@ def span_row(span: blueprints.Span, n_samples: int) -> Row:
     }
 
 
+class Near(float):
+    """A number that equals those near it; there are too many here for `pytest.approx`."""
+
+    def __eq__(self, other: object) -> bool:
+        assert isinstance(other, float | int)
+        return abs(self - other) <= max(1e-9 * abs(self), 1e-12)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def near(value: Fraction | float | list[float]) -> Any:
-    numbers = value if isinstance(value, list) else float(value)
-    return pytest.approx(numbers, rel=1e-9, abs=1e-12)
+    return [Near(v) for v in value] if isinstance(value, list) else Near(value)
 
 
 @pytest.fixture(scope="module")
@@ -328,9 +340,13 @@ KEYS: list[Key] = [
 ]
 
 
+# An alignment takes thousands of numbers, which Hypothesis would draw and remember one by one.
+RANDOM = st.integers(0, 1 << 32).map(random.Random)
+
+
 @pytest.mark.core
 @settings(max_examples=10, deadline=None)
-@given(chance=st.randoms(use_true_random=False), n=st.integers(1, len(KEYS)))
+@given(chance=RANDOM, n=st.integers(1, len(KEYS)))
 def test_the_tables_equal_plain_functions(
     tables: Blueprints, chance: random.Random, n: int
 ) -> None:
@@ -348,7 +364,7 @@ CHOSEN = st.builds(
 
 
 @settings(max_examples=10, deadline=None)
-@given(chance=st.randoms(use_true_random=False), n=st.integers(1, len(KEYS)), chosen=CHOSEN)
+@given(chance=RANDOM, n=st.integers(1, len(KEYS)), chosen=CHOSEN)
 def test_so_they_do_at_thresholds_that_a_study_chooses(
     tables: Blueprints, chance: random.Random, n: int, chosen: Thresholds
 ) -> None:
@@ -361,19 +377,23 @@ def test_a_share_is_exact_where_its_binary_fraction_is_not(
 ) -> None:
     # Times 100 these are more, or less, than whole numbers to a processor.
     enough = round(100 * share)
-    for holders in (enough - 1, enough):
-        texts = [LETTERS[:30] if i < holders else own(i) for i in range(100)]
-        columns = [list(range(30))] * 100
-        key = ("m", "greedy", "s", "p")
-        found = tables.of({key: Alignment(texts, columns)}, chosen=Thresholds(span_share=share))
-        assert len(found["frequent_spans"]) == len(found["anchor_spans"]) == (holders == enough)
+    keys = {enough - 1: ("m", "greedy", "s", "less"), enough: ("m", "greedy", "s", "enough")}
+    prompts = {
+        key: Alignment(
+            [LETTERS[:30] if i < holders else own(i) for i in range(100)], [list(range(30))] * 100
+        )
+        for holders, key in keys.items()
+    }
+    found = tables.of(prompts, chosen=Thresholds(span_share=share))
+    for name in ("frequent_spans", "anchor_spans"):
+        assert [key[:4] for key in found[name]] == [keys[enough]]
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_so_they_do_with_many_prompts(tables: Blueprints, seed: int) -> None:
     chance = random.Random(seed)
     tables.of(
-        {(m, d, s, f"{p}/{i}"): alignment(chance) for m, d, s, p in KEYS for i in range(10)}, seed
+        {(m, d, s, f"{p}/{i}"): alignment(chance) for m, d, s, p in KEYS for i in range(6)}, seed
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,9 @@ def check_inputs(study: Study) -> list[Need]:
 def _check_ways(checkpoint: Checkpoint) -> None:
     """Looks at how it is going to be asked."""
     try:
-        _ = checkpoint.format_of_prompts
+        form = checkpoint.format_of_prompts
+        if checkpoint.source.scheme == "dir":
+            form.check(Path(checkpoint.source.location))
     except InputError as error:
         raise InputError(f"checkpoint {checkpoint.name}: {error}") from None
     if checkpoint.tokenizer is not None:
@@ -136,7 +139,9 @@ def _check_corpora(study: Study) -> None:
     for corpus in study.corpora:
         corpus.digest()
         if corpus.source.scheme != "hf":  # of the hub, whether it is there is enough
-            next(read_documents(corpus))
+            few = corpus.documents is not None
+            for _ in islice(read_documents(corpus), None if few else 1):
+                pass
 
 
 def _check_training_documents(study: Study) -> None:

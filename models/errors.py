@@ -17,5 +17,8 @@ class RefusedError(ModelError):
 
 def sentence(error: Exception) -> str:
     """The beginning of an error's message; those of some libraries go on for paragraphs."""
-    first = str(error).strip().partition("\n")[0] or type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = " ".join(lines[:2]) if lines and lines[0].endswith((":", "(")) else "".join(lines[:1])
+    if isinstance(error, KeyError) or not first:  # whose message is the key alone
+        first = f"{type(error).__name__} {first}".strip()
     return first if len(first) <= 300 else f"{first[:300]}…"

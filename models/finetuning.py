@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -136,8 +136,7 @@ def finetune(
     course, step = Course(), 0
     losses: list[float] = []
     resumes_from: int | None = None
-    if (folder / _STATE).exists():
-        state = torch.load(folder / _STATE, map_location=model.device, weights_only=True)
+    if state := _unfinished(folder, learned, model.device):
         _put(learned, state["weights"])
         optimizer.load_state_dict(state["optimizer"])
         course, step, losses = Course(**state["course"]), state["step"], state["losses"]
@@ -243,6 +242,27 @@ def _precision(model: LanguageModel, dtype: torch.dtype) -> AbstractContextManag
     if dtype == torch.float32:
         return nullcontext()
     return torch.autocast(model.device.type, dtype)
+
+
+def _unfinished(
+    folder: Path, learned: dict[str, Parameter], device: torch.device
+) -> dict[str, Any] | None:
+    """The state that a stopped run left; None where there is none, or not one of these weights.
+
+    One that is damaged, or that another version left, is removed.
+    """
+    path = folder / _STATE
+    if not path.exists():
+        return None
+    with suppress(Exception):  # what torch raises of a broken file has no common type
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        shapes = {name: weights.shape for name, weights in state["weights"].items()}
+        is_whole = {"optimizer", "step", "losses"} <= state.keys()
+        best = _weights_of(folder, Course(**state["course"]).best)
+        if is_whole and best.exists() and shapes == {n: w.shape for n, w in learned.items()}:
+            return state
+    path.unlink()
+    return None
 
 
 def _taken(learned: dict[str, Parameter]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import sys
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -19,8 +20,11 @@ from torch import Tensor
 from models.adapters import merge
 from models.errors import ModelError, sentence
 from models.files import list_files
-from models.sources.folders import check_folder, has_tokenizer, weight_files
+from models.sources.contents import has_tokenizer
+from models.sources.folders import check_folder, count_weights, weight_files
+from models.sources.headers import read_gguf
 from models.sources.hub import cache_folder
+from models.sources.plausible import check_gguf, check_size, check_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -249,15 +253,9 @@ def load_tokenizer(source: Source) -> Any:
     Raises:
         ModelError: It cannot be loaded.
     """
-    from transformers import AutoTokenizer
-
-    arguments = source.tokenizer_arguments()
-    if arguments is None:
-        arguments = {"pretrained_model_name_or_path": plain_folder(source)}
+    folder = source.tokenizer_folder() or plain_folder(source)
     with _errors_said(source):
-        return AutoTokenizer.from_pretrained(
-            **arguments, trust_remote_code=source.allow_remote_code
-        )
+        return _read_tokenizer(folder, source)
 
 
 def load(source: Source, *, device: str | None = None, dtype: str = "auto") -> LanguageModel:
@@ -342,9 +340,6 @@ def plain_folder(source: Source, *, dtype: str = "auto") -> Path:
 
 
 def _load(source: Source, device: str | None, dtype: str, *, empty: bool = False) -> LanguageModel:
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # the run has its own
     _check_dtype(dtype)
     weights = source.locate()
     with _errors_said(source):
@@ -366,12 +361,20 @@ def _check_dtype(dtype: str) -> None:
 
 @contextmanager
 def _errors_said(source: Source) -> Iterator[None]:
+    """Has what goes wrong be one sentence, and keeps transformers from printing others."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # the run has its own
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)
     try:
         yield
     except ModelError:
         raise
     except Exception as error:  # what transformers and torch raise here has no common type
         raise ModelError(f"{source} cannot be loaded by transformers: {sentence(error)}") from error
+    finally:
+        logging.set_verbosity(before)
 
 
 def _plain(weights: LocalWeights, source: Source) -> Path:
@@ -391,22 +394,22 @@ def _read(
     weights: LocalWeights, source: Source, place: torch.device, dtype: str
 ) -> tuple[Any, Any]:
     """A model and its tokenizer, adapters merged into their bases."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     if weights.base:
         model, tokenizer = _read(weights.base, source, place, dtype)
         _check(weights.folder, source)
         n_tokens = 0
         if has_tokenizer([file.path.name for file in list_files(weights.folder)]):
-            tokenizer = AutoTokenizer.from_pretrained(
-                weights.folder, trust_remote_code=source.allow_remote_code
-            )
+            tokenizer = _read_tokenizer(weights.folder, source)
             n_tokens = len(tokenizer)
         return merge(model, weights.folder, n_tokens), tokenizer
     folder = _plain(weights, source)
     files = weight_files(folder, allow_pickle=source.allow_pickle)
     pickled = any(file.suffix == ".bin" for file in files)
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=source.allow_remote_code)
+    tokenizer = _read_tokenizer(folder, source)
+    if place.type != "meta":
+        _check_size(folder, source, files)
     # A pickle may run code as it is read; even one that is allowed is read by `weights_only`.
     model, loaded = AutoModelForCausalLM.from_pretrained(
         folder,
@@ -425,6 +428,29 @@ def _read(
     return model.to(place), tokenizer
 
 
+def _read_tokenizer(folder: Path, source: Source) -> Any:
+    from transformers import AutoTokenizer
+
+    check_tokenizer(folder)
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=source.allow_remote_code)
+
+
+def _check_size(folder: Path, source: Source, files: Sequence[Path]) -> None:
+    """Builds the model without memory for weights, and counts those that it would be made room for.
+
+    Raises:
+        ModelError: Its files have far fewer.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    allowed = source.allow_remote_code
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=allowed)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=allowed)
+    built = sum(weight.numel() for weight in chain(model.parameters(), model.buffers()))
+    check_size(str(source), built, count_weights(files))
+
+
 def _stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     declared = model.generation_config.eos_token_id
     ids = declared if isinstance(declared, list) else [declared]
@@ -436,6 +462,8 @@ def _as_safetensors(weights: LocalWeights) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     assert weights.gguf is not None
+    path = weights.folder / weights.gguf
+    check_gguf(path, read_gguf(path))
     where: dict[str, Any] = {
         "pretrained_model_name_or_path": str(weights.folder),
         "gguf_file": weights.gguf,
@@ -452,7 +480,6 @@ def _as_safetensors(weights: LocalWeights) -> Path:
     try:
         return _kept(weights.digest, unpack)
     except Exception as error:  # what the reader raises of a broken file has no common type
-        path = weights.folder / weights.gguf
         raise ModelError(f"{path} cannot be read by transformers: {sentence(error)}") from error
 
 

@@ -6,14 +6,36 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from models.errors import ModelError, sentence
+from models.errors import ModelError
+from models.rendering import chat, check_template, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 CHAT = "chat"
 PLAIN = "plain"
 PLACEHOLDER = "{prompt}"
+NOT_SWITCHES = frozenset(
+    {
+        "add_generation_prompt",
+        "chat_template",
+        "continue_final_message",
+        "conversation",
+        "conversations",
+        "max_length",
+        "messages",
+        "padding",
+        "return_assistant_tokens_mask",
+        "return_dict",
+        "return_tensors",
+        "sanitize_control_tokens",
+        "tokenize",
+        "tokenizer_kwargs",
+        "truncation",
+    }
+)
+"""What transformers is told beside the switches of a template, under names of the same kind."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +90,7 @@ class PromptFormat:
 
     def messages(self, prompt: str) -> list[dict[str, str]]:
         """The turns of a chat."""
-        before = [{"role": "system", "content": self.system}] if self.system is not None else []
-        return [*before, {"role": "user", "content": prompt}]
+        return chat(prompt, self.system)
 
     def text(self, prompt: str) -> str:
         """What is sent where no chat template is applied."""
@@ -84,7 +105,7 @@ class PromptFormat:
             prompt: The prompt as the prompt set has it.
 
         Raises:
-            ModelError: The tokenizer has no chat template, or it refuses these turns.
+            ModelError: The tokenizer has no chat template, it refuses these turns, or has no end.
         """
         if not self.is_chat:
             return self.text(prompt)
@@ -93,19 +114,16 @@ class PromptFormat:
                 "the tokenizer has no chat template; set `prompt_format: plain` for this "
                 "checkpoint, or give a text with {prompt} in it"
             )
-        try:
-            rendered: str = tokenizer.apply_chat_template(
-                self.messages(prompt),
-                add_generation_prompt=True,
-                tokenize=False,
-                **json.loads(self.switches),
-            )
-        except Exception as error:  # a template raises what it likes
-            raise ModelError(
-                f"the chat template refuses the prompt: {sentence(error)}; look at `system:` and "
-                "`chat_template_kwargs:`"
-            ) from error
-        return rendered
+        return render(tokenizer, self.messages(prompt), json.loads(self.switches))
+
+    def check(self, folder: Path) -> None:
+        """Looks whether a chat with the model in a folder has an end, as far as its files tell.
+
+        Raises:
+            ModelError: Its chat template has none.
+        """
+        if self.is_chat:
+            check_template(folder, self.system, json.loads(self.switches))
 
     def send(self, tokenizer: Any, prompt: str) -> SentPrompt:
         """Renders and encodes a prompt; `LanguageModel.sent` does so once for each.

@@ -612,18 +612,22 @@ def check_url(url: str) -> None:
     """
     try:
         parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
+        _ = parts.port, (parts.hostname or "").encode("idna")
+    except ValueError:  # such as of a name that is too long
         raise ModelError("the server's URL cannot be read: give it as https://host/v1") from None
     if "@" in url or parts.query or parts.fragment or "?" in url:
         raise ModelError(
             "the server's URL must hold no user name, password, query or fragment: name the "
             "environment variable that holds the key in api_key_env"
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable():
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _is_plain(url):
         raise ModelError(f"the server's URL is {url!r}: give it as https://host/v1")
     if parts.path.endswith("/completions"):
         raise ModelError(f"the server's URL is {url}: give it up to /v1 only")
+
+
+def _is_plain(url: str) -> bool:
+    return url.isprintable() and " " not in url
 
 
 def check_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:

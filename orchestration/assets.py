@@ -22,6 +22,7 @@ from orchestration.instance import MODEL_POOL
 from orchestration.partitions import CHECKPOINTS
 from orchestration.progress import LogProgress
 from orchestration.steps import one_step
+from orchestration.troubles import trouble
 from warehouse import DeclarationError, Lake, Provenance, RejectedError
 from warehouse.checks import CHECKS
 
@@ -114,6 +115,10 @@ def build_asset(
         except (InputError, ModelError, DeclarationError) as error:
             # Trying again changes nothing about what is wrong with the input.
             raise dg.Failure(str(error), allow_retries=False) from error
+        except Exception as error:
+            if reason := trouble(error):
+                raise dg.Failure(reason, allow_retries=False) from error
+            raise
         provenance = asset.stored(lake, partition)
         assert provenance is not None
         yield dg.MaterializeResult(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from orchestration.commands import check, checkpoints, imports, report, run, sql, tables, ui
-from orchestration.commands.console import FAILED, Debugging, err
+from orchestration.commands.console import BAD_INPUT, BAD_INPUTS, FAILED, Debugging, err
+from orchestration.streams import unfailing
+from orchestration.troubles import trouble
 
 app = typer.Typer(
     help="Measure what alignment does to language models.",
@@ -33,15 +37,40 @@ def options(
 ) -> None:
     """Options of every command."""
     Debugging.on = debug
+    if not debug:  # what libraries warn their programmers of
+        warnings.simplefilter("ignore")
 
 
 def run_app() -> None:
-    """Runs the command that the arguments name."""
+    """Runs the command that the arguments name, and ends with its status."""
+    sys.exit(_status())
+
+
+def _status() -> int:
+    """Runs it; what goes wrong is one sentence on standard error, and the status that is given."""
     try:
-        app()
+        with unfailing():
+            return int(app(prog_name="anchorlake", standalone_mode=False) or 0)
     except Exception as error:
         if Debugging.on:
             raise
+        if isinstance(error, TyperException):
+            return _bad_command(error)
+        if isinstance(error, BAD_INPUTS):
+            err.print(str(error))
+            return BAD_INPUT
+        if sentence := trouble(error):
+            err.print(sentence)
+            return BAD_INPUT
         err.print(f"{type(error).__name__}: {error}")
         err.print("this should not have happened; `anchorlake --debug ...` shows where it did")
-        sys.exit(FAILED)
+        return FAILED
+
+
+def _bad_command(error: TyperException) -> int:
+    """Says what is wrong with a command; where it was given nothing, its help was shown."""
+    if message := error.format_message().replace("Value error, ", "").rstrip("."):
+        context = getattr(error, "ctx", None)
+        path = "anchorlake" if context is None else context.command_path
+        err.print(f"{path}: {message[0].lower()}{message[1:]}; `{path} -h` says what it takes")
+    return BAD_INPUT

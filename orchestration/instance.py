@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import psutil
+from dagster._check import CheckError
 from filelock import FileLock
+
+from orchestration.places import bad_settings, dagster_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +39,7 @@ _UNFINISHED = [
 
 def home(lake: Lake) -> Path:
     """The instance's folder: `$DAGSTER_HOME`, or `.dagster` in the lake; made where missing."""
-    folder = Path(os.environ.get("DAGSTER_HOME") or lake.root / ".dagster").absolute()
+    folder = dagster_home(lake)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "dagster.yaml").exists():
         shutil.copyfile(_SETTINGS, folder / "dagster.yaml")
@@ -44,11 +47,19 @@ def home(lake: Lake) -> Path:
 
 
 def open_instance(lake: Lake) -> dg.DagsterInstance:
-    """Opens the instance, and closes the books on runs whose process is gone."""
+    """Opens the instance, and closes the books on runs whose process is gone.
+
+    Raises:
+        InputError: Its settings are none of Dagster's.
+    """
     folder = home(lake)
     os.environ["DAGSTER_HOME"] = str(folder)
     with FileLock(folder / ".lock"):  # two processes that make its database at once trip each other
-        instance = dg.DagsterInstance.get()
+        try:
+            instance = dg.DagsterInstance.get()
+        except (dg.DagsterInvalidConfigError, CheckError) as error:
+            reason = " ".join(str(error).split("Expected:")[0].split())
+            raise bad_settings(folder, reason) from error
         instance.get_runs(limit=1)
     fail_abandoned(instance)
     return instance

@@ -1,11 +1,14 @@
 """What Dagster runs by itself: a checkpoint as it comes, and all that is stale by cron."""
 
+import time
 from collections.abc import Callable, Collection
 
 import dagster as dg
+from dagster._utils.schedules import is_valid_cron_schedule, schedule_execution_time_iterator
 
 from assets.lineage.graph import AssetGraph
 from assets.registry import build_graph
+from assets.study.errors import InputError
 from assets.study.registered import as_it_stands
 from assets.study.study import Study
 from orchestration.assets import asset_key
@@ -64,6 +67,23 @@ def refresh_request(study: Study, run_key: str, only: Only) -> dg.RunRequest:
 def _tags(study: Study) -> dict[str, str]:
     # Of runs whose process was killed; steps that fail are tried again within their run.
     return {"dagster/max_retries": str(study.retries)}
+
+
+def check_schedule(expression: str) -> None:
+    """Looks whether a study's `schedule` is a cron expression of a time that comes.
+
+    Raises:
+        InputError: It is none, or of no time, such as the 31st of April.
+    """
+    try:
+        if not is_valid_cron_schedule(expression):
+            raise ValueError
+        next(schedule_execution_time_iterator(time.time(), expression, "UTC"))
+    except Exception as error:  # what reads the expression raises errors that are not public
+        raise InputError(
+            f"schedule: found {expression!r}; a cron expression of a time that comes goes here, "
+            "such as `0 3 * * *`, every night at 3 (UTC)"
+        ) from error
 
 
 def refresh_job(

@@ -15,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from warehouse.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,7 +30,11 @@ class LogProgress:
 
     def __init__(self, write: Callable[[str], object]) -> None:
         """Takes what writes a line."""
-        self._write = write
+
+        def write_printable(line: str) -> None:
+            write(printable(line))
+
+        self._write = write_printable
 
     def start(self, label: str, total: int, unit: str) -> None:
         """Work begins."""
@@ -73,7 +79,7 @@ class BarProgress:
     def start(self, label: str, total: int, unit: str) -> None:
         """Shows the bar."""
         self._bar = Progress(
-            TextColumn("  {task.description}"),
+            TextColumn("  {task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -81,7 +87,7 @@ class BarProgress:
             console=self._console,
         )
         self._unit, self._done, self._began = unit, 0, perf_counter()
-        self._task: TaskID = self._bar.add_task(label, total=total, rate="")
+        self._task: TaskID = self._bar.add_task(printable(label), total=total, rate="")
         self._bar.start()
 
     def advance(self, done: int, settled: int) -> None:

@@ -22,7 +22,13 @@ from models import ModelError
 from models.files import File, one_look
 from orchestration.assets import GONE
 from orchestration.instance import fail_abandoned
-from orchestration.jobs import MEASURE_CHECKPOINT, Only, measure_request, refresh_request
+from orchestration.jobs import (
+    MEASURE_CHECKPOINT,
+    Only,
+    check_schedule,
+    measure_request,
+    refresh_request,
+)
 from orchestration.partitions import CHECKPOINTS
 from warehouse import Lake
 
@@ -303,14 +309,10 @@ def refresh_schedule(study: Study, refresh: dg.JobDefinition) -> dg.ScheduleDefi
         InputError: It is no cron expression.
     """
     assert study.schedule is not None
-    try:
-        return dg.ScheduleDefinition(
-            name="refresh",
-            job=refresh,
-            cron_schedule=study.schedule,
-            description="Makes what is stale, and draws its figures anew.",
-        )
-    except dg.DagsterInvalidDefinitionError:
-        raise InputError(
-            f"schedule: found {study.schedule!r}; a cron expression such as `0 3 * * *` goes here"
-        ) from None
+    check_schedule(study.schedule)
+    return dg.ScheduleDefinition(
+        name="refresh",
+        job=refresh,
+        cron_schedule=study.schedule,
+        description="Makes what is stale, and draws its figures anew.",
+    )

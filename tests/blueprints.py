@@ -125,9 +125,7 @@ def frequent_spans(
     return spans
 
 
-def anchor_spans(
-    frequent: list[Span], n_samples: int, chosen: Thresholds = PAPERS
-) -> list[Picked]:
+def anchor_spans(frequent: list[Span], n_samples: int, chosen: Thresholds = PAPERS) -> list[Picked]:
     """The picked spans; the first is span 1, and so on."""
     spans = [*frequent]
     picked: list[Picked] = []

@@ -194,6 +194,8 @@ def read_text(path: Path) -> str:
         DeclarationError: It cannot be read, or is not UTF-8.
     """
     try:
+        if not path.is_file():  # but a folder, a device or a pipe, which may have no end
+            raise DeclarationError(f"{path} is no file; put one in its place")
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DeclarationError(f"{path} cannot be read as UTF-8 text: {error}") from None

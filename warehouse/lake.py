@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -207,7 +208,10 @@ class Lake:
         """Where a file's rows come from; None where it is not there, or damaged."""
         path = str(file)
         try:
-            which = identity(os.stat(path))
+            status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode):  # a pipe would never end
+                return None
+            which = identity(status)
             known, provenance = _footers.get(path, (None, None))
             if known != which:
                 provenance = _read_footer(path) if self.is_whole(file) else None

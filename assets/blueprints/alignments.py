@@ -74,7 +74,7 @@ def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
         finished = {
             prompt_id: _of_set(answered, rows)
             for prompt_id, rows in finished_parts(
-                context, tables.ALIGNMENTS, ["prompt_id"], part_versions
+                context, tables.ALIGNMENTS, ["prompt_id"], part_versions, ["prompt_set"]
             ).items()
         }
         context.notes["prompts kept from before"] = len(finished)

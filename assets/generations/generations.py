@@ -240,9 +240,6 @@ def _usable(
             for prompt_id, version in part_versions.items()
             if known.get(prompt_id) == version
         ]
-        for field in _SCHEMA:
-            if field.name not in rows.column_names:  # older than the column
-                rows = rows.append_column(field, pa.nulls(len(rows), field.type))
         yield rows.filter(pc.is_in(rows["prompt_id"], pa.array(same, pa.string())))
 
 

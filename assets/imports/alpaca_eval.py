@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assets.imports.found import Dropped, Found
 from assets.study.errors import InputError
-from assets.study.files import unreadable_said
+from assets.study.files import json_problem, unreadable_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,8 @@ def _rows(path: Path) -> list[dict[str, object]]:
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no valid JSON: {error}; it must be one array") from None
+        problem = json_problem(error)
+        raise InputError(f"{path} is no valid JSON: {problem}; it must be one array") from None
     if not isinstance(rows, list):
         raise InputError(f"{path} must be an array of objects, and is none")
     for number, row in enumerate(rows, start=1):

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.imports.found import Dropped, Found, reason
-from assets.study.errors import InputError
-from assets.study.files import unreadable_said
+from assets.study.errors import InputError, names_of
+from assets.study.files import check_is_file, unreadable_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -112,6 +112,7 @@ def read_parquet(source: str, options: Options) -> Iterator[Found | Dropped]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    check_is_file(Path(source))
     try:
         with pq.ParquetFile(source) as file:
             columns = _columns(source, file.schema_arrow.names, options)
@@ -119,8 +120,6 @@ def read_parquet(source: str, options: Options) -> Iterator[Found | Dropped]:
             batches = file.iter_batches(batch_size=1_000, columns=wanted)
             rows = (row for batch in batches for row in batch.to_pylist())
             yield from _generations(source, rows, columns)
-    except FileNotFoundError:
-        raise InputError(f"there is no file {source}") from None
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise InputError(
             f"{source} cannot be read as Parquet: {reason(error)}; look whether it is whole"
@@ -216,7 +215,7 @@ def _columns(source: str, there: list[str], options: Options) -> dict[str, str]:
             columns[field] = name
         elif field in _REQUIRED or (field in options.columns and name):
             raise InputError(
-                f"{source} has no column {name!r}; it has {', '.join(map(repr, there)) or 'none'}; "
+                f"{source} has no column {name!r}; it has {names_of(map(repr, there)) or 'none'}; "
                 f"name the right one with --column {field}=COLUMN"
             )
     return columns

@@ -16,7 +16,7 @@ from warehouse.integrity import is_whole
 from warehouse.storage import publish, write_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from assets.lineage.context import AssetContext
@@ -26,6 +26,8 @@ _PART_VERSIONS = "anchorlake.made_from"
 """Footer key of a JSON object: for each part of the rows a digest of all that they depend on."""
 _RUN_BY = "anchorlake.run_by"
 """Footer key of a signature: the engine, device type and dtype that a model was run with."""
+_DAMAGE = (pa.ArrowException, ValueError, OSError)
+"""What reading a damaged file raises; the library's errors have no other common type."""
 _SIGNATURE = "anchorlake.signature"
 
 
@@ -65,7 +67,8 @@ def stage(context: AssetContext, table: Table, rows: pa.Table, part: str = "") -
 def staged_files(context: AssetContext, table: Table, part: str = "") -> list[Path]:
     """The files of a partition's staged rows, in the order in which they were staged.
 
-    One that does not hold what was written is removed, as its rows are made anew.
+    One that does not hold what was written, or has other columns than the table, as another version
+    left it, is removed: its rows are made anew.
 
     Args:
         context: What they are made for.
@@ -74,23 +77,65 @@ def staged_files(context: AssetContext, table: Table, part: str = "") -> list[Pa
     """
     whole = []
     for path in sorted((staging(context, table) / part).glob("*.parquet")):
-        if is_whole(path):
+        if not path.is_file():
+            continue
+        if is_whole(path) and _has_columns(path, table):
             whole.append(path)
         else:
             path.unlink(missing_ok=True)
     return whole
 
 
+def _has_columns(path: Path, table: Table) -> bool:
+    """Whether a file has each column of a table, in its type."""
+    try:
+        schema = pq.read_schema(path)
+    except _DAMAGE:
+        return False
+    return all(
+        field.name in schema.names and schema.field(field.name).type == field.type
+        for field in table.arrow_schema
+    )
+
+
 def published_rows(
-    context: AssetContext, table: Table
+    context: AssetContext, table: Table, filled_in: Collection[str] = ()
 ) -> Iterator[tuple[pa.Table, dict[str, str]]]:
-    """The rows of a partition that the lake has, if it has any, and the versions of their parts."""
+    """The rows of a partition that the lake has, if it has any, and the versions of their parts.
+
+    They are in the columns that the table has now; what is older than a column has nulls there, and
+    what does not fit is left out, to be made again.
+
+    Args:
+        context: What they are made for.
+        table: Their table.
+        filled_in: Columns of the grain that older rows may lack, as they are filled in later.
+    """
     if context.force:
         return
     for path in context.lake.files(table, context.partition):
         if context.lake.is_whole(path) and (opened := open_rows(context, path)):
             file, part_versions = opened
-            yield file.read(), part_versions
+            if (rows := _fitting(file, table, filled_in)) is not None:
+                yield rows, part_versions
+
+
+def _fitting(file: pq.ParquetFile, table: Table, filled_in: Collection[str]) -> pa.Table | None:
+    """A file's rows in the columns of a table; None where they cannot be."""
+    names = file.schema_arrow.names
+    columns = []
+    try:
+        rows = file.read([name for name in table.arrow_schema.names if name in names])
+        for field in table.arrow_schema:
+            if field.name in names:
+                columns.append(rows[field.name].cast(field.type))
+            elif field.name in filled_in or field.name not in table.stored_grain:
+                columns.append(pa.nulls(len(rows), field.type))
+            else:
+                return None
+    except _DAMAGE:
+        return None
+    return pa.table(columns, table.arrow_schema)
 
 
 def staged_rows(context: AssetContext, table: Table) -> Iterator[tuple[pa.Table, dict[str, str]]]:
@@ -98,17 +143,23 @@ def staged_rows(context: AssetContext, table: Table) -> Iterator[tuple[pa.Table,
     for path in staged_files(context, table):
         if opened := open_rows(context, path):
             file, part_versions = opened
-            yield file.read(), part_versions
+            yield file.read(table.arrow_schema.names), part_versions
 
 
-def finished_rows(context: AssetContext, table: Table) -> Iterator[tuple[pa.Table, dict[str, str]]]:
+def finished_rows(
+    context: AssetContext, table: Table, filled_in: Collection[str] = ()
+) -> Iterator[tuple[pa.Table, dict[str, str]]]:
     """Rows of a partition that are published or staged, and the versions of their parts."""
-    yield from published_rows(context, table)
+    yield from published_rows(context, table, filled_in)
     yield from staged_rows(context, table)
 
 
 def finished_parts(
-    context: AssetContext, table: Table, columns: Sequence[str], part_versions: Mapping[str, str]
+    context: AssetContext,
+    table: Table,
+    columns: Sequence[str],
+    part_versions: Mapping[str, str],
+    filled_in: Collection[str] = (),
 ) -> dict[str, pa.Table]:
     """Finished rows that would come out the same again, by part.
 
@@ -117,9 +168,10 @@ def finished_parts(
         table: Their table.
         columns: What tells parts apart; a part is named by their values with a space between.
         part_versions: For each part a digest of all that its rows depend on.
+        filled_in: As for `published_rows`.
     """
     finished = {}
-    for rows, versions in finished_rows(context, table):
+    for rows, versions in finished_rows(context, table, filled_in):
         values = (rows[column].to_pylist() for column in columns)
         part_of_row = pa.array(
             [" ".join(value) for value in zip(*values, strict=True)], pa.string()
@@ -153,13 +205,14 @@ def open_rows(context: AssetContext, path: Path) -> tuple[pq.ParquetFile, dict[s
     """
     try:
         file = pq.ParquetFile(path)
-    except pa.ArrowInvalid:
+        footer = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
+        versions = json.loads(footer.get(_PART_VERSIONS, "{}"))
+    except _DAMAGE:
         return None
-    footer = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
     run_by = context.footer.get(_RUN_BY)
     if run_by is not None and not _are_alike(footer, Signature.parse(run_by)):
         return None
-    return file, json.loads(footer.get(_PART_VERSIONS, "{}"))
+    return (file, versions) if isinstance(versions, dict) else None
 
 
 def _are_alike(footer: Mapping[str, str], run_by: Signature) -> bool:

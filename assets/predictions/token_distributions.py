@@ -36,7 +36,7 @@ from models import Kept, ModelError, Text, score
 from warehouse import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
@@ -71,7 +71,8 @@ def _scored(context: AssetContext, checkpoint: Checkpoint) -> Iterator[pa.Record
     def encode(text: str) -> array[int]:
         return array("i", model.encode(text))
 
-    digests, n_tokens = _survey(context, model, encode)
+    digests, lengths = _survey(context, model, encode)
+    n_tokens = {part: sum(of_texts.values()) for part, of_texts in lengths.items()}
     versions = {_name(part): version for part, version in digests.items()}
     note_part_versions(context, versions, predicted_by(checkpoint))
     published = {part: _published(context, part, version) for part, version in digests.items()}
@@ -93,7 +94,9 @@ def _scored(context: AssetContext, checkpoint: Checkpoint) -> Iterator[pa.Record
     try:
         for part, texts in _texts_by_part(context, model, encode):
             if part in missing:
-                _score_part(context, model, part, digests[part], texts, on_tokens)
+                folder = _folder(context, part, digests[part])
+                _drop_other_texts(context, folder, lengths[part])
+                _score_part(context, model, part, folder, texts, on_tokens)
     finally:
         if n_missing:
             context.progress.finish()
@@ -117,18 +120,18 @@ def _texts_by_part(
 
 def _survey(
     context: AssetContext, model: LanguageModel, encode: Encode
-) -> tuple[dict[Part, str], dict[Part, int]]:
-    """For each part a digest of all that its rows depend on, and its number of tokens."""
+) -> tuple[dict[Part, str], dict[Part, dict[str, int]]]:
+    """For each part a digest of all that its rows depend on, and the tokens of each text."""
     checkpoint = context.checkpoint
     assert checkpoint is not None
     shared: list[object] = [checkpoint.digest(), checkpoint.dtype, TOKEN_DISTRIBUTIONS.version]
     if changed := _changed_thresholds(context.study, checkpoint):
         shared.append(changed)
     digests: dict[Part, str] = {}
-    n_tokens: dict[Part, int] = {}
+    lengths: dict[Part, dict[str, int]] = {}
     for part, texts in _texts_by_part(context, model, encode):
         whole = hashlib.sha256(json.dumps(shared).encode())
-        n_tokens[part] = 0
+        lengths[part] = {}
         for text in texts:
             if len(text.context_ids) > model.context_length:
                 raise InputError(
@@ -138,20 +141,27 @@ def _survey(
             whole.update(
                 json.dumps([text.name, *map(list, (text.context_ids, text.token_ids))]).encode()
             )
-            n_tokens[part] += len(text.token_ids)
+            lengths[part][text.name] = len(text.token_ids)
         digests[part] = whole.hexdigest()[:32]
-    return digests, n_tokens
+    return digests, lengths
+
+
+def _drop_other_texts(context: AssetContext, folder: str, lengths: Mapping[str, int]) -> None:
+    """Removes staged files with a text that has other tokens now; they are scored again."""
+    for path in staged_files(context, tables.TOKEN_DISTRIBUTIONS, folder):
+        counts = pc.value_counts(pq.read_table(path, columns=["text_id"])["text_id"]).to_pylist()
+        if any(lengths.get(count["values"]) != count["counts"] for count in counts):
+            path.unlink(missing_ok=True)
 
 
 def _score_part(
     context: AssetContext,
     model: LanguageModel,
     part: Part,
-    version: str,
+    folder: str,
     texts: Iterable[Text],
     on_tokens: Any,
 ) -> None:
-    folder = _folder(context, part, version)
     staged = {
         text_id
         for path in staged_files(context, tables.TOKEN_DISTRIBUTIONS, folder)

@@ -17,7 +17,7 @@ from pydantic import (
 
 from assets.study.errors import InputError
 from assets.study.measured import Measured, parse_source
-from assets.study.parts import ServerAccess
+from assets.study.parts import Name, ServerAccess
 from models import ModelError, Source
 from models.engines import ABILITIES, Ability, EngineName
 from warehouse.lake import check_checkpoint_name
@@ -39,8 +39,8 @@ class Checkpoint(Measured):
 
     name: StrictStr
     source: Source
-    series: StrictStr | None = Field(default=None, min_length=1)
-    step: StrictInt | None = Field(default=None, ge=0)
+    series: Name | None = None
+    step: StrictInt | None = Field(default=None, ge=0, lt=1 << 63)
     tokenizer: Source | None = None
     server: ServerAccess | None = None
 

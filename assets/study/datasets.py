@@ -6,6 +6,7 @@ import glob
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from assets.study.digests import digest
-from assets.study.errors import InputError
-from assets.study.files import read_jsonl
+from assets.study.errors import InputError, names_of
+from assets.study.files import read_jsonl, unreadable_said
 from models import ModelError
 from models.errors import sentence
 from models.files import file_digest
+from models.names import check_repository, local_path
 from models.sources.hub import hub_commit
 
 if TYPE_CHECKING:
@@ -68,8 +70,22 @@ class DatasetSource:
                 f"{text!r} is not a source of texts; use one of: " + "; ".join(cls.SCHEMES.values())
             )
         if scheme == "file":
-            location = str((folder / Path(location).expanduser()).absolute())
+            location = str(local_path(location, folder))
+        if scheme == "hf":
+            cls._check_dataset(location)
         return cls(scheme, location)
+
+    @staticmethod
+    def _check_dataset(location: str) -> None:
+        """Looks at the names of a repository, of a folder in it, and of a revision."""
+        path, at, revision = location.partition("@")
+        organisation, name, *folders = path.split("/")
+        try:
+            check_repository(f"{organisation}/{name}{at}{revision}")
+        except ValueError as error:
+            raise ValueError(f"hf:{location} {error}") from None
+        if ".." in folders:
+            raise ValueError(f"hf:{location} leads out of the repository; name a folder in it")
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.location}"
@@ -82,9 +98,13 @@ class DatasetSource:
             InputError: There is none.
         """
         path = Path(self.location)
-        files = [path] if path.exists() else [Path(p) for p in sorted(glob.glob(self.location))]
+        found = [self.location] if os.path.exists(path) else sorted(glob.glob(self.location))
+        files = [Path(name) for name in found]
         if not files:
             raise InputError(f"there is no file {path}")
+        for file in files:
+            if not file.is_file():  # but a folder, a device or a pipe, which may have no end
+                raise InputError(f"{file} is no file, and texts are read from files; name one")
         return files
 
     @property
@@ -167,10 +187,9 @@ class DatasetSource:
                 for number, row in read_jsonl(path, {}):
                     yield str(row.get("document_id", number)), row
             else:
-                try:
-                    yield path.stem, {"text": path.read_text(encoding="utf-8-sig")}
-                except (OSError, UnicodeDecodeError) as error:
-                    raise InputError(f"{path} cannot be read as UTF-8 text: {error}") from None
+                with unreadable_said(path):
+                    text = path.read_text(encoding="utf-8-sig")
+                yield path.stem, {"text": text}
 
     def _rows_of_hub(self, config: str | None, split: str) -> Iterator[Row]:
         import datasets
@@ -230,7 +249,7 @@ def text_of(source: DatasetSource, row: Row, fields: tuple[str, ...], separator:
     for field in fields:
         if field not in values:
             raise InputError(
-                f"{source}, row {name}: has no {field!r}; it has {', '.join(map(repr, values))}; "
+                f"{source}, row {name}: has no {field!r}; it has {names_of(map(repr, values))}; "
                 "name the right one with `text_field:`"
             )
         value = values[field]

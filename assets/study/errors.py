@@ -1,5 +1,28 @@
 """Bad input, in one sentence that says what to do about it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_MOST_NAMES = 20
+_LONGEST = 100
+"""Characters of a value that are shown."""
+
 
 class InputError(ValueError):
     """A study, or a file that it names, that cannot be used as it is."""
+
+
+def names_of(names: Iterable[str], most: int = _MOST_NAMES) -> str:
+    """What there is to choose from, the first of it where it is much."""
+    listed = list(names)
+    more = f" and {len(listed) - most:,} more" if len(listed) > most else ""
+    return ", ".join(map(shown, listed[:most])) + more
+
+
+def shown(text: str, most: int = _LONGEST) -> str:
+    """A text as a message quotes it: the beginning where it is long."""
+    return text if len(text) <= most else f"{text[:most]}…"

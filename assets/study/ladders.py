@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, StrictStr, field_validator
+from pydantic import StrictStr, field_validator
 
+from assets.study.errors import names_of
 from assets.study.part import Part
+from assets.study.parts import Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,7 +25,7 @@ class Ladder(Part):
         checkpoints: Names of the study's checkpoints, the base first.
     """
 
-    name: StrictStr = Field(min_length=1)
+    name: Name
     checkpoints: tuple[StrictStr, ...]
 
     @field_validator("checkpoints")
@@ -32,8 +35,8 @@ class Ladder(Part):
             raise ValueError(
                 f"a ladder needs at least 2 checkpoints, the base first, and has {len(names)}"
             )
-        for name in names:
-            if names.count(name) > 1:
+        for name, number in Counter(names).items():
+            if number > 1:
                 raise ValueError(f"has {name!r} twice; a checkpoint stands on a ladder once")
         return names
 
@@ -51,17 +54,17 @@ def check_ladders(ladders: Sequence[Ladder], checkpoints: Sequence[Checkpoint]) 
             cannot, or two stages of a ladder are called the same.
     """
     by_name = {checkpoint.name: checkpoint for checkpoint in checkpoints}
-    names = [ladder.name for ladder in ladders]
+    names = Counter(ladder.name for ladder in ladders)
     first_of: dict[str, Ladder] = {}
     for ladder in ladders:
-        if names.count(ladder.name) > 1:
+        if names[ladder.name] > 1:
             raise ValueError(f"ladders has two of the name {ladder.name!r}; rename one")
         stages: dict[str, str] = {}
         for name in ladder.checkpoints:
             if name not in by_name:
                 raise ValueError(
                     f"ladders: {name!r} on the ladder {ladder.name!r} is none of the study's "
-                    f"checkpoints ({', '.join(by_name)})"
+                    f"checkpoints ({names_of(by_name)})"
                 )
             other = first_of.setdefault(name, ladder)
             if other is not ladder and not (other.base == ladder.base == name):

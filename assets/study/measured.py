@@ -21,15 +21,17 @@ from pydantic import (
 )
 
 from assets.study.errors import InputError
+from assets.study.files import read_text
 from assets.study.part import Part
-from assets.study.parts import JsonObject
+from assets.study.parts import JsonObject, Name, Number
 from models import Decoding, Ending, PromptFormat, Reasoning, Source
 from models.engines import EngineName
 from models.files import read_once
 from models.loading import DTYPES
-from models.prompting import CHAT, PLACEHOLDER, PLAIN
+from models.names import local_path
+from models.prompting import CHAT, NOT_SWITCHES, PLACEHOLDER, PLAIN
 
-_DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+_DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?", re.ASCII)
 _DECODINGS = "`greedy`, or `{top_p: P}` with P in (0, 1] and, if wanted, `temperature: T` over 0"
 
 
@@ -88,10 +90,9 @@ ReasoningField = Annotated[
 @read_once
 def _read_format(path: Path) -> PromptFormat:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InputError(f"prompt_format: {path} cannot be read: {reason}") from None
+        text = read_text(path)
+    except InputError as error:
+        raise InputError(f"prompt_format: {error}") from None
     if PLACEHOLDER not in text:
         raise InputError(f"prompt_format: {path} must hold {PLACEHOLDER}, where the prompt goes")
     return PromptFormat(text)
@@ -124,18 +125,18 @@ class Measured(Part):
 
     role: Literal["base", "aligned", "human"] = "base"
     base: StrictStr | None = None
-    stage: StrictStr | None = Field(default=None, min_length=1)
+    stage: Name | None = None
     controlled: StrictBool = False
-    decodings: tuple[DecodingField, ...] = ()
+    decodings: tuple[DecodingField, ...] = Field(default=(), max_length=1_000)
     engine: EngineName | None = None
     dtype: Literal[DTYPES] = "auto"  # type: ignore[valid-type]
     device: StrictStr | None = None
-    batch_tokens: StrictInt | None = Field(default=None, ge=1)
-    tensor_parallel: StrictInt = Field(default=1, ge=1)
+    batch_tokens: Number | None = None
+    tensor_parallel: StrictInt = Field(default=1, ge=1, le=1024)
     prompt_format: StrictStr | None = None
     system: StrictStr | None = None
     chat_template_kwargs: JsonObject = Field(default_factory=dict)
-    stop: tuple[Annotated[StrictStr, Field(min_length=1)], ...] = ()
+    stop: tuple[Annotated[StrictStr, Field(min_length=1)], ...] = Field(default=(), max_length=100)
     reasoning: ReasoningField | None = None
     allow_pickle: StrictBool = False
     allow_remote_code: StrictBool = False
@@ -163,7 +164,7 @@ class Measured(Part):
         if value is None or not value.startswith(_FILE):
             return None if value is None else PromptFormat(value).template
         folder = (info.context or {}).get("folder", Path())
-        return f"{_FILE}{(folder / Path(value.removeprefix(_FILE)).expanduser()).absolute()}"
+        return f"{_FILE}{local_path(value.removeprefix(_FILE), folder)}"
 
     @model_validator(mode="before")
     @classmethod
@@ -187,6 +188,13 @@ class Measured(Part):
         if len(set(names)) < len(names):
             raise ValueError(f"decodings has a name twice: {', '.join(names)}")
         return self
+
+    @field_validator("chat_template_kwargs")
+    @classmethod
+    def _check_switches(cls, switches: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(switches.keys() & NOT_SWITCHES):
+            raise ValueError(f"may not hold {', '.join(taken)}, which follow from the study")
+        return switches
 
     @model_validator(mode="after")
     def _check_chat(self) -> Self:

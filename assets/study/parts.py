@@ -55,6 +55,10 @@ def _json(value: dict[str, Any]) -> dict[str, Any]:
 
 
 JsonObject = Annotated[dict[StrictStr, Any], AfterValidator(_json)]
+Name = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+MOST = 1_000_000_000
+"""Of what is counted; more than any machine can do, and less than what a column holds."""
+Number = Annotated[StrictInt, Field(ge=1, le=MOST)]
 NucleusMass = Annotated[float, Field(gt=0, le=1)]
 Horizon = Annotated[StrictInt, Field(ge=0, le=1000)]
 Limit = Annotated[float, Field(allow_inf_nan=False, strict=True)]
@@ -74,12 +78,12 @@ class Dataset(Part):
 class Corpus(Dataset):
     """A collection of documents."""
 
-    name: StrictStr = Field(min_length=1)
+    name: Name
     source: TextSource
     category: StrictStr = "pretraining"
     separator: StrictStr = "\n\n"
-    documents: StrictInt | None = Field(default=None, ge=1)
-    max_words: StrictInt | None = Field(default=None, ge=1)
+    documents: Number | None = None
+    max_words: Number | None = None
     train_split: StrictStr | None = None
 
     @model_validator(mode="after")
@@ -106,8 +110,8 @@ class Corpus(Dataset):
 class Prefixes(Part):
     """Beginnings of documents that every checkpoint continues (figure 5)."""
 
-    documents: StrictInt = Field(ge=1)
-    words: StrictInt = Field(default=32, ge=1)
+    documents: Number
+    words: Number = 32
     samples: StrictInt = Field(default=1, ge=1, le=1_000_000)
 
 
@@ -115,8 +119,8 @@ class ShannonGame(Dataset):
     """Passages whose last word is to be guessed (table 1): a dataset, or cut from the corpora."""
 
     source: PassagesSource
-    passages: StrictInt | None = Field(default=None, ge=1)
-    words: StrictInt = Field(default=64, ge=2)
+    passages: Number | None = None
+    words: StrictInt = Field(default=64, ge=2, le=MOST)
 
     @model_validator(mode="after")
     def _check_size(self) -> ShannonGame:
@@ -140,7 +144,7 @@ class Probes(Part):
     prompt_sets: tuple[StrictStr, ...] = ()
     depth: float = Field(default=0.875, gt=0, le=1, strict=True)
     horizons: tuple[Horizon, ...] = Field(default=(1, 2, 3), min_length=1)
-    tokens: StrictInt = Field(default=100_000, ge=1)
+    tokens: Number = 100_000
     probe: Literal["auto", "vocabulary", "output_layer"] = "auto"
 
     @field_validator("horizons")
@@ -160,12 +164,12 @@ class Readaptation(Part):
 
     corpora: tuple[StrictStr, ...] = ()
     method: Literal["full", "lora"] = "full"
-    documents: StrictInt = Field(default=1000, ge=LEAST_DOCUMENTS)
-    steps: StrictInt = Field(default=200, ge=1)
-    documents_per_step: StrictInt = Field(default=8, ge=1)
+    documents: StrictInt = Field(default=1000, ge=LEAST_DOCUMENTS, le=MOST)
+    steps: Number = 200
+    documents_per_step: Number = 8
     learning_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)
-    rank: StrictInt | None = Field(default=None, ge=1)
-    evaluate_every: StrictInt = Field(default=20, ge=1)
+    rank: StrictInt | None = Field(default=None, ge=1, le=100_000)
+    evaluate_every: Number = 20
     keep_weights: StrictBool = False
 
     @model_validator(mode="after")
@@ -182,8 +186,8 @@ class Readaptation(Part):
 class DiversitySweep(Part):
     """Further values of top_p at which the diversity of some prompts is measured (table 4)."""
 
-    top_p: tuple[NucleusMass, ...] = Field(min_length=1)
-    prompts: StrictInt | None = Field(default=None, ge=1)
+    top_p: tuple[NucleusMass, ...] = Field(min_length=1, max_length=1_000)
+    prompts: Number | None = None
 
 
 class ServerAccess(Part):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from assets.study.checkpoints import Registered, check_name
 from assets.study.errors import InputError
 from assets.study.ownership import check_owner
-from assets.study.study import explain
+from assets.study.problems import explain
 from models import ModelError
 from warehouse.schema import PARTITION_COLUMN
 from warehouse.storage import in_one_step
@@ -258,8 +259,9 @@ class _DamagedError(InputError):
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        is_file = stat.S_ISREG(path.stat().st_mode)  # of a pipe there is no end
+        values = json.loads(path.read_text(encoding="utf-8")) if is_file else None
+    except (ValueError, RecursionError):
         values = None
     except FileNotFoundError:
         raise
@@ -286,8 +288,7 @@ def _parse(where: str, values: dict[str, Any]) -> Registered:
     try:
         return Registered.model_validate(values)
     except ValidationError as error:
-        problems = "\n".join(f"{where}: {explain(problem)}" for problem in error.errors())
-        raise InputError(problems) from None
+        raise InputError(explain(where, error, Registered)) from None
 
 
 def _write(lake: Lake, checkpoint: Registered) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
 from pydantic import (
-    BaseModel,
     Field,
     PrivateAttr,
     StrictInt,
@@ -19,22 +18,25 @@ from pydantic import (
 )
 
 from assets.study.checkpoints import Checkpoint, Registered
-from assets.study.errors import InputError
+from assets.study.errors import InputError, names_of, shown
 from assets.study.ladders import Ladder, check_ladders, in_ladder_order, with_bases
 from assets.study.part import Part
 from assets.study.parts import (
     Corpus,
     DiversitySweep,
     DriftRule,
+    Name,
     Prefixes,
     Probes,
     Readaptation,
-    ServerAccess,
     ShannonGame,
 )
+from assets.study.problems import explain, keys_of
 from assets.study.thresholds import Thresholds
 from assets.study.watches import Watch
+from assets.study.yaml_file import read_yaml
 from models import Decoding, Source
+from models.names import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -49,7 +51,7 @@ class Study(Part):
     as `in_ladder_order` puts them. `listed` has them in the order of the file.
     """
 
-    name: StrictStr = Field(min_length=1)
+    name: Name
     ladders: tuple[Ladder, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = Field(min_length=1)
     samples_per_prompt: StrictInt = Field(default=100, ge=1, le=1_000_000)
@@ -67,7 +69,7 @@ class Study(Part):
     drift: tuple[DriftRule, ...] = ()
     sql: Path | None = None
     watch: tuple[Watch, ...] = ()
-    watch_every: StrictInt = Field(default=30, ge=1)
+    watch_every: StrictInt = Field(default=30, ge=1, le=86_400)
     schedule: StrictStr | None = None
     retries: StrictInt = Field(default=2, ge=0, le=100)
     _whole: Study | None = PrivateAttr(default=None)
@@ -82,20 +84,20 @@ class Study(Part):
     @classmethod
     def _from_the_file(cls, value: Any, info: ValidationInfo) -> Any:
         folder = (info.context or {}).get("folder", Path())
-        return (folder / Path(value).expanduser()).absolute() if isinstance(value, str) else value
+        return local_path(value, folder) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check_names(self) -> Study:
-        names = [checkpoint.name for checkpoint in self.checkpoints]
-        for name in names:
-            if names.count(name) > 1:
+        names = Counter(checkpoint.name for checkpoint in self.checkpoints)
+        for name, number in names.items():
+            if number > 1:
                 raise ValueError(f"checkpoints has two of the name {name!r}; rename one")
         check_ladders(self.ladders, self.checkpoints)
         for checkpoint in self.checkpoints:
             if checkpoint.base is not None and checkpoint.base not in names:
                 raise ValueError(
                     f"checkpoints: the base of {checkpoint.name!r} is {checkpoint.base!r}, which "
-                    f"is none of the study's checkpoints ({', '.join(names)})"
+                    f"is none of the study's checkpoints ({names_of(names)})"
                 )
             if checkpoint.base == checkpoint.name:
                 raise ValueError(f"checkpoints: {checkpoint.name!r} is its own base")
@@ -108,13 +110,14 @@ class Study(Part):
                         f"checkpoints: {steps[at]!r} and {checkpoint.name!r} are both step "
                         f"{checkpoint.step} of the series {checkpoint.series!r}"
                     )
+        watched = Counter(watch.place for watch in self.watch)
         for watch in self.watch:
-            if [other.place for other in self.watch].count(watch.place) > 1:
+            if watched[watch.place] > 1:
                 raise ValueError(f"watch: {watch.place} stands twice; make one entry of them")
             if watch.base is not None and watch.base not in names:
                 raise ValueError(
                     f"watch: the base of {watch.place} is {watch.base!r}, which is none of the "
-                    f"study's checkpoints ({', '.join(names)})"
+                    f"study's checkpoints ({names_of(names)})"
                 )
         # What continues a corpus's documents is a prompt set of the corpus's name.
         sets = [self.prompts.stem, *names]
@@ -275,8 +278,8 @@ class Study(Part):
         for checkpoint in self.checkpoints:
             if checkpoint.name == name:
                 return checkpoint
-        names = ", ".join(checkpoint.name for checkpoint in self.checkpoints)
-        raise InputError(f"the study has no checkpoint {name!r}; it has {names}")
+        names = names_of(checkpoint.name for checkpoint in self.checkpoints)
+        raise InputError(f"the study has no checkpoint {shown(name)!r}; it has {names}")
 
     def decodings(self, checkpoint: Checkpoint) -> tuple[Decoding, ...]:
         """What a checkpoint is sampled with: its own, or the paper's 0.7 (base) or 0.9."""
@@ -301,22 +304,8 @@ def _check_named(key: str, names: tuple[str, ...], allowed: list[str]) -> None:
     for name in names:
         if name not in allowed:
             raise ValueError(
-                f"{key}: there is no {name!r}; what there is to choose from: {', '.join(allowed)}"
+                f"{key}: there is no {name!r}; what there is to choose from: {names_of(allowed)}"
             )
-
-
-_MERGE = "tag:yaml.org,2002:merge"
-
-
-class _StudyLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice, where plain YAML keeps the last in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != _MERGE]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise InputError(f"line {node.start_mark.line + 1}: the key {key!r} stands twice")
-        return super().construct_mapping(node, deep)
 
 
 def load_study(path: Path) -> Study:
@@ -326,81 +315,10 @@ def load_study(path: Path) -> Study:
         InputError: It is not there or not valid; the message names each key, what was found there
             and what is allowed.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InputError(f"the study {path} cannot be read: {reason}") from None
-    try:
-        values = yaml.load(text, _StudyLoader)  # a safe loader
-    except InputError as error:
-        raise InputError(f"{path}, {error}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from None
+    values = read_yaml(path)
     if not isinstance(values, dict):
-        raise InputError(f"{path} must hold keys and values; allowed keys: {_keys(Study)}")
+        raise InputError(f"{path} must hold keys and values; allowed keys: {keys_of(Study)}")
     try:
         return Study.model_validate(values, context={"folder": path.absolute().parent})
     except ValidationError as error:
-        problems = [problem for problem in error.errors() if not _follows(problem, error.errors())]
-        raise InputError("\n".join(f"{path}: {explain(problem)}" for problem in problems)) from None
-    except (RuntimeError, OverflowError) as error:  # such as a home folder of nobody
-        raise InputError(f"{path}: {error}") from None
-
-
-def _keys(model: type[BaseModel]) -> str:
-    return ", ".join(model.model_fields)
-
-
-_PARTS: dict[object, type[BaseModel]] = {
-    "ladders": Ladder,
-    "checkpoints": Checkpoint,
-    "corpora": Corpus,
-    "prefixes": Prefixes,
-    "shannon_game": ShannonGame,
-    "probes": Probes,
-    "readaptation": Readaptation,
-    "diversity_sweep": DiversitySweep,
-    "thresholds": Thresholds,
-    "drift": DriftRule,
-    "watch": Watch,
-    "server": ServerAccess,
-}
-
-
-def _follows(problem: Any, problems: Any) -> bool:
-    """Whether a list is only too short because what stands in it is wrong."""
-    where = problem["loc"]
-    return problem["type"] == "too_short" and any(
-        len(other["loc"]) > len(where) and other["loc"][: len(where)] == where for other in problems
-    )
-
-
-def _may_hold_a_key(problem: Any) -> bool:
-    """Whether what was found is not to be shown, as keys of servers are written in wrong places."""
-    return "server" in problem["loc"] or str(problem["input"]).startswith("openai:")
-
-
-def explain(problem: Any) -> str:
-    """A problem that pydantic found, as a sentence that begins with its key."""
-    where = ""
-    for step in problem["loc"]:
-        where += f"[{step}]" if isinstance(step, int) else f".{step}" if where else str(step)
-    message = problem["msg"].removeprefix("Value error, ").replace("tuple", "list")
-    if problem["type"] == "string_type":
-        message += "; put it in quotes"
-    if problem["type"] == "model_type":
-        message = "here must be keys and values"
-    if problem["type"] == "missing":
-        return f"{where}: is missing"
-    if problem["type"] == "extra_forbidden":
-        parts: list[type[BaseModel]] = [Study]
-        parts += (_PARTS[step] for step in problem["loc"][:-1] if step in _PARTS)
-        return f"{where}: is no key; allowed here: {_keys(parts[-1])}"
-    if not where or (
-        isinstance(problem["input"], dict | list) and problem["type"] == "value_error"
-    ):
-        return f"{where}: {message}" if where else message
-    if _may_hold_a_key(problem):
-        return f"{where}: {message}"
-    return f"{where}: found {problem['input']!r}; {message[0].lower()}{message[1:]}"
+        raise InputError(explain(str(path), error, Study)) from None

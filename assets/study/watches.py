@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from string import Formatter
 from typing import Any, Self
 
 from pydantic import (
+    Field,
     StrictStr,
     ValidationInfo,
     field_validator,
@@ -15,7 +17,11 @@ from pydantic import (
 )
 
 from assets.study.measured import Measured
+from assets.study.parts import Name
+from models.names import is_repository, local_path
 
+_DIGITS = re.compile(r"0?([1-9]|1[0-9]|20)d?")
+"""How many digits a step is written with, with zeros before it."""
 _NAMED = ("series", "step", "name", "parent")
 
 
@@ -31,10 +37,10 @@ class Watch(Measured):
         name: What a checkpoint is called; may hold `{series}` and `{step}` too.
     """
 
-    dir: StrictStr | None = None
+    dir: StrictStr | None = Field(default=None, min_length=1)
     hf: StrictStr | None = None
-    revisions: StrictStr | None = None
-    series: StrictStr
+    revisions: StrictStr | None = Field(default=None, min_length=1)
+    series: Name
     name: StrictStr = "{series}-{step}"
 
     @field_validator("dir", "revisions")
@@ -47,27 +53,36 @@ class Watch(Measured):
         if info.field_name == "revisions":
             return pattern
         folder = (info.context or {}).get("folder", Path())
-        return str(os.path.normpath((folder / Path(pattern).expanduser()).absolute()))
+        return os.path.normpath(local_path(pattern, folder))
 
     @field_validator("series", "name")
     @classmethod
     def _check_template(cls, template: str, info: ValidationInfo) -> str:
         known = ("name", "parent") if info.field_name == "series" else _NAMED
         try:
-            used = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
+            parts = [part for part in Formatter().parse(template) if part[1] is not None]
         except ValueError as error:
             raise ValueError(f"{error}; a name goes between {{ and }}") from None
-        for field in used:
+        for _, field, digits, conversion in parts:
             if field not in known:
                 raise ValueError(
                     f"{{{field}}} means nothing here; what does is "
                     + ", ".join(f"{{{name}}}" for name in known)
                 )
-        try:
-            template.format(name="a", parent="b", series="c", step=1)
-        except (ValueError, LookupError, AttributeError) as error:
-            raise ValueError(f"cannot be filled in: {error}") from None
+            # What else Python's formats can do, such as fill up to a billion characters, is no use.
+            if conversion or (digits and not (field == "step" and _DIGITS.fullmatch(digits))):
+                raise ValueError(
+                    f"{{{field}}} stands alone here; only a step may be given digits, as in "
+                    "{step:06}, at most 20"
+                )
         return template
+
+    @field_validator("hf")
+    @classmethod
+    def _check_repository(cls, name: str | None) -> str | None:
+        if name is not None and not (is_repository(name) and "/" in name):
+            raise ValueError("it is no repository of the hub; write org/name, without a revision")
+        return name
 
     @model_validator(mode="after")
     def _check_place(self) -> Self:

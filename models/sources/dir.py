@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from models.files import list_files
+from models.names import local_path
 from models.sources import folders
+from models.sources.contents import TEXT_FILES
 from models.sources.digests import digest_files
-from models.sources.place import LocalWeights, Place, local_path
+from models.sources.place import LocalWeights, Place
 
 
 class Folder(Place):
@@ -23,7 +25,7 @@ class Folder(Place):
     @classmethod
     def parse(cls, location: str, folder: Path) -> str:
         """Makes the path absolute."""
-        return local_path(location, folder)
+        return str(local_path(location, folder))
 
     def check(self) -> None:
         """Looks whether what is in the folder is whole and safe to read."""
@@ -37,7 +39,7 @@ class Folder(Place):
         """A digest of the weights, and of what stands beside them."""
         folder = Path(self.location)
         weights = folders.weight_files(folder, allow_pickle=self.allow_pickle)
-        patterns = [*folders.TEXT_FILES, "*.safetensors", *["*.py"] * self.allow_remote_code]
+        patterns = [*TEXT_FILES, "*.safetensors", *["*.py"] * self.allow_remote_code]
         files = (
             file
             for file in list_files(folder)

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from models.errors import ModelError
 from models.files import file_digest
-from models.sources.place import LocalWeights, Place, local_path
+from models.names import local_path
+from models.sources.place import LocalWeights, Place
 
 
 class GenerationsFile(Place):
@@ -21,7 +22,7 @@ class GenerationsFile(Place):
     @classmethod
     def parse(cls, location: str, folder: Path) -> str:
         """Makes the path absolute."""
-        return local_path(location, folder)
+        return str(local_path(location, folder))
 
     def check(self) -> None:
         """Looks whether there is such a file."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from models.names import check_repository
 from models.sources import hub
 from models.sources.digests import digest_text
 from models.sources.place import LocalWeights, Place
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class HubModel(Place):
@@ -19,6 +23,15 @@ class HubModel(Place):
     RANK: ClassVar = 40
     MAY_BE_ADAPTER: ClassVar = True
     ON_DISK: ClassVar = False
+
+    @classmethod
+    def parse(cls, location: str, folder: Path) -> str:
+        """Looks whether the hub may have it."""
+        try:
+            check_repository(location)
+        except ValueError as error:
+            raise ValueError(f"hf:{location} {error}") from None
+        return location
 
     def check(self) -> None:
         """Does not ask the hub: asking for the commit, as `digest` does, tells what is missing."""
@@ -40,9 +53,9 @@ class HubModel(Place):
         """What the hub has of an adapter."""
         return hub.adapter_config(self.location)
 
-    def tokenizer_arguments(self) -> dict[str, Any]:
-        """The repository and the commit, of which no weights are downloaded."""
-        return {
-            "pretrained_model_name_or_path": self.location.partition("@")[0],
-            "revision": hub.hub_commit(self.location),
-        }
+    def tokenizer_folder(self) -> Path:
+        """A copy in the hub's cache, for which no weights are downloaded."""
+        folder, _ = hub.download(
+            self.location, allow_remote_code=self.allow_remote_code, weights=False
+        )
+        return folder

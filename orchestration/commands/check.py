@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table as Grid
 
-from orchestration.commands.console import FAILED, LakeFolder, StudyFile, input_errors, lake_at, out
+from orchestration.commands.console import (
+    FAILED,
+    LakeFolder,
+    StudyFile,
+    input_errors,
+    out,
+    study_at,
+    writable_lake,
+)
 
 if TYPE_CHECKING:
     from warehouse import Lake
@@ -26,13 +34,12 @@ def check_command(
     from assets.preflight import check_inputs, lacking
     from assets.registry import build_graph
     from assets.study.registered import as_it_stands
-    from assets.study.study import load_study
     from assets.study.watching import look
     from models.files import one_look
 
     with input_errors(), one_look():
-        read = load_study(study)
-        place = lake_at(lake)
+        read = study_at(study)
+        place = writable_lake(lake)
         damaged = _verified(place) if verify else []
         standing = as_it_stands(read, place)
         needs = check_inputs(standing)

@@ -18,6 +18,7 @@ from orchestration.commands.console import (
     lake_at,
     out,
     show,
+    writable_lake,
 )
 
 app = typer.Typer(
@@ -124,7 +125,7 @@ def add(
         "source": source,
     }
     with input_errors():
-        place = lake_at(lake)
+        place = writable_lake(lake)
         read = load_study(study)
         values = registered(place, read, name) or {}
         values["name"] = name
@@ -171,9 +172,11 @@ def remove(
     from assets.study.study import load_study
     from orchestration.instance import open_instance
     from orchestration.partitions import forget
+    from orchestration.places import check_place
 
     with input_errors():
         place = existing_lake(lake)
+        check_place(place)
         kept = take_out(place, load_study(study), name)
     for one, aside in zip(name, kept, strict=True):
         out.print(f"{one} is taken out; its tables are kept in {aside}")

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from assets.study.errors import InputError
 from warehouse import DeclarationError, Lake, QueryError, ResultError
+from warehouse.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.table import Table
+    from rich.text import Text
 
-out = Console(highlight=False, markup=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    from assets.study.study import Study
+
+
+class Terminal(Console):
+    """A console that prints text as it is, but for what a terminal would take for commands."""
+
+    def __init__(self, **options: Any) -> None:
+        """Takes what a console of rich does."""
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Makes of a text, or a table's cell, what rich prints."""
+        return super().render_str(printable(text), **options)
+
+
+out = Terminal(soft_wrap=True)
+err = Terminal(soft_wrap=True, stderr=True)
 
 FAILED, BAD_INPUT, DRIFTED = 1, 2, 3
+BAD_INPUTS = (InputError, DeclarationError, QueryError, ResultError)
+"""Errors whose message is a sentence about what the user gave."""
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
 LakeFolder = Annotated[
@@ -36,18 +56,39 @@ class Debugging:
 
 def show(grid: Table) -> None:
     """Prints a table, at its full width where nobody's terminal has another."""
-    wide = out if out.is_terminal else Console(highlight=False, markup=False, width=1000)
+    wide = out if out.is_terminal else Terminal(width=1000)
     wide.print(grid)
+
+
+def study_at(path: Path) -> Study:
+    """A study, with all that its file alone tells; raises `InputError` where it is not valid."""
+    from assets.study.study import load_study
+
+    study = load_study(path)
+    if study.schedule is not None:
+        from orchestration.jobs import check_schedule  # of Dagster, which takes long to import
+
+        check_schedule(study.schedule)
+    return study
 
 
 def lake_at(folder: Path) -> Lake:
     """A lake, there or not; raises `InputError` where there can be none."""
     root = folder.expanduser().absolute()
-    if root.exists() and not root.is_dir():
+    if os.path.isfile(root):
         raise InputError(f"--lake {folder} is a file; name a folder")
     if set("*?[]{}") & set(str(root)):
         raise InputError(f"--lake {folder}: a lake's path cannot hold any of * ? [ ] {{ }}")
     return Lake(root)
+
+
+def writable_lake(folder: Path) -> Lake:
+    """A lake, there or not, that a run can write to; raises `InputError` where it cannot."""
+    from orchestration.places import check_place
+
+    lake = lake_at(folder)
+    check_place(lake)
+    return lake
 
 
 def existing_lake(folder: Path) -> Lake:
@@ -63,7 +104,7 @@ def input_errors() -> Iterator[None]:
     """Turns bad input into one message and its exit status."""
     try:
         yield
-    except (InputError, DeclarationError, QueryError, ResultError) as error:
+    except BAD_INPUTS as error:
         if Debugging.on:
             raise
         err.print(str(error))

@@ -18,8 +18,9 @@ from orchestration.commands.console import (
     StudyFile,
     err,
     input_errors,
-    lake_at,
     out,
+    study_at,
+    writable_lake,
 )
 from orchestration.stopping import STOPPED
 
@@ -57,14 +58,13 @@ def run_command(
     from assets.preflight import check_inputs
     from assets.registry import build_graph
     from assets.study.registered import as_it_stands
-    from assets.study.study import load_study
     from assets.study.watching import take_in_new
     from models.files import one_look
     from warehouse.catalog import write_catalog
 
     with input_errors():
-        read = load_study(study)
-        place = lake_at(lake)
+        read = study_at(study)
+        place = writable_lake(lake)
         with one_look():
             check_inputs(as_it_stands(read, place))
         take_in_new(read, place, say=err.print)
@@ -90,9 +90,9 @@ def run_command(
 
     progress = BarProgress(out) if out.is_terminal else LogProgress(out.print)
     defs = build_defs(read, place, progress=progress)
-    out.print(f"{read.name}: {len(stale)} of {len(nodes)} assets are to be made")
     try:
         with open_instance(place) as instance:
+            out.print(f"{read.name}: {len(stale)} of {len(nodes)} assets are to be made")
             outcome = run(
                 defs, graph, stale, instance, force=force, debug=Debugging.on, say=out.print
             )
@@ -135,8 +135,9 @@ def _conclude(study: Study, lake: Lake, drift: Drift, *, failed: bool = False) -
 
 def _told(lake: Lake) -> set[str]:
     """The crossings that runs have told of."""
-    with suppress(OSError, ValueError):
-        return set(json.loads(_told_file(lake).read_text(encoding="utf-8")))
+    file = _told_file(lake)
+    with suppress(OSError, ValueError, TypeError, RecursionError):
+        return set(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else set()
     return set()
 
 

@@ -181,7 +181,7 @@ def test_an_adapter_is_put_on_what_the_study_says(adapter, llama_source, tmp_pat
     elsewhere = shutil.copytree(llama_source.location, tmp_path / "elsewhere")
     edit(adapter, base_model_name_or_path="/nowhere/base")
     message = refused(adapter)
-    assert f"{adapter} is an adapter on /nowhere/base, and there is no such folder" in message
+    assert f"{adapter} is an adapter on /nowhere/base, which is no folder here" in message
     assert "`adapter_on:`" in message
     on = Source.parse(str(adapter), Path(), adapter_on=Source("dir", str(elsewhere)))
     on.check()
@@ -198,8 +198,11 @@ def test_an_adapter_is_put_on_what_the_study_says(adapter, llama_source, tmp_pat
     [
         (None, "names no base; name it with `adapter_on:`"),
         ("", "names no base; name it with `adapter_on:`"),
-        ("./models/base", "there is no such folder"),
-        ("a/b/c", "there is no such folder"),
+        ("./models/base", "no folder here by its whole path, and no repository"),
+        ("../../etc", "no folder here by its whole path, and no repository"),
+        ("a/b/c", "no folder here by its whole path, and no repository"),
+        ("~nobody/base", "no folder here by its whole path, and no repository"),
+        ("x" * 5000, "no folder here by its whole path, and no repository"),
     ],
 )
 def test_a_base_that_is_not_there_is_said(name, message, adapter):

@@ -327,18 +327,20 @@ def test_an_adapter_may_be_put_on_a_gguf_file(gguf_file, llama_source, tmp_path,
 
 
 @pytest.mark.parametrize(
-    "size",
+    ("size", "message"),
     [
-        0,
-        2000,
-        -100,
+        (0, "is no whole GGUF file: it is empty"),
+        (2000, "is no whole GGUF file: it tells of more than it has room for"),
+        (-100, "cannot be read by transformers"),
     ],
 )
-def test_a_file_that_is_no_whole_gguf_is_a_model_error(size, gguf_file, tmp_path, monkeypatch):
+def test_a_file_that_is_no_whole_gguf_is_a_model_error(
+    size, message, gguf_file, tmp_path, monkeypatch
+):
     monkeypatch.setenv("ANCHORLAKE_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "cut.gguf"
     path.write_bytes(gguf_file.read_bytes()[:size])
-    with pytest.raises(ModelError, match=f"{path} cannot be read by transformers"):
+    with pytest.raises(ModelError, match=f"{path} {message}"):
         load(Source("gguf", str(path)))
     assert not (tmp_path / "cache").exists()
 

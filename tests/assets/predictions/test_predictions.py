@@ -14,7 +14,17 @@ from assets.predictions import token_distributions
 from assets.predictions.shannon_guesses import encode_passage, greedy_continuations, guess
 from assets.sources.passages import joined
 from assets.study.errors import InputError
-from models import Decoding, LanguageModel, ModelError, PromptFormat, Request, Text, sample, scoring
+from models import (
+    Decoding,
+    LanguageModel,
+    ModelError,
+    PromptFormat,
+    Request,
+    Text,
+    prompting,
+    sample,
+    scoring,
+)
 from models import score as score_texts
 from tests.models.reference import distribution
 from tests.studies import PROMPTS, Bench, imported, write_jsonl
@@ -386,17 +396,17 @@ def test_a_prompt_is_rendered_and_encoded_once_a_step(
     )
     calls: Counter[tuple[str, str]] = Counter()
 
-    def count(name: str, text_of: Callable[[Any], str]) -> None:
-        method = getattr(PreTrainedTokenizerBase, name)
+    def count(place: Any, name: str, text_of: Callable[[Any], str]) -> None:
+        method = getattr(place, name)
 
-        def counted(self: Any, given: Any, *args: Any, **how: Any) -> Any:
+        def counted(tokenizer: Any, given: Any, *args: Any, **how: Any) -> Any:
             calls[name, text_of(given)] += 1
-            return method(self, given, *args, **how)
+            return method(tokenizer, given, *args, **how)
 
-        monkeypatch.setattr(PreTrainedTokenizerBase, name, counted)
+        monkeypatch.setattr(place, name, counted)
 
-    count("apply_chat_template", lambda messages: str(messages[-1]["content"]))
-    count("__call__", str)
+    count(prompting, "render", lambda messages: str(messages[-1]["content"]))
+    count(PreTrainedTokenizerBase, "__call__", str)
     n_documents = CORPORA[0]["documents"]
     n_templates = 1 if prompt_format == "chat" else 0
     for step, n_prompts, n_texts in (

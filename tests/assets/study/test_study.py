@@ -53,7 +53,7 @@ def test_a_chat_may_begin_with_a_system_message_and_switches(tmp_path: Path) -> 
 def test_a_prompt_format_may_be_a_file(tmp_path: Path) -> None:
     text = with_checkpoint("name: a, source: 'pypi:x', prompt_format: 'file:shots.txt'")
     checkpoint = load(tmp_path, text).checkpoint("a")
-    with pytest.raises(InputError, match=r"shots.txt cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"prompt_format: there is no file .*shots.txt"):
         _ = checkpoint.format_of_prompts
     (tmp_path / "shots.txt").write_text("Q: one\nA: two\n\nQ: {prompt}\nA:")
     assert checkpoint.format_of_prompts.text("why") == "Q: one\nA: two\n\nQ: why\nA:"
@@ -110,13 +110,13 @@ def with_checkpoint(keys: str) -> str:
         ("a: [", ["not valid YAML"]),
         ("name: s", ["checkpoints: is missing"]),
         ("name: s\ncheckpoints: []", ["checkpoints", "at least 1"]),
-        (ONE + "name: t", ["line 1", "'name' stands twice"]),
+        (ONE + "name: t", ["line 4", "'name' stands twice"]),
         (ONE + "seeds: 1", ["seeds: is no key", "seed"]),
         (ONE + "seed: x", ["seed", "'x'", "integer"]),
         (ONE + "seed: 99999999999999999999999", ["seed"]),
         (ONE + "samples_per_prompt: 1000000000000", ["samples_per_prompt"]),
         (with_checkpoint("name: a, source: 'pypi:x', device: tpu"), ["'tpu'", "cuda"]),
-        (with_checkpoint("name: a, source: 'dir:~nobody-here/x'"), ["home directory"]),
+        (with_checkpoint("name: a, source: 'dir:~nobody-here/x'"), ["~nobody-here", "home folder"]),
         (ONE + "corpora: none", ["corpora", "list"]),
         (ONE + "corpora: [{name: c, source: 'zip:x'}]", ["corpora[0].source", "'zip:x'", "hf:"]),
         (ONE + "corpora: [{name: c, source: 'hf:o/n'}]", ["corpora[0]", "documents: N"]),
@@ -269,5 +269,5 @@ def test_merge_keys_work_as_yaml_has_them(tmp_path: Path) -> None:
 
 
 def test_a_study_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read: No such file"):
+    with pytest.raises(InputError, match="there is no file"):
         load_study(tmp_path / "none.yaml")

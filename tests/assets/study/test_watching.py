@@ -131,8 +131,8 @@ def test_the_step_that_a_trainer_noted_stands_in_for_one_in_the_name(bench: Benc
     ("watch", "complaint"),
     [
         ({"series": "x"}, "needs either `dir:`"),
-        ({"dir": "a", "hf": "b", "revisions": "c", "series": "x"}, "needs either `dir:`"),
-        ({"hf": "b", "series": "x"}, "go together"),
+        ({"dir": "a", "hf": "a/b", "revisions": "c", "series": "x"}, "needs either `dir:`"),
+        ({"hf": "a/b", "series": "x"}, "go together"),
         ({"dir": "a*", "revisions": "c", "series": "x"}, "go together"),
         ({"dir": "a/**", "series": "x"}, "a pattern may hold `*`"),
         ({"dir": "a/[0-9]", "series": "x"}, "a pattern may hold `*`"),
@@ -141,7 +141,7 @@ def test_the_step_that_a_trainer_noted_stands_in_for_one_in_the_name(bench: Benc
         ({"dir": "a*", "series": "{step}"}, "{step} means nothing here"),
         ({"dir": "a*", "series": "x", "name": "{nam}"}, "{nam} means nothing here"),
         ({"dir": "a*", "series": "x", "name": "{"}, "watch[0].name"),
-        ({"dir": "a*", "series": "{name:d}"}, "cannot be filled in"),
+        ({"dir": "a*", "series": "{name:d}"}, "{name} stands alone here"),
         ({"dir": "a*", "series": "x", "name": "same"}, "which tell one from another"),
         ({"dir": "a*", "series": "x", "base": "nobody"}, "is none of the study's checkpoints"),
         ({"dir": "a*", "series": "x", "every": 3}, "watch[0].every: is no key; allowed here: role"),
@@ -197,7 +197,7 @@ def test_a_study_says_what_adapters_are_put_on(bench: Bench) -> None:
     path = target / "adapter_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": "/none"}))
     (problem,) = look_twice(watching(bench), bench).problems.values()
-    assert "there is no such folder; say with `adapter_on:` where its base is" in problem
+    assert "no folder here by its whole path, and no repository; say with `adapter_on:`" in problem
     shutil.copytree(bench.llama.location, bench.folder / "base")
     study = watching(bench, {**WATCH, "adapter_on": "dir:base"})
     assert take_all(study, bench) == ["dpo-100"]

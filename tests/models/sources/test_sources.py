@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import struct
 from pathlib import Path
 
 import httpx
@@ -88,6 +89,17 @@ def safetensors_file(data):
     return len(header).to_bytes(8, "little") + header + data
 
 
+def gguf_file(data):
+    """A header that tells its architecture and no tensor, and what follows it."""
+    key, value = b"general.architecture", b"llama"
+    return (
+        b"GGUF"
+        + struct.pack(f"<IQQQ{len(key)}s", 3, 0, 1, len(key), key)
+        + struct.pack(f"<IQ{len(value)}s", 8, len(value), value)
+        + data
+    )
+
+
 def json_file(data):
     index = {"weight_map": {"w": "model-00001-of-00002.safetensors"}}
     return json.dumps({"x": data.decode(), **index}).encode()
@@ -108,9 +120,11 @@ def fill_folder(folder):
 
 
 def fill_file(scheme):
+    write = gguf_file if scheme == "gguf" else plain
+
     def fill(folder):
-        (folder / f"it.{scheme}").write_bytes(b"x" * 100)
-        return Source(scheme, str(folder / f"it.{scheme}")), {f"it.{scheme}": plain}
+        (folder / f"it.{scheme}").write_bytes(write(b"x" * 100))
+        return Source(scheme, str(folder / f"it.{scheme}")), {f"it.{scheme}": write}
 
     return fill
 
@@ -143,13 +157,13 @@ def test_a_digest_is_what_lakes_have_stored(tmp_path):
         "other.safetensors": safetensors_file(b"1"),
         "training_args.bin": b"1",
         "README.md": b"1",
-        "m.gguf": bytes(range(256)) * 20_000,
+        "m.gguf": gguf_file(bytes(range(256)) * 20_000),
     }
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     assert Source("dir", str(tmp_path)).digest() == "434f8d8f00cf44601d62c6e5854c08e7"
     gguf = Source("gguf", str(tmp_path / "m.gguf"))
-    assert gguf.digest() == "01948e591eabbaac932608cda48afd77"
+    assert gguf.digest() == "c1e64c5fa96ad28e15ea8776c3b8a832"
 
 
 def test_the_same_content_elsewhere_has_the_same_digest(tmp_path):
@@ -170,9 +184,9 @@ def test_a_file_added_to_a_folder_or_renamed_changes_its_digest(tmp_path):
     assert len(digests) == 3
 
 
-@pytest.mark.parametrize("place", [0, 5_000_000, -1])
+@pytest.mark.parametrize("place", [500_000, 5_000_000, -1])
 def test_a_large_weights_file_is_told_apart_by_samples_of_it(place, tmp_path):
-    content = bytearray(10_000_000)
+    content = bytearray(gguf_file(bytes(10_000_000)))
     path = tmp_path / "m.gguf"
     path.write_bytes(content)
     digest = Source("gguf", str(path)).digest()
@@ -236,7 +250,7 @@ def test_a_package_may_assemble_its_weights(install, tmp_path):
         "from pathlib import Path\n"
         "def assemble():\n"
         "    path = Path(__file__).with_name('whole.gguf')\n"
-        "    path.write_text('weights')\n"
+        f"    path.write_bytes({gguf_file(b'weights')!r})\n"
         "    return str(path)\n"
     )
     source = install({"__init__.py": assemble}, module="fake_assembling")
@@ -244,7 +258,7 @@ def test_a_package_may_assemble_its_weights(install, tmp_path):
     assert weights.folder / weights.gguf == tmp_path / "fake_assembling" / "whole.gguf"
     assert weights.revision == "1.2"
     same = tmp_path / "whole.gguf"
-    same.write_text("weights")
+    same.write_bytes(gguf_file(b"weights"))
     assert weights.digest == Source("gguf", str(same)).digest()
 
 

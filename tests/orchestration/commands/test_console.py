@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.table import Table as Grid
+
+from orchestration.commands.console import err, out, show
+from orchestration.progress import BarProgress, LogProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WRITTEN_BY_A_MODEL = "[red]\x1b[31m:smile:\u202e\u2028\x9b\r\x07"
+PRINTED = r"[red]\x1b[31m:smile:\u202e\u2028\x9b\r\x07"
+
+
+def in_a_table(text: str) -> None:
+    grid = Grid("column", text, box=None)
+    grid.add_row(text, text)
+    show(grid)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        out.print,
+        err.print,
+        in_a_table,
+        lambda text: LogProgress(out.print).say(text),
+        lambda text: BarProgress(out).say(text),
+    ],
+    ids=["output", "errors", "tables", "log", "bar"],
+)
+def test_no_printer_gives_a_terminal_what_it_would_obey(
+    write: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(WRITTEN_BY_A_MODEL)
+    printed = "".join(capsys.readouterr())
+    assert PRINTED in printed
+    assert "\x1b" not in printed
+    assert "\u202e" not in printed
+
+
+def test_a_run_logs_nothing_that_a_terminal_would_obey() -> None:
+    lines: list[str] = []
+    log = LogProgress(lines.append)
+    log.start(WRITTEN_BY_A_MODEL, 2, "tokens")
+    log.advance(1, 1)
+    log.finish()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{PRINTED}: 50%, 1 tokens, ")

@@ -6,9 +6,9 @@ import csv
 import io
 import json
 import math
-import re
 from contextlib import contextmanager, nullcontext
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
@@ -16,12 +16,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from warehouse.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BATCH_ROWS = 10_000
-_COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Characters that command a terminal (C0, DEL, C1), end a line, or turn the direction of text."""
 
 
 class ResultError(ValueError):
@@ -89,23 +89,18 @@ def reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def escaped(text: str) -> str:
-    """A text without what commands a terminal, or changes the order of what stands beside it."""
-    return _COMMANDS.sub(lambda character: f"\\u{ord(character[0]):04x}", text)
-
-
 def _write_table(result: duckdb.DuckDBPyRelation, file: TextIO, terminal: bool) -> None:
     if result.columns == ["explain_key", "explain_value"]:
         table = "".join(plan for _, plan in result.fetchall())
     else:
         table = str(result)  # boxes, long results shortened, as DuckDB's own shell shows them
     # DuckDB escapes some of these characters itself, and the rest is escaped always.
-    file.write("\n".join(escaped(line) for line in table.split("\n")))
+    file.write("\n".join(printable(line, one_line=True) for line in table.split("\n")))
 
 
 def _write_csv(result: duckdb.DuckDBPyRelation, file: TextIO, terminal: bool) -> None:
     writer = csv.writer(file)
-    shown = escaped if terminal else str
+    shown = partial(printable, one_line=True) if terminal else str
     writer.writerow([shown(name) for name in result.columns])
     for row in _rows(result):
         writer.writerow([shown(_field(value)) for value in row.values()])
@@ -121,7 +116,7 @@ def _write_json(result: duckdb.DuckDBPyRelation, file: TextIO, terminal: bool) -
     separator = "[\n"
     for row in _rows(result):
         text = json.dumps(_plain(row), ensure_ascii=False, default=str)
-        file.write(separator + (escaped(text) if terminal else text))
+        file.write(separator + (printable(text, one_line=True) if terminal else text))
         separator = ",\n"
     file.write("[]\n" if separator == "[\n" else "\n]\n")
 

@@ -75,7 +75,7 @@ def refused(
         capfd.readouterr()
         start = time.process_time()
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            cli.run_app()
         taken = time.process_time() - start
         printed, said = capfd.readouterr()
         assert ended.value.code == 2, (printed, said)
@@ -412,7 +412,7 @@ MODELS: dict[str, tuple[Change, str]] = {
     ),
     "an adapter on a name of escapes": (
         adapter(base_model_name_or_path="\x1b[31m\u202e\0"),
-        rf"checkpoint a: dir:~/m is an adapter on \x1b[31m\u202e\x00, {NO_BASE}",
+        rf"checkpoint a: dir:~/m is an adapter on \u001b[31m\u202e\u0000, {NO_BASE}",
     ),
     "an adapter on a name as long as a page": (
         adapter(base_model_name_or_path="x" * 5_000),
@@ -671,7 +671,7 @@ def test_who_reads_no_further_ends_no_work(
     with os.fdopen(writer, "w") as gone, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", gone)
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            cli.run_app()
         assert ended.value.code == 0
     assert capfd.readouterr() == ("", "")
 
@@ -689,7 +689,7 @@ def test_a_step_that_fills_the_disk_is_not_tried_again(
     monkeypatch.setattr("warehouse.storage.write_parquet", write_nothing)
     monkeypatch.setattr(sys, "argv", ["anchorlake", "run", "s.yaml", "--select", "checkpoints"])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        cli.run_app()
     assert ended.value.code == 1
     assert capfd.readouterr().err.splitlines() == [
         "checkpoints (a) failed: no space is left on the disk; make some, and the same command "

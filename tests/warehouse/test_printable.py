@@ -10,9 +10,9 @@ from warehouse.printable import printable
     [
         ("plain, π ≈ 3, שלום, 👩‍👩‍👧", "plain, π ≈ 3, שלום, 👩‍👩‍👧"),
         ("two\nlines\tof it", "two\nlines\tof it"),
-        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
-        ("over\rwritten, \x00\x07\x08\x0b\x0c", r"over\rwritten, \x00\x07\x08\x0b\x0c"),
-        ("\x7f and \x9b2J", r"\x7f and \x9b2J"),
+        ("\x1b[31mred\x1b[0m", r"\u001b[31mred\u001b[0m"),
+        ("over\rwritten, \x00\x07\x0b", r"over\u000dwritten, \u0000\u0007\u000b"),
+        ("\x7f and \x9b2J", r"\u007f and \u009b2J"),
         (
             "\u202eturned\u202c \u2066\u2067\u2068\u2069",
             r"\u202eturned\u202c \u2066\u2067\u2068\u2069",
@@ -25,6 +25,10 @@ from warehouse.printable import printable
 def test_what_a_terminal_would_obey_is_written_out(text: str, printed: str) -> None:
     assert printable(text) == printed
     assert printable(printed) == printed
+
+
+def test_one_line_stays_one() -> None:
+    assert printable("a\tb\nc\x1b", one_line=True) == r"a\u0009b\u000ac\u001b"
 
 
 def test_all_else_stays() -> None:

@@ -17,7 +17,8 @@ import pytest
 
 from warehouse import Lake, QueryError, ResultError, ask, write_result
 from warehouse.outputs import replacing
-from warehouse.results import escaped, format_of
+from warehouse.printable import printable
+from warehouse.results import format_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,7 @@ def test_data_in_a_file_stays_as_it_is(result: duckdb.DuckDBPyRelation, tmp_path
 
 def test_what_people_write_is_not_escaped() -> None:
     text = "naïve café, 日本語, עברית, 👩‍👩‍👧, a\u200cb, a\u00a0b"  # joiners and such are theirs
-    assert escaped(text) == text
+    assert printable(text, one_line=True) == text
 
 
 def test_a_plan_is_shown_as_it_is_drawn() -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WRITTEN_BY_A_MODEL = "[red]\x1b[31m:smile:\u202e\u2028\x9b\r\x07"
-PRINTED = r"[red]\x1b[31m:smile:\u202e\u2028\x9b\r\x07"
+PRINTED = r"[red]\u001b[31m:smile:\u202e\u2028\u009b\u000d\u0007"
 
 
 def in_a_table(text: str) -> None:

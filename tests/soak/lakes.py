@@ -78,7 +78,8 @@ def few_assets() -> Iterator[None]:
     """Limits the assets that there are, to some of every kind."""
     names = (
         *FEW,
-        *("alignments", "alignment_overlap", "perplexity", "measures/perplexity"),
+        *("alignments", "alignment_overlap", "text_statistics", "perplexity"),
+        "measures/perplexity",
         *("shannon_game", "probe_accuracy", "readaptation"),
     )
     with tempfile.TemporaryDirectory() as sql, pytest.MonkeyPatch.context() as patch:

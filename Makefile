@@ -15,8 +15,8 @@ COMPILED := $(VENV)/.compiled
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: setup weights demo test test-fast test-slow soak test-browser test-compare test-vllm install-browser \
-	install-compare lint format bench ui clean
+.PHONY: setup weights demo test test-fast test-slow soak test-browser test-compare test-vllm \
+	install-browser install-compare lint format bench ui clean
 
 setup: $(INSTALLED)
 

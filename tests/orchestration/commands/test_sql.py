@@ -107,7 +107,7 @@ def test_a_query_that_takes_longer_than_it_may_is_one_sentence(folder: Path) -> 
         "the query took longer than 0.5 seconds; ask for less, or give it longer with --timeout"
     )
     assert time.monotonic() - began < 30
-    assert not list(folder.glob("lake/.staging/duckdb/*"))
+    assert not list(folder.glob("lake/.staging/scratch/*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

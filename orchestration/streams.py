@@ -59,14 +59,25 @@ class Stream:
     def _lose(self, error: OSError) -> None:
         if error.errno != errno.EPIPE:  # who reads no further has seen enough, such as `head`
             self.lost = self.lost or error.strerror or str(error)
-        # What the stream still holds must go somewhere, or Python would complain as it ends.
         with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            discard(self._stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def discard(stream: TextIO) -> None:
+    """Has a stream write nowhere: what it still holds would be tried again as Python ends.
+
+    Raises:
+        OSError: It is no stream of the system's.
+        ValueError: It is closed.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, stream.fileno())
+    finally:
+        os.close(nowhere)
 
 
 @contextmanager

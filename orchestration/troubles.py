@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from assets.study.errors import shown
 from orchestration.streams import PrintError
 
 if TYPE_CHECKING:
@@ -58,18 +59,13 @@ def trouble(error: BaseException) -> str | None:
         if isinstance(cause, OSError) and cause.errno in _REASONS:
             reason = _REASONS[cause.errno]
             path = cause.filename2 or cause.filename  # what is in the way of a file that is moved
-            return reason if path is None else f"{_shown(path)}: {reason}"
+            return reason if path is None else f"{shown(str(path), _LONGEST_SHOWN)}: {reason}"
         if isinstance(cause, sqlite3.Error) and (said := _of_database(cause)):
             return said
         if isinstance(cause, duckdb.IOException):
             message = str(cause).partition("\n")[0]
             return _FULL if "No space left" in message else f"{message}; look at the file or disk"
     return None
-
-
-def _shown(path: object) -> str:
-    text = str(path)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _of_database(error: sqlite3.Error) -> str | None:

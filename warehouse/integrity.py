@@ -29,7 +29,6 @@ UNSEALED = {_SEALED: _HASH, _DIGEST: "0" * _DIGITS}
 """Key-value pairs for the footer of a file that `seal` is to close."""
 
 _MAGIC = b"PAR1"
-_CHUNK = 16 << 20
 _WORTH_REWRITING = 1000
 """Lines of a record that say nothing any more, before it is written anew."""
 
@@ -45,7 +44,8 @@ def identity(status: os.stat_result) -> Identity:
 def seal(file: Path) -> None:
     """Puts a file's digest into its footer, which has `UNSEALED`."""
     with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as content:
-        place = _place(content)
+        footer = _footer(content)
+        place = None if footer is None else _place(content, footer)
         if place is None:
             raise ValueError(f"{file} has no room for a digest in its footer")
         content[place : place + _DIGITS] = _digest(content, place)
@@ -67,7 +67,7 @@ def is_whole(file: Path) -> bool:
             footer = _footer(content)
             if footer is None:
                 return False
-            place = _place(content)
+            place = _place(content, footer)
             is_sealed = content.find(_SEALED.encode(), footer) >= 0
             if place is None:
                 return not is_sealed
@@ -83,11 +83,8 @@ def _footer(content: mmap.mmap) -> int | None:
     return start if start >= 4 else None
 
 
-def _place(content: mmap.mmap) -> int | None:
+def _place(content: mmap.mmap, footer: int) -> int | None:
     """Where the digest's own bytes are; None where there are none."""
-    footer = _footer(content)
-    if footer is None:
-        return None
     key = content.find(_DIGEST.encode(), footer)
     # A value comes after its key, behind a byte for its type and one for its length.
     place = key + len(_DIGEST) + 2
@@ -97,13 +94,10 @@ def _place(content: mmap.mmap) -> int | None:
 def _digest(content: mmap.mmap, place: int) -> bytes:
     """The digest of a file with the digest's own bytes as zeros, in hexadecimal digits."""
     computed = xxhash.xxh3_128()
-    with memoryview(content) as view:
-        for part in (slice(0, place), slice(place + _DIGITS, len(content))):
-            if part.start == place + _DIGITS:
-                computed.update(b"0" * _DIGITS)
-            for start in range(part.start, part.stop, _CHUNK):
-                with view[start : min(start + _CHUNK, part.stop)] as chunk:
-                    computed.update(chunk)
+    with memoryview(content) as view, view[:place] as before, view[place + _DIGITS :] as after:
+        computed.update(before)
+        computed.update(b"0" * _DIGITS)
+        computed.update(after)
     return computed.hexdigest().encode()
 
 

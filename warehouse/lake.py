@@ -244,15 +244,15 @@ class Lake:
     @property
     def all_files(self) -> list[Path]:
         """Every file of rows that the lake has, those of removed checkpoints included."""
-        published = (path for path in self.root.glob("[!.]*/**/data.parquet"))
+        published = self.root.glob("[!.]*/**/data.parquet")
         return sorted({*published, *self.removed.glob("*/*.parquet")})
 
     @property
     def _verified(self) -> Verified:
         root = self.root.absolute()
-        if root not in _verified:
-            _verified[root] = Verified(self.staging / "verified", root)
-        return _verified[root]
+        if root not in _records:
+            _records[root] = Verified(self.staging / "verified", root)
+        return _records[root]
 
     def look_ahead(self, tables: Iterable[Table]) -> None:
         """Reads the footers of all tables' files together, where many are not known yet."""
@@ -296,7 +296,7 @@ def _files_of(table: Table) -> str:
     return f"{table.folder or table.name}/{partition}data.parquet"
 
 
-_verified: dict[Path, Verified] = {}
+_records: dict[Path, Verified] = {}
 """What was found of the files of each lake that this process works on."""
 
 _footers: dict[str, tuple[Identity, Provenance | None]] = {}

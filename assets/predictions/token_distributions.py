@@ -36,7 +36,7 @@ from models import Kept, ModelError, Text, score
 from warehouse import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
@@ -95,8 +95,8 @@ def _scored(context: AssetContext, checkpoint: Checkpoint) -> Iterator[pa.Record
         for part, texts in _texts_by_part(context, model, encode):
             if part in missing:
                 folder = _folder(context, part, digests[part])
-                _drop_other_texts(context, folder, lengths[part])
-                _score_part(context, model, part, folder, texts, on_tokens)
+                staged = _staged_texts(context, folder, lengths[part])
+                _score_part(context, model, part, folder, texts, staged, on_tokens)
     finally:
         if n_missing:
             context.progress.finish()
@@ -146,12 +146,16 @@ def _survey(
     return digests, lengths
 
 
-def _drop_other_texts(context: AssetContext, folder: str, lengths: Mapping[str, int]) -> None:
-    """Removes staged files with a text that has other tokens now; they are scored again."""
+def _staged_texts(context: AssetContext, folder: str, lengths: Mapping[str, int]) -> set[str]:
+    """The texts that are staged; files with one that has other tokens now are removed."""
+    staged: set[str] = set()
     for path in staged_files(context, tables.TOKEN_DISTRIBUTIONS, folder):
         counts = pc.value_counts(pq.read_table(path, columns=["text_id"])["text_id"]).to_pylist()
-        if any(lengths.get(count["values"]) != count["counts"] for count in counts):
+        if all(lengths.get(count["values"]) == count["counts"] for count in counts):
+            staged.update(count["values"] for count in counts)
+        else:
             path.unlink(missing_ok=True)
+    return staged
 
 
 def _score_part(
@@ -160,14 +164,9 @@ def _score_part(
     part: Part,
     folder: str,
     texts: Iterable[Text],
+    staged: Set[str],
     on_tokens: Any,
 ) -> None:
-    staged = {
-        text_id
-        for path in staged_files(context, tables.TOKEN_DISTRIBUTIONS, folder)
-        for text_id in pc.unique(pq.read_table(path, columns=["text_id"])["text_id"]).to_pylist()
-    }
-
     def counted() -> Iterator[Text]:
         for text in texts:
             if text.name in staged:

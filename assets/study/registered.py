@@ -57,11 +57,8 @@ def read_registered(study: Study, lake: Lake) -> list[Registered]:
     places = {watch.place: watch for watch in study.watch}
     registered_checkpoints = []
     for path in lake.registered.glob("*.json"):
-        try:
-            values = _read(path)
-        except _DamagedError:  # `damaged_files` tells of it
-            continue
-        if values.get("study") == study.name:
+        values = _read(path)  # `damaged_files` tells of those that have none
+        if values is not None and values.get("study") == study.name:
             watch = places.get(str(values.get("found_by")))
             now = watch.settings(str(values.get("origin"))) if watch else {}
             registered_checkpoints.append(_parse(str(path), values | now))
@@ -86,13 +83,12 @@ def damaged_files(lake: Lake) -> dict[Path, str]:
     A checkpoint whose file is damaged is not in the study, and keeps its rows; taking it in again
     writes the file anew.
     """
-    damaged = {}
-    for path in sorted(lake.registered.glob("*.json")):
-        try:
-            _read(path)
-        except _DamagedError as error:
-            damaged[path] = str(error)
-    return damaged
+    return {
+        path: f"{path} is damaged, so its checkpoint is left out; take it in again with "
+        f"`anchorlake checkpoints add STUDY {path.stem} SOURCE`"
+        for path in sorted(lake.registered.glob("*.json"))
+        if _read(path) is None and path.exists()
+    }
 
 
 def is_registered(lake: Lake, checkpoint: Registered) -> bool:
@@ -107,8 +103,8 @@ def registered(lake: Lake, study: Study, name: str) -> dict[str, Any] | None:
         InputError: It belongs to another study, or cannot be read.
     """
     for path in (lake.registered / f"{name}.json", lake.removed / name / _REGISTERED):
-        with suppress(FileNotFoundError, _DamagedError):
-            values = _read(path)
+        values = _read(path)
+        if values is not None:
             if values.get("study") != study.name:
                 raise InputError(f"{name} belongs to the study {values.get('study')}")
             return values
@@ -159,9 +155,8 @@ def taken(lake: Lake, study: Study, checkpoint: Registered) -> str | None:
     if name in {study.prompts.stem, *(corpus.name for corpus in study.corpora)}:
         return f"the name {name} is taken by a corpus, or the file of prompts"
     path = lake.registered / f"{name}.json"
-    try:
-        values = _read(path)
-    except (FileNotFoundError, _DamagedError):
+    values = _read(path)
+    if values is None:
         return None
     if values.get("study") != study.name:
         return (
@@ -237,11 +232,8 @@ def restore(lake: Lake, name: str) -> None:
 
 def removed_origins(lake: Lake) -> set[str]:
     """Where removed checkpoints were found, so that they are not taken in again."""
-    origins = set()
-    for path in lake.removed.glob(f"*/{_REGISTERED}"):
-        with suppress(_DamagedError):
-            origins.add(str(_read(path).get("origin")))
-    return origins
+    files = map(_read, lake.removed.glob(f"*/{_REGISTERED}"))
+    return {str(values.get("origin")) for values in files if values is not None}
 
 
 def _move(moves: Iterable[tuple[Path, Path]]) -> None:
@@ -253,25 +245,21 @@ def _move(moves: Iterable[tuple[Path, Path]]) -> None:
                 source.parent.rmdir()
 
 
-class _DamagedError(InputError):
-    """The file of a registered checkpoint does not hold what was written."""
+def _read(path: Path) -> dict[str, Any] | None:
+    """What a file says of a checkpoint; None where it is damaged, or not there.
 
-
-def _read(path: Path) -> dict[str, Any]:
+    Raises:
+        InputError: It cannot be read.
+    """
     try:
         is_file = stat.S_ISREG(path.stat().st_mode)  # of a pipe there is no end
         values = json.loads(path.read_text(encoding="utf-8")) if is_file else None
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, FileNotFoundError):
         values = None
-    except FileNotFoundError:
-        raise
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}; make it readable") from None
     if not isinstance(values, dict):
-        raise _DamagedError(
-            f"{path} is damaged, so its checkpoint is left out; take it in again with "
-            f"`anchorlake checkpoints add STUDY {path.stem} SOURCE`"
-        )
+        return None
     if values.get("engine") == "hf":  # what transformers was called when it was the only one
         values["engine"] = None
     return values

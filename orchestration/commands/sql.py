@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import sys
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -16,6 +16,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 from assets.study.errors import InputError
 from assets.study.files import is_text
 from orchestration.commands.console import LakeFolder, existing_lake, input_errors
+from orchestration.streams import discard
 from warehouse import Limits, QueryError, ResultError
 
 if TYPE_CHECKING:
@@ -80,25 +81,38 @@ def sql_command(
         place = existing_lake(lake)
         form = format_of(format and format.value, output)
         limits = _limits(place, memory)
-        asked = (place, text, _readable(read or []), limits, form)
+        asked = Question(place, text, _readable(read or []), limits, form)
         if output is None:
-            _run(*asked, None, sys.stdout.isatty(), timeout=timeout)
+            _run(replace(asked, terminal=sys.stdout.isatty()), timeout)
         else:
             with replacing(output, place) as path:
-                _run(*asked, (path, str(output)), False, timeout=timeout)
+                _run(replace(asked, output=(path, str(output))), timeout)
 
 
-def _run(
-    lake: Lake,
-    query: str,
-    files: list[str],
-    limits: Limits,
-    form: str,
-    output: tuple[Path, str] | None,
-    terminal: bool,
-    *,
-    timeout: float,
-) -> None:
+@dataclass(frozen=True)
+class Question:
+    """What the process that answers a query is told.
+
+    Attributes:
+        lake: The lake.
+        query: The query.
+        files: Further files that it may read.
+        limits: The session's limits.
+        form: The format of the result.
+        output: The file to write, and what errors call it; None for standard output.
+        terminal: Whether standard output is one.
+    """
+
+    lake: Lake
+    query: str
+    files: list[str]
+    limits: Limits
+    form: str
+    output: tuple[Path, str] | None = None
+    terminal: bool = False
+
+
+def _run(asked: Question, timeout: float) -> None:
     """Answers a query in a process of its own."""
     from warehouse.bounded import BoundsError, run_bounded
     from warehouse.query import too_large
@@ -108,45 +122,36 @@ def _run(
     try:
         run_bounded(
             _answer,
-            *(lake, query, files, limits, form, output, terminal),
-            memory=limits.memory,
+            asked,
+            memory=asked.limits.memory,
             seconds=timeout,
             output=_print,
         )
     except MemoryError:
-        raise QueryError(too_large(limits)) from None
+        raise QueryError(too_large(asked.limits)) from None
     except BoundsError as error:
         if error.timed_out:
             raise QueryError(
                 f"the query took longer than {timeout:g} seconds; ask for less, or give it longer "
                 "with --timeout"
             ) from None
-        raise QueryError(f"{too_large(limits)} ({error})") from None
+        raise QueryError(f"{too_large(asked.limits)} ({error})") from None
     finally:
         signal.signal(signal.SIGTERM, before)
-        remove_abandoned(lake)
+        remove_abandoned(asked.lake)
 
 
-def _answer(
-    file: BinaryIO,
-    lake: Lake,
-    query: str,
-    files: list[str],
-    limits: Limits,
-    form: str,
-    output: tuple[Path, str] | None,
-    terminal: bool,
-) -> None:
+def _answer(file: BinaryIO, asked: Question) -> None:
     """What that process does: writes the result to the output, or to the file that it is given."""
     from assets.measures.declared import declared_tables
     from warehouse import ask, write_result
 
-    with ask(lake, declared_tables(), query, limits, files) as result:
-        if output is None:
-            write_result(result, form, file, terminal=terminal)
+    with ask(asked.lake, declared_tables(), asked.query, asked.limits, asked.files) as result:
+        if asked.output is None:
+            write_result(result, asked.form, file, terminal=asked.terminal)
         else:
-            path, name = output
-            write_result(result, form, path, called=name)
+            path, name = asked.output
+            write_result(result, asked.form, path, called=name)
 
 
 def _end(number: int, frame: object) -> None:
@@ -159,8 +164,7 @@ def _print(content: bytes) -> None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     except OSError as error:
-        # What is left in the buffer would be tried again as Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         why = "nobody reads it any more" if isinstance(error, BrokenPipeError) else error.strerror
         raise ResultError(f"standard output cannot be written: {why}") from None
 

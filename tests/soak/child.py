@@ -6,7 +6,6 @@ import os
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "ATEN_CPU_CAPABILITY": "avx2"}
 
@@ -21,14 +20,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  
 from models import ModelPool
 from orchestration import cli
 from orchestration.build import build_defs  # noqa: F401
-from tests.soak.lakes import few_assets
-from tests.soak.test_faults import materialize_all
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.soak.lakes import few_assets, materialize_all
 
 
-def work(folder: str, lake: str, prepare: Callable[[], None] | None, command: str) -> None:
+def work(folder: str, lake: str, command: str) -> None:
     """Brings a lake up to date with a folder's study, and ends with the command's status."""
     os.chdir(folder)
     with (
@@ -37,8 +32,6 @@ def work(folder: str, lake: str, prepare: Callable[[], None] | None, command: st
         redirect_stderr(log),
         few_assets(),
     ):
-        if prepare is not None:
-            prepare()
         try:
             if command == "run":
                 cli.app(["run", "s.yaml", "--lake", lake])

@@ -17,11 +17,17 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from assets.lineage.materialize import forget_leftovers, materialize
+from assets.registry import build_graph
+from assets.study.study import load_study
 from tests.studies import FEW, limit_assets
+from warehouse import Lake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from multiprocessing.context import ForkServerContext, ForkServerProcess
+
+    from models import ModelPool
 
 _PROMPTS = 3
 _WORDS = ("the", "tide", "is", "out", "and", "boats", "lie", "on", "sand", "while", "gulls", "walk")
@@ -87,6 +93,15 @@ def few_assets() -> Iterator[None]:
         yield
 
 
+def materialize_all(study: Path, lake: Path, models: ModelPool) -> None:
+    """Makes what is stale of a study, without Dagster."""
+    graph = build_graph(load_study(study), Lake(lake))
+    stale = graph.stale(graph.select(()))
+    forget_leftovers(graph, stale)
+    for name, partition in stale:
+        materialize(graph, name, partition, models=models)
+
+
 @dataclass
 class Tally:
     """What was done to runs, and what came of it.
@@ -139,22 +154,17 @@ def rows(file: Path) -> Counter[str]:
     return Counter(map(repr, pq.read_table(file).to_pylist())) if file.exists() else Counter()
 
 
-def start(
-    folder: Path, lake: str, prepare: Callable[[], None] | None = None, command: str = "run"
-) -> ForkServerProcess:
+def start(folder: Path, lake: str, command: str = "run") -> ForkServerProcess:
     """Starts `anchorlake run` of a folder's study, in a process of its own.
 
     Args:
         folder: The folder of the study.
         lake: The lake's name in it.
-        prepare: Called in the process before; injects faults.
         command: `run`, or `materialize` for the same work without Dagster.
     """
     from tests.soak import child
 
-    process = processes().Process(
-        target=child.work, args=(str(folder), lake, prepare, command), daemon=True
-    )
+    process = processes().Process(target=child.work, args=(str(folder), lake, command), daemon=True)
     process.start()
     return process
 

@@ -15,8 +15,7 @@ from pathlib import Path
 os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "ATEN_CPU_CAPABILITY": "avx2"}
 
 from models import ModelPool
-from tests.soak.lakes import few_assets
-from tests.soak.test_faults import materialize_all
+from tests.soak.lakes import few_assets, materialize_all
 
 _WRITES = 60
 """A fault comes within so many writes of where a run begins or goes on."""

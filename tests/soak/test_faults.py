@@ -7,27 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assets.lineage.materialize import forget_leftovers, materialize
-from assets.registry import build_graph
-from assets.study.study import load_study
 from models import ModelPool
 from tests.soak.faults import Faults
-from tests.soak.lakes import Tally, few_assets, report, write_study
-from warehouse import Lake
+from tests.soak.lakes import Tally, few_assets, materialize_all, report, write_study
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from models import Source
-
-
-def materialize_all(study: Path, lake: Path, pool: ModelPool) -> None:
-    """Makes what is stale of a study, without Dagster."""
-    graph = build_graph(load_study(study), Lake(lake))
-    stale = graph.stale(graph.select(()))
-    forget_leftovers(graph, stale)
-    for name, partition in stale:
-        materialize(graph, name, partition, models=pool)
 
 
 def soak(folder: Path, sources: tuple[Source, Source], *, whole: bool, every: int) -> Tally:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from models.prompting import PromptFormat, SentPrompt
+    from models.recorded import RecordedSteps
     from models.sources.place import LocalWeights
     from models.sources.source import Source
 
@@ -69,6 +70,9 @@ class LanguageModel:
 
     def __post_init__(self) -> None:
         self.config = self.model.config.get_text_config()
+        if self.device.type == "cuda":
+            # It is planned anew for each shape, and batches seldom have one that was there before.
+            torch.backends.cuda.enable_cudnn_sdp(False)
 
     @property
     def device(self) -> torch.device:
@@ -124,6 +128,18 @@ class LanguageModel:
         from models.cache import new_cache  # of transformers, which takes long to import
 
         return new_cache(self.config)
+
+    def recorded_steps(self, length: int) -> RecordedSteps | None:
+        """What runs the steps of batches as CUDA graphs; None where the model's cannot be.
+
+        Args:
+            length: Tokens of a row at most, the prompt's included.
+        """
+        if self.device.type != "cuda":
+            return None
+        from models.recorded import RecordedSteps, can_record
+
+        return RecordedSteps(self, length) if can_record(self) else None
 
     def forward(
         self,
@@ -232,12 +248,17 @@ class LanguageModel:
         # the model's and as float32 ones, with their exponentials beside them.
         cache = 3 * 2 * config.num_hidden_layers * heads * width * itemsize * length
         logits = self.vocab_size * (itemsize + 2 * 4)
-        if self.device.type == "cuda":
-            free = torch.cuda.mem_get_info(self.device)[0]
-        else:
-            free = psutil.virtual_memory().available
+        free = free_memory(self.device)
         rows = max(1, min(_MOST_ROWS, int(_MEMORY_SHARE * free / (cache + logits))))
         return 1 << (rows.bit_length() - 1)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can be had on a device, those that PyTorch keeps for the next tensors included."""
+    if device.type != "cuda":
+        return int(psutil.virtual_memory().available)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0] + kept)
 
 
 def tokenizer_digest(tokenizer: Any) -> str:

@@ -2,13 +2,14 @@
 
 A row of 262,144 logits is a megabyte. Nothing of it is copied or sorted: one kernel goes over each
 row while it is in the processor's cache. The maxima of blocks of logits, found on the way, say in
-which few blocks the most likely tokens must be.
+which few blocks the most likely tokens must be. `models.triton_reduce` does the same on a GPU.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
@@ -16,7 +17,11 @@ import torch
 from torch import Tensor
 
 from models.errors import ModelError
-from models.nucleus import top
+from models.nucleus import has_kernels, top
+from models.reading import send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 K_GRID = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100)
 """Numbers of most likely tokens whose mass is kept."""
@@ -117,10 +122,26 @@ def reduce(logits: Tensor, rows: Tensor, targets: Tensor, kept: Kept = PAPERS) -
     Raises:
         ModelError: Logits are not numbers, or the token that came has no probability at all.
     """
+    return start_reducing(logits, rows, targets, kept)()
+
+
+def start_reducing(
+    logits: Tensor, rows: Tensor, targets: Tensor, kept: Kept = PAPERS
+) -> Callable[[], Distributions]:
+    """Starts what `reduce` does, and returns a function that waits for it; both raise what it does.
+
+    Meanwhile a GPU may be given more to do, and the logits may be dropped.
+    """
     if logits.device.type == "cuda":
-        distributions = _on_gpu(logits, rows, targets, kept)
-    else:
-        distributions = _on_cpu(_as_numpy(logits), rows.cpu().numpy(), targets.cpu().numpy(), kept)
+        reduced = _on_gpu(logits, rows, targets, kept)
+        return lambda: _checked(reduced())
+    distributions = _checked(
+        _on_cpu(_as_numpy(logits), rows.cpu().numpy(), targets.cpu().numpy(), kept)
+    )
+    return lambda: distributions
+
+
+def _checked(distributions: Distributions) -> Distributions:
     if not (np.isfinite(distributions.logprob).all() and np.isfinite(distributions.entropy).all()):
         raise ModelError(
             "the model's logits are not finite numbers, so nothing can be said of its predictions; "
@@ -337,22 +358,86 @@ def _widen(bits, row):  # type: ignore[no-untyped-def]
         row[i] = np.uint32(np.uint32(bits[i]) << np.uint32(16)).view(np.float32)
 
 
-def _on_gpu(logits: Tensor, rows: Tensor, targets: Tensor, kept: Kept) -> Distributions:
-    """The same with PyTorch, some rows at a time."""
-    places = torch.split(rows.to(logits.device), _CUDA_ROWS)
-    wanted = torch.split(targets.to(logits.device), _CUDA_ROWS)
-    return Distributions.join(
-        [
-            _with_torch(logits[some].float(), tokens, kept)
-            for some, tokens in zip(places, wanted, strict=True)
-        ]
+def _on_gpu(
+    logits: Tensor, rows: Tensor, targets: Tensor, kept: Kept
+) -> Callable[[], Distributions]:
+    rows, targets = send(rows, logits.device), send(targets, logits.device)
+    n_top = _n_top(logits.shape[1], kept)
+    if has_kernels(logits.device):
+        from models.triton_reduce import MOST_TOP, reduce_rows
+
+        if n_top <= MOST_TOP:
+            reduced = reduce_rows(logits, rows, targets, n_top, kept.support_above)
+            logprob = logits[rows, targets].double() - reduced.log_total
+            return _gathered(
+                logprob=logprob,
+                entropy=reduced.entropy,
+                rank=reduced.rank,
+                support=reduced.support,
+                top_logprobs=reduced.top.double() - reduced.log_total[:, None],
+                top_ids=reduced.top_ids,
+                kept=kept,
+            )
+    places = torch.split(rows, _CUDA_ROWS)
+    wanted = torch.split(targets, _CUDA_ROWS)
+    parts = [
+        _with_torch(logits[some].float(), tokens, kept)
+        for some, tokens in zip(places, wanted, strict=True)
+    ]
+    return lambda: Distributions.join(parts)
+
+
+def _n_top(vocabulary: int, kept: Kept) -> int:
+    return min(max(kept.top_k[-1], N_TOP), vocabulary)
+
+
+def _gathered(
+    *,
+    logprob: Tensor,
+    entropy: Tensor,
+    rank: Tensor,
+    support: Tensor,
+    top_logprobs: Tensor,
+    top_ids: Tensor,
+    kept: Kept,
+) -> Callable[[], Distributions]:
+    """Returns a function that makes of tensors what is kept, once they are copied to the CPU."""
+    n_top = top_ids.shape[1]
+    shown, n_masses = min(N_TOP, n_top), len(kept.top_k)
+    grid = torch.tensor([min(k, n_top) - 1 for k in kept.top_k])
+    cumulative = top_logprobs.exp().cumsum(1).clamp(max=1)
+    mass = cumulative.index_select(1, send(grid, cumulative.device))
+    columns = [logprob[:, None], entropy[:, None], mass, top_logprobs[:, :shown]]
+    # The copies start as soon as these are there, and not after all that a GPU is given meanwhile.
+    numbers = torch.cat(columns, dim=1).float().to("cpu", non_blocking=True)
+    integers = (
+        torch.cat([rank[:, None], support[:, None], top_ids[:, :shown]], dim=1)
+        .int()
+        .to("cpu", non_blocking=True)
     )
+    copied = torch.cuda.current_stream(logprob.device).record_event() if logprob.is_cuda else None
+
+    def distributions() -> Distributions:
+        if copied:
+            copied.synchronize()
+        floats, counts = numbers.numpy(), integers.numpy()
+        return Distributions(
+            logprob=floats[:, 0],
+            rank=counts[:, 0],
+            entropy=floats[:, 1],
+            support=counts[:, 1],
+            top_mass=floats[:, 2 : 2 + n_masses],
+            top_ids=counts[:, 2:],
+            top_logprobs=floats[:, 2 + n_masses :],
+        )
+
+    return distributions
 
 
 def _with_torch(values: Tensor, targets: Tensor, kept: Kept = PAPERS) -> Distributions:
+    """The plain form, in PyTorch alone, of float32 [n, vocabulary]."""
     vocabulary = values.shape[1]
-    shown = min(N_TOP, vocabulary)
-    n_top = min(max(kept.top_k[-1], shown), vocabulary)
+    n_top = _n_top(vocabulary, kept)
     highest = values.amax(dim=1, keepdim=True)
     distance = (values - highest).clamp(min=-87)
     exponential = distance.exp()
@@ -361,27 +446,19 @@ def _with_torch(values: Tensor, targets: Tensor, kept: Kept = PAPERS) -> Distrib
     log_total = highest.double() + total.log()
     wanted = values.gather(1, targets[:, None])
     ids_below = torch.arange(vocabulary, device=values.device) < targets[:, None]
-    rank = 1 + (values > wanted).sum(1) + ((values == wanted) & ids_below).sum(1)
     best, ids = top(values, n_top)
     # Where values equal the last of those kept, which of the equal ones are kept is not defined.
-    tied = best[:, shown - 1] == best[:, -1]
+    tied = best[:, min(N_TOP, n_top) - 1] == best[:, -1]
     if n_top < vocabulary and bool(tied.any()):
         best[tied], ids[tied] = (
             part[:, :n_top] for part in values[tied].sort(dim=1, descending=True, stable=True)
         )
-    logprobs = best.double() - log_total
-    cumulative = logprobs.exp().cumsum(1).clamp(max=1)
-    grid = torch.tensor([min(k, n_top) - 1 for k in kept.top_k], device=values.device)
-
-    def array(tensor: Tensor, dtype: type) -> np.ndarray:
-        return tensor.cpu().numpy().astype(dtype)
-
-    return Distributions(
-        logprob=array(wanted[:, 0].double() - log_total[:, 0], np.float32),
-        rank=array(rank, np.int32),
-        entropy=array(total[:, 0].log() - weighted / total[:, 0], np.float32),
-        support=array((values.double() > log_total + np.log(kept.support_above)).sum(1), np.int32),
-        top_mass=array(cumulative[:, grid], np.float32),
-        top_ids=array(ids[:, :shown], np.int32),
-        top_logprobs=array(logprobs[:, :shown], np.float32),
-    )
+    return _gathered(
+        logprob=wanted[:, 0].double() - log_total[:, 0],
+        entropy=total[:, 0].log() - weighted / total[:, 0],
+        rank=1 + (values > wanted).sum(1) + ((values == wanted) & ids_below).sum(1),
+        support=(values.double() > log_total + np.log(kept.support_above)).sum(1),
+        top_logprobs=best.double() - log_total,
+        top_ids=ids,
+        kept=kept,
+    )()

@@ -69,6 +69,9 @@ class LanguageModel:
 
     def __post_init__(self) -> None:
         self.config = self.model.config.get_text_config()
+        if self.device.type == "cuda":
+            # It is planned anew for each shape, and batches seldom have one that was there before.
+            torch.backends.cuda.enable_cudnn_sdp(False)
 
     @property
     def device(self) -> torch.device:
@@ -232,12 +235,17 @@ class LanguageModel:
         # the model's and as float32 ones, with their exponentials beside them.
         cache = 3 * 2 * config.num_hidden_layers * heads * width * itemsize * length
         logits = self.vocab_size * (itemsize + 2 * 4)
-        if self.device.type == "cuda":
-            free = torch.cuda.mem_get_info(self.device)[0]
-        else:
-            free = psutil.virtual_memory().available
+        free = free_memory(self.device)
         rows = max(1, min(_MOST_ROWS, int(_MEMORY_SHARE * free / (cache + logits))))
         return 1 << (rows.bit_length() - 1)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can be had on a device, those that PyTorch keeps for the next tensors included."""
+    if device.type != "cuda":
+        return int(psutil.virtual_memory().available)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0] + kept)
 
 
 def tokenizer_digest(tokenizer: Any) -> str:

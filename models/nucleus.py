@@ -3,10 +3,13 @@
 Sorting 262,144 logits takes several times as long as the forward pass that made them, and nearly
 always the nucleus lies in their first few dozen. So only the top part is selected, it is checked to
 hold what is needed, and the rows where it does not are tried again with a larger part, in the end
-with the whole vocabulary. The result is that of the full sort, always.
+with the whole vocabulary. The result is that of the full sort, always. `models.triton_draw` gives
+the same on a GPU.
 """
 
 from __future__ import annotations
+
+import importlib.util
 
 import torch
 from torch import Tensor
@@ -21,7 +24,9 @@ _PARTS = (64, 1024, 16384)
 """Sizes of the top part tried in turn, before the whole vocabulary."""
 
 
-def draw(logits: Tensor, *, top_p: Tensor, temperature: Tensor, uniform: Tensor) -> Tensor:
+def draw(
+    logits: Tensor, *, top_p: Tensor, temperature: Tensor | None = None, uniform: Tensor
+) -> Tensor:
     """Draws one token a row by inverting the nucleus's cumulative distribution.
 
     Tokens are ordered by probability, and equally probable ones by id, the lower first; so the
@@ -30,15 +35,18 @@ def draw(logits: Tensor, *, top_p: Tensor, temperature: Tensor, uniform: Tensor)
     Args:
         logits: float [rows, vocabulary]. Left unchanged.
         top_p: float64 [rows], in [0, 1]; 0 takes the most likely token.
-        temperature: float32 [rows], over 0.
+        temperature: float32 [rows], over 0; by default 1.
         uniform: float64 [rows], in [0, 1).
 
     Returns:
         int64 [rows], token ids.
     """
-    scaled = logits.float()
-    if bool((temperature != 1).any()):
-        scaled = scaled / temperature[:, None]
+    scaled = logits if temperature is None else logits.float() / temperature[:, None]
+    if has_kernels(scaled.device):
+        from models.triton_draw import draw_rows
+
+        return draw_rows(scaled, top_p, uniform)
+    scaled = scaled.float()
     vocabulary = scaled.shape[1]
     highest = scaled.amax(dim=1)
     total = _summed_exponentials(scaled, highest)
@@ -56,6 +64,11 @@ def draw(logits: Tensor, *, top_p: Tensor, temperature: Tensor, uniform: Tensor)
         if len(rows) == 0:
             break
     return tokens
+
+
+def has_kernels(device: torch.device) -> bool:
+    """Whether what is done with logits on a device is done by Triton's kernels."""
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
 
 
 def top(values: Tensor, k: int) -> tuple[Tensor, Tensor]:

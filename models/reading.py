@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -88,11 +89,12 @@ def read(
     *,
     context_length: int,
     batch_tokens: int,
-    read_batch: Callable[[Sequence[Window]], Sequence[Found]],
+    read_batch: Callable[[Sequence[Window]], Sequence[Callable[[], Found]]],
     join: Callable[[list[Found]], Found],
     group_tokens: int = GROUP_TOKENS,
     finished: Set[str] = frozenset(),
     on_tokens: Callable[[int], None] = lambda read: None,
+    ahead: bool = False,
 ) -> Iterator[list[tuple[Text, Found]]]:
     """Reads texts, a group of them at a time.
 
@@ -103,11 +105,13 @@ def read(
         texts: Read as they are needed; a text without tokens is passed over.
         context_length: Tokens that a window has at most.
         batch_tokens: Inputs that are read at once, padding included; a longer window is by itself.
-        read_batch: Gives what is wanted of each window of a batch.
+        read_batch: Starts to read a batch, and returns for each of its windows a function that
+            waits for what is wanted of it.
         join: Makes of what was found of a text's windows what is found of the text.
         group_tokens: Tokens, those of contexts included, that are sorted by length together.
         finished: Names of texts that were read before; groups of these alone are passed over.
         on_tokens: Called with the number of tokens that were predicted since the last call.
+        ahead: Whether a group is started before the one before it is waited for.
 
     Yields:
         Groups of texts, in the order in which they came, with what was found of them.
@@ -115,9 +119,8 @@ def read(
     Raises:
         ModelError: A context is longer than what the model reads, or memory does not hold a window.
     """
-    for group in _groups(texts, group_tokens):
-        if all(text.name in finished for text in group):
-            continue
+
+    def start(group: list[Text]) -> Callable[[], list[tuple[Text, Found]]]:
         cut = [
             (number, window)
             for number, text in enumerate(group)
@@ -125,16 +128,30 @@ def read(
         ]
         # Windows that skip alike and are of like length share a batch, so little is read in vain.
         order = sorted(range(len(cut)), key=lambda i: (cut[i][1].skipped, len(cut[i][1].inputs)))
-        by_place: dict[int, Found] = {}
+        waiting: dict[int, Callable[[], Found]] = {}
         for batch in batches([cut[i][1] for i in order], batch_tokens):
             some = [cut[order[i]][1] for i in batch]
-            results = in_halves(read_batch, some)
-            by_place |= {order[i]: result for i, result in zip(batch, results, strict=True)}
+            waits = in_halves(read_batch, some)
+            waiting |= {order[i]: wait for i, wait in zip(batch, waits, strict=True)}
             on_tokens(sum(len(window.targets) for window in some))
-        parts: list[list[Found]] = [[] for _ in group]
-        for i, (number, _) in enumerate(cut):
-            parts[number].append(by_place[i])
-        yield [(text, join(own)) for text, own in zip(group, parts, strict=True)]
+
+        def finish() -> list[tuple[Text, Found]]:
+            parts: list[list[Found]] = [[] for _ in group]
+            for i, (number, _) in enumerate(cut):
+                parts[number].append(waiting[i]())
+            return [(text, join(of_text)) for text, of_text in zip(group, parts, strict=True)]
+
+        return finish
+
+    started: deque[Callable[[], list[tuple[Text, Found]]]] = deque()
+    for group in _groups(texts, group_tokens):
+        if all(text.name in finished for text in group):
+            continue
+        started.append(start(group))
+        if len(started) > ahead:
+            yield started.popleft()()
+    for finish in started:
+        yield finish()
 
 
 def _groups(texts: Iterable[Text], group_tokens: int) -> Iterator[list[Text]]:
@@ -164,6 +181,13 @@ def batches(ordered: Sequence[Window], batch_tokens: int) -> Iterator[list[int]]
         batch.append(i)
     if batch:
         yield batch
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device, without waiting for what a GPU does meanwhile."""
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def as_tensors(batch: Sequence[Window]) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from models.decoding import Decoding
     from models.loading import LanguageModel
+    from models.recorded import RecordedSteps
 
 _LEAVE_AT = 0.8
 """The batch is rebuilt without its finished rows once no more than this share is still running."""
@@ -93,16 +94,26 @@ def sample(
     # Prompts of like length share a batch, so that little of it is padding; a prompt's requests
     # stay together, so that it is read once.
     queue = sorted(requests, key=lambda r: (len(r.prompt_ids), r.prompt_ids, r.prompt_key))
+    longest = max((len(r.prompt_ids) for r in queue), default=0) + max_new_tokens
+    rows = batch_size or model.rows_that_fit(longest)
+    recorded = _record_steps(model, longest)
     start = 0
     while start < len(queue):
-        longest = len(queue[-1].prompt_ids)
-        rows = batch_size or model.rows_that_fit(longest + max_new_tokens)
         batch = [r for r in queue[start : start + rows] if r not in finished]
         start += rows
         if batch:
             yield in_halves(
-                lambda rows: _run_batch(model, rows, max_new_tokens, seed, on_tokens), batch
+                lambda part: _run_batch(model, part, max_new_tokens, seed, on_tokens, recorded),
+                batch,
             )
+
+
+def _record_steps(model: LanguageModel, length: int) -> RecordedSteps | None:
+    if model.device.type != "cuda":
+        return None
+    from models.recorded import record_steps  # imports transformers, which takes long
+
+    return record_steps(model, length)
 
 
 @torch.inference_mode()
@@ -112,28 +123,29 @@ def _run_batch(
     max_new_tokens: int,
     seed: int,
     on_tokens: Callable[[int, int], None],
+    recorded: RecordedSteps | None,
 ) -> list[Completion]:
     device = model.device
     random = np.stack([uniforms(seed, r.prompt_key, r.sample, max_new_tokens) for r in batch])
     uniform = torch.from_numpy(random).to(device)
     top_p = torch.tensor([r.decoding.top_p for r in batch], dtype=torch.float64, device=device)
-    temperature = torch.tensor([r.decoding.temperature for r in batch], device=device)
-    stops = torch.tensor(sorted(model.stop_token_ids), dtype=torch.long, device=device)
+    temperature = None
+    if any(r.decoding.temperature != 1 for r in batch):
+        temperature = torch.tensor([r.decoding.temperature for r in batch], device=device)
+    stops = np.array(sorted(model.stop_token_ids), dtype=np.int64)
 
-    state = _read_prompts(model, batch)
-    alive = torch.arange(len(batch), device=device)  # which request each row is
-    drawn: list[tuple[Tensor, Tensor]] = []  # at each position: the requests, and their tokens
-    stopped = torch.zeros(len(batch), dtype=torch.bool, device=device)
+    state = _read_prompts(model, batch, recorded)
+    alive = np.arange(len(batch))  # which request each row is
+    drawn: list[tuple[np.ndarray, np.ndarray]] = []  # at each position: the requests, their tokens
+    stopped = np.zeros(len(batch), dtype=bool)
     for position in range(max_new_tokens):
-        running = ~stopped[alive]
         tokens = draw(
-            state.logits,
-            top_p=top_p[alive],
-            temperature=temperature[alive],
-            uniform=uniform[alive, position],
+            state.logits, top_p=top_p, temperature=temperature, uniform=uniform[:, position]
         )
-        ended = torch.isin(tokens, stops)
-        drawn.append((alive[running], tokens[running]))
+        token_ids = tokens.cpu().numpy()  # all that is waited for in a step
+        running = ~stopped[alive]
+        ended = np.isin(token_ids, stops)
+        drawn.append((alive[running], token_ids[running]))
         stopped[alive[ended]] = True
         just_ended = int((ended & running).sum())
         n_drawn = int(running.sum())
@@ -143,15 +155,17 @@ def _run_batch(
         if n_remaining == 0 or position + 1 == max_new_tokens:
             break
         if n_remaining <= _LEAVE_AT * len(alive):
-            rows = remaining.nonzero()[:, 0]
+            alive = alive[remaining]
+            rows = torch.from_numpy(remaining.nonzero()[0]).to(device)
             state.keep(rows)
-            alive, tokens = alive[rows], tokens[rows]
+            tokens, top_p, uniform = tokens[rows], top_p[rows], uniform[rows]
+            temperature = None if temperature is None else temperature[rows]
         state.step(model, tokens)
     return _collect(batch, drawn, stopped)
 
 
 def _collect(
-    batch: Sequence[Request], drawn: list[tuple[Tensor, Tensor]], stopped: Tensor
+    batch: Sequence[Request], drawn: list[tuple[np.ndarray, np.ndarray]], stopped: np.ndarray
 ) -> list[Completion]:
     sequences: list[list[int]] = [[] for _ in batch]
     for rows, tokens in drawn:
@@ -196,7 +210,24 @@ class _State:
         )[:, 0]
 
 
-def _read_prompts(model: LanguageModel, batch: Sequence[Request]) -> _State:
+class _RecordedState:
+    """The same, where steps are recorded."""
+
+    def __init__(self, steps: RecordedSteps, logits: Tensor) -> None:
+        self._steps = steps
+        self.logits = logits
+
+    def keep(self, rows: Tensor) -> None:
+        self._steps.keep(rows)
+        self.logits = self.logits[rows]
+
+    def step(self, model: LanguageModel, tokens: Tensor) -> None:
+        self.logits = self._steps.step(tokens)
+
+
+def _read_prompts(
+    model: LanguageModel, batch: Sequence[Request], recorded: RecordedSteps | None
+) -> _State | _RecordedState:
     """Reads each distinct prompt of the batch once, and copies what was computed to its rows."""
     prompts = list(dict.fromkeys(request.prompt_ids for request in batch))
     place = {prompt: i for i, prompt in enumerate(prompts)}
@@ -215,6 +246,10 @@ def _read_prompts(model: LanguageModel, batch: Sequence[Request]) -> _State:
         attention=attention if padded else None,
         positions=(attention.cumsum(1) - 1).clamp(min=0) if padded else None,
     )[:, 0]
+    rows = torch.tensor([place[r.prompt_ids] for r in batch], device=model.device)
+    if recorded is not None:
+        recorded.begin(cache, attention if padded else None, rows)
+        return _RecordedState(recorded, logits[rows])
     state = _State(cache, logits, attention if padded else None)
-    state.keep(torch.tensor([place[r.prompt_ids] for r in batch], device=model.device))
+    state.keep(rows)
     return state

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from models.distributions import PAPERS, Distributions, Kept, reduce
-from models.reading import GROUP_TOKENS, Text, as_tensors, read
+from models.distributions import PAPERS, Distributions, Kept, start_reducing
+from models.loading import free_memory
+from models.reading import GROUP_TOKENS, Text, as_tensors, read, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence, Set
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 _LOGITS_ON_CPU = 256 << 20
 """Bytes of logits at once; more of them bring no more tokens a second."""
-_LOGITS_ON_GPU = 4 << 30
+_LOGITS_ON_GPU = 8 << 30
+_BATCHES = 4
+"""Batches of a group at least, so that a GPU is seldom waited for."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ def score(
     texts: Iterable[Text],
     *,
     batch_tokens: int | None = None,
-    group_tokens: int = GROUP_TOKENS,
+    group_tokens: int | None = None,
     finished: Set[str] = frozenset(),
     on_tokens: Callable[[int], None] = lambda scored: None,
     kept: Kept = PAPERS,
@@ -49,7 +53,8 @@ def score(
         model: The model.
         texts: Read as they are needed; a text without tokens is passed over.
         batch_tokens: Positions whose logits are in memory at once; by default as many as are fast.
-        group_tokens: Tokens, those of contexts included, that are sorted by length together.
+        group_tokens: Tokens, those of contexts included, that are sorted by length together; by
+            default some batches' worth.
         finished: Names of texts that were scored before; groups of these alone are passed over.
         on_tokens: Called with the number of tokens that were scored since the last call.
         kept: What is kept of each distribution.
@@ -65,55 +70,71 @@ def score(
         texts,
         context_length=model.context_length,
         batch_tokens=at_once,
-        read_batch=lambda batch: _score_batch(model, batch, at_once, kept),
+        read_batch=lambda batch: _start_batch(model, batch, at_once, kept),
         join=Distributions.join,
-        group_tokens=group_tokens,
+        group_tokens=group_tokens or max(GROUP_TOKENS, _BATCHES * at_once),
         finished=finished,
         on_tokens=on_tokens,
+        ahead=model.device.type == "cuda",
     ):
         yield [Scored(text, distributions) for text, distributions in group]
 
 
 def positions_at_once(model: LanguageModel) -> int:
-    """Positions whose logits take the memory that is set aside for them."""
+    """Positions whose logits take the memory that is set aside for them.
+
+    On a GPU a power of two, so that memory that varies a little from run to run changes no batch.
+    """
     if model.batch_tokens is not None:
         return model.batch_tokens
-    if model.device.type == "cuda":
-        free = torch.cuda.mem_get_info(model.device)[0]
-        memory = min(_LOGITS_ON_GPU, free // 8)
-    else:
-        memory = _LOGITS_ON_CPU
-    return max(1, memory // (4 * model.vocab_size))
+    if model.device.type != "cuda":
+        return max(1, _LOGITS_ON_CPU // (4 * model.vocab_size))
+    memory = min(_LOGITS_ON_GPU, free_memory(model.device) // 8)
+    positions = max(1, memory // int(model.model.dtype.itemsize * model.vocab_size))
+    return 1 << (positions.bit_length() - 1)
 
 
 @torch.inference_mode()
-def _score_batch(
+def _start_batch(
     model: LanguageModel, batch: Sequence[Window], batch_tokens: int, kept: Kept
-) -> list[Distributions]:
-    """Reads windows side by side, some columns at a time where they are long."""
+) -> list[Callable[[], Distributions]]:
+    """Starts to read windows side by side, some columns at a time where they are long."""
     ids, targets = as_tensors(batch)
     width = ids.shape[1]
-    ids = ids.to(model.device)
+    ids = send(ids, model.device)
     first_wanted = min(window.skipped for window in batch)
     step = max(1, batch_tokens // len(batch))
-    cache = model.new_cache() if step < width else None
-    parts: list[list[Distributions]] = [[] for _ in batch]
+    past = model.new_cache() if step < width else None
+    started: list[tuple[list[int], Callable[[], Distributions]]] = []
     for start in range(0, width, step):
         end = min(start + step, width)
         keep = max(1, end - max(start, first_wanted))
-        logits = model.forward(ids[:, start:end], cache=cache, keep=keep)
+        logits = model.forward(ids[:, start:end], cache=past, keep=keep)
         wanted = targets[:, end - keep : end]
         here = wanted >= 0
         if not bool(here.any()):
             continue
-        reduced = reduce(logits.flatten(0, 1), _places(here), wanted[here], kept)
+        reduced = start_reducing(logits.flatten(0, 1), _places(here), wanted[here], kept)
+        started.append((here.sum(1).tolist(), reduced))
         del logits  # before the next ones take as much memory
-        begin = 0
-        for own, count in zip(parts, here.sum(1).tolist(), strict=True):
-            if count:
-                own.append(reduced[begin : begin + count])
-            begin += count
-    return [Distributions.join(own) for own in parts]
+
+    @cache
+    def of_windows() -> list[Distributions]:
+        parts: list[list[Distributions]] = [[] for _ in batch]
+        for counts, wait in started:
+            distributions = wait()
+            begin = 0
+            for of_window, count in zip(parts, counts, strict=True):
+                if count:
+                    of_window.append(distributions[begin : begin + count])
+                begin += count
+        return [Distributions.join(of_window) for of_window in parts]
+
+    return [partial(_of_window, of_windows, i) for i in range(len(batch))]
+
+
+def _of_window(of_windows: Callable[[], list[Distributions]], number: int) -> Distributions:
+    return of_windows()[number]
 
 
 def _places(here: Tensor) -> Tensor:

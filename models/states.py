@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,11 +50,11 @@ def hidden_states(
     """
 
     @torch.inference_mode()
-    def read_batch(batch: Sequence[Window]) -> list[Tensor]:
+    def read_batch(batch: Sequence[Window]) -> list[Callable[[], Tensor]]:
         ids, _ = as_tensors(batch)
         states = model.hidden_states(ids.to(model.device), layer).cpu()
         return [
-            row[window.skipped : len(window.inputs)].clone()
+            partial(_same, row[window.skipped : len(window.inputs)].clone())
             for row, window in zip(states, batch, strict=True)
         ]
 
@@ -66,6 +67,11 @@ def hidden_states(
         group_tokens=group_tokens,
         on_tokens=on_tokens,
     )
+
+
+def _same(states: Tensor) -> Tensor:
+    """Nothing is left to be waited for."""
+    return states
 
 
 def _batch_tokens(model: LanguageModel) -> int:

@@ -90,6 +90,36 @@ def _random_model(architecture: Any, config: Any, tokenizer: Any) -> LanguageMod
     return LanguageModel(model, tokenizer, stop_token_ids=frozenset({config.eos_token_id}))
 
 
+@pytest.fixture(scope="session", params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> str:
+    """Each kind of device that models run on, where the machine has one."""
+    import torch
+
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def put_on() -> Callable[[LanguageModel, str], LanguageModel]:
+    """A function that copies a model to a device; one copy serves all who ask for it."""
+    import copy
+    import dataclasses
+
+    copies: dict[tuple[int, str], LanguageModel] = {}
+
+    def put(model: LanguageModel, device: str) -> LanguageModel:
+        if device == "cpu":
+            return model
+        key = id(model.model), device
+        if key not in copies:
+            moved = copy.deepcopy(model.model).to(device)
+            copies[key] = dataclasses.replace(model, model=moved)
+        return copies[key]
+
+    return put
+
+
 # The initial weights are larger than usual, so that the distributions have a shape and depend on
 # all of the prefix: a wrong mask, position or cache row would show.
 

@@ -62,7 +62,8 @@ def generate(
     decoding = request.decoding
     ids = list(request.prompt_ids)
     for uniform in random:
-        logits = model.model(torch.tensor([ids]), use_cache=False).logits[0, -1].numpy()
+        seen = torch.tensor([ids], device=model.device)
+        logits = model.model(seen, use_cache=False).logits[0, -1].cpu().numpy()
         ids.append(draw(logits, decoding.top_p, decoding.temperature, uniform))
         if ids[-1] in model.stop_token_ids:
             return tuple(ids[len(request.prompt_ids) :]), "stop"

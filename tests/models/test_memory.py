@@ -84,8 +84,8 @@ def test_scores_come_out_the_same(tiny_llama, monkeypatch) -> None:  # type: ign
         }
 
     expected = scored()
-    limited, given = fails_beyond(1, scoring._score_batch)
-    monkeypatch.setattr(scoring, "_score_batch", limited)
+    limited, given = fails_beyond(1, scoring._start_batch)
+    monkeypatch.setattr(scoring, "_start_batch", limited)
     for name, logprobs in scored().items():
         assert logprobs == pytest.approx(expected[name], abs=1e-5)
     assert given[0] == 5

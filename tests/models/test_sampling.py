@@ -49,10 +49,22 @@ def generate(model, requests, max_new_tokens=16, **options):
     return {c.request: (c.token_ids, c.finish_reason) for c in completions}
 
 
+@pytest.fixture
+def tiny_model(tiny_model, device, put_on):
+    """Each tiny model on each device."""
+    return put_on(tiny_model, device)
+
+
+@pytest.fixture
+def llama(tiny_llama, device, put_on):
+    """The tiny Llama on each device."""
+    return put_on(tiny_llama, device)
+
+
 @pytest.fixture(scope="module", params=["llama", "gemma"])
-def model(request):
+def model(request, device, put_on):
     """A tiny model that stops often, so that rows leave their batch at different times."""
-    tiny = request.getfixturevalue(f"tiny_{request.param}")
+    tiny = put_on(request.getfixturevalue(f"tiny_{request.param}"), device)
     return dataclasses.replace(tiny, stop_token_ids=frozenset(range(1, 260, 16)))
 
 
@@ -117,24 +129,24 @@ def test_a_generation_may_stop_at_its_first_token(tiny_model):
     assert made[other] == generate(stopping, [other])[other]
 
 
-def test_a_model_without_stop_tokens_goes_on_to_the_limit(tiny_llama):
-    endless = dataclasses.replace(tiny_llama, stop_token_ids=frozenset())
+def test_a_model_without_stop_tokens_goes_on_to_the_limit(llama):
+    endless = dataclasses.replace(llama, stop_token_ids=frozenset())
     made = generate(endless, make_requests(), max_new_tokens=4)
     assert {(len(ids), reason) for ids, reason in made.values()} == {(4, "length")}
 
 
-def test_a_stop_at_the_limit_is_a_stop(tiny_llama):
+def test_a_stop_at_the_limit_is_a_stop(llama):
     request = Request("p", (0, 70), 0, Decoding.greedy())
-    ids, _ = generate(tiny_llama, [request], max_new_tokens=3)[request]
+    ids, _ = generate(llama, [request], max_new_tokens=3)[request]
     assert len(set(ids)) == 3
-    stopping = dataclasses.replace(tiny_llama, stop_token_ids=frozenset({ids[2]}))
+    stopping = dataclasses.replace(llama, stop_token_ids=frozenset({ids[2]}))
     assert generate(stopping, [request], max_new_tokens=3)[request] == (ids, "stop")
 
 
 def test_greedy_is_that_of_transformers(tiny_model):
     made = generate(tiny_model, make_requests(1, [Decoding.greedy()]), max_new_tokens=30)
     for request, (ids, _) in made.items():
-        prompt = torch.tensor([request.prompt_ids])
+        prompt = torch.tensor([request.prompt_ids], device=tiny_model.device)
         theirs = tiny_model.model.generate(
             prompt,
             attention_mask=torch.ones_like(prompt),
@@ -145,21 +157,21 @@ def test_greedy_is_that_of_transformers(tiny_model):
         assert list(ids) == theirs[0, prompt.shape[1] :].tolist()
 
 
-def test_a_sample_does_not_depend_on_how_many_are_asked_for(tiny_llama):
-    few = generate(tiny_llama, make_requests(samples=2))
-    many = generate(tiny_llama, make_requests(samples=5), batch_size=11)
+def test_a_sample_does_not_depend_on_how_many_are_asked_for(llama):
+    few = generate(llama, make_requests(samples=2))
+    many = generate(llama, make_requests(samples=5), batch_size=11)
     assert few == {request: many[request] for request in few}
 
 
-def test_seed_prompt_and_sample_each_change_what_is_generated(tiny_llama):
+def test_seed_prompt_and_sample_each_change_what_is_generated(llama):
     first = Request("p", (0, 70), 0, Decoding())
     requests = [
         first,
         dataclasses.replace(first, sample=1),
         dataclasses.replace(first, prompt_key="q"),
     ]
-    made = [ids for ids, _ in generate(tiny_llama, requests).values()]
-    (other_seed,) = sample(tiny_llama, [first], max_new_tokens=16, seed=SEED + 1)
+    made = [ids for ids, _ in generate(llama, requests).values()]
+    (other_seed,) = sample(llama, [first], max_new_tokens=16, seed=SEED + 1)
     assert len({*made, other_seed[0].token_ids}) == 4
 
 
@@ -174,16 +186,17 @@ def test_on_tokens_counts_tokens_drawn_and_settled(model, expected, batch_size):
     assert all(0 < a <= b for a, b in calls)
 
 
-def test_batches_hold_no_more_rows_than_asked_for(tiny_llama):
+def test_batches_hold_no_more_rows_than_asked_for(llama):
     requests = make_requests(samples=3)
-    batches = list(sample(tiny_llama, requests, max_new_tokens=2, seed=SEED, batch_size=10))
+    batches = list(sample(llama, requests, max_new_tokens=2, seed=SEED, batch_size=10))
     assert [len(batch) for batch in batches] == [10] * 7 + [2]
-    assert list(sample(tiny_llama, [], max_new_tokens=2, seed=SEED)) == []
+    assert list(sample(llama, [], max_new_tokens=2, seed=SEED)) == []
 
 
 @pytest.fixture
 def shapes(monkeypatch):
-    """The [rows, new tokens] of each forward pass."""
+    """The [rows, new tokens] of each forward pass, none of them recorded."""
+    monkeypatch.setattr("models.sampling._record_steps", lambda model, length: None)
     shapes = []
     forward = LanguageModel.forward
 
@@ -195,9 +208,9 @@ def shapes(monkeypatch):
     return shapes
 
 
-def test_a_prompt_shared_by_requests_is_read_once(tiny_llama, shapes):
+def test_a_prompt_shared_by_requests_is_read_once(llama, shapes):
     requests = make_requests(samples=10, prompts={"a": (0, 70), "b": (0, 71), "c": (0, 70)})
-    generate(tiny_llama, requests, max_new_tokens=2)
+    generate(llama, requests, max_new_tokens=2)
     assert shapes == [(2, 2), (len(requests), 1)]
 
 
@@ -215,7 +228,7 @@ def test_pairs_of_tokens_come_as_often_as_they_are_likely_and_as_from_transforme
     requests = [Request("p", prompt, number, decoding) for number in range(n)]
     ours = Counter(ids for ids, _ in generate(open_ended, requests, max_new_tokens=2).values())
 
-    inputs = torch.tensor([prompt])
+    inputs = torch.tensor([prompt], device=tiny_model.device)
     with torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(0)
         sequences = tiny_model.model.generate(
@@ -230,12 +243,11 @@ def test_pairs_of_tokens_come_as_often_as_they_are_likely_and_as_from_transforme
             eos_token_id=-1,  # none, so that every generation has two tokens
             pad_token_id=0,
         )
-        firsts = tiny_model.model(inputs).logits[:, -1].numpy()
+        firsts = tiny_model.model(inputs).logits[:, -1].cpu().numpy()
         order, cumulative = reference.nucleus(firsts[0], top_p, temperature)
-        prefixes = torch.cat(
-            [inputs.expand(len(order), -1), torch.from_numpy(order)[:, None]], dim=1
-        )
-        seconds = tiny_model.model(prefixes).logits[:, -1].numpy()
+        after = torch.from_numpy(order)[:, None].to(inputs.device)
+        prefixes = torch.cat([inputs.expand(len(order), -1), after], dim=1)
+        seconds = tiny_model.model(prefixes).logits[:, -1].cpu().numpy()
     theirs = Counter(map(tuple, sequences[:, len(prompt) :].tolist()))
 
     exact = {}

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models import Decoding, ModelError, Request, Text, sample, score
-from models.reading import windows
+from models.reading import read, windows
 from tests.models.reference import distribution
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def _slowly(model, text: Text) -> list[dict]:
     for window in windows(text.context_ids, text.token_ids, model.context_length):
         inputs = list(map(int, window.inputs))
         for i, target in enumerate(window.targets):
-            seen = torch.tensor([inputs[: window.skipped + i + 1]])
+            seen = torch.tensor([inputs[: window.skipped + i + 1]], device=model.device)
             with torch.inference_mode():
-                logits = model.model(seen, use_cache=False).logits[0, -1]
+                logits = model.model(seen, use_cache=False).logits[0, -1].cpu()
             found.append(distribution(logits, int(target)) | {"token": int(target)})
     assert [row["token"] for row in found] == everything[len(text.context_ids) :]
     return found
@@ -64,6 +64,12 @@ def assert_equal(found: Distributions, expected: list[dict]) -> None:
         assert found.support[row] == one["support"]
         assert found.top_mass[row] == pytest.approx(one["top_mass"], abs=1e-4)
         assert found.top_ids[row].tolist() == one["top_ids"]
+
+
+@pytest.fixture
+def tiny_model(tiny_model, device, put_on):
+    """Each tiny model on each device."""
+    return put_on(tiny_model, device)
 
 
 @pytest.fixture(params=[16, 256])
@@ -129,7 +135,8 @@ def test_a_text_without_tokens_is_passed_over(tiny_llama):
     assert list(score(tiny_llama, [])) == []
 
 
-def test_texts_are_read_only_as_they_are_needed(tiny_llama):
+def test_texts_are_read_only_as_they_are_needed(tiny_llama, device, put_on):
+    """On a GPU, which is not to wait, one group ahead."""
     read = []
 
     def texts():
@@ -137,9 +144,33 @@ def test_texts_are_read_only_as_they_are_needed(tiny_llama):
             read.append(text)
             yield text
 
-    first = next(score(tiny_llama, texts(), group_tokens=33))
+    first = next(score(put_on(tiny_llama, device), texts(), group_tokens=33))
     assert [s.text.name for s in first] == ["0", "1", "2"]
-    assert len(read) == 3
+    assert len(read) == (3 if device == "cpu" else 6)
+
+
+def test_a_group_is_started_before_the_one_before_it_is_waited_for():
+    events = []
+
+    def read_batch(batch):
+        names = [window.targets[0] for window in batch]
+        events.append(f"start {names}")
+        return [lambda name=name: events.append(f"wait {name}") or name for name in names]
+
+    texts = [Text(str(i), (0,), (i,)) for i in range(3)]
+    arguments = {
+        "context_length": 8,
+        "batch_tokens": 8,
+        "read_batch": read_batch,
+        "join": list,
+        "group_tokens": 1,
+    }
+    groups = list(read(texts, **arguments, ahead=True))
+    assert groups == [[(text, [i])] for i, text in enumerate(texts)]
+    assert events == ["start [0]", "start [1]", "wait 0", "start [2]", "wait 1", "wait 2"]
+    events.clear()
+    list(read(texts, **arguments))
+    assert events == ["start [0]", "wait 0", "start [1]", "wait 1", "start [2]", "wait 2"]
 
 
 def test_progress_counts_every_token(model):

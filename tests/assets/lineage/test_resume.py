@@ -62,7 +62,7 @@ def test_a_run_that_is_stopped_at_every_batch_ends_byte_for_byte_as_one_that_is_
     shutil.rmtree(bench.lake.root)
 
     n_batches = 0
-    for module, name in ((model_sampling, "_run_batch"), (model_scoring, "_score_batch")):
+    for module, name in ((model_sampling, "_run_batch"), (model_scoring, "_start_batch")):
         original = getattr(module, name)
 
         def stopping(*arguments: Any, original: Any = original) -> Any:

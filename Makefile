@@ -51,9 +51,11 @@ test-fast: $(COMPILED)
 test-slow: $(COMPILED)
 	$(BIN)/python -m pytest -m slow
 
-# Faults put into hundreds of runs; prints what was injected and what was lost.
+# Faults put into hundreds of runs; prints what was injected and what was lost. Then attacks on the
+# UI's server, and inputs that are malformed.
 soak: $(COMPILED)
 	$(BIN)/python -m pytest -m soak --capture no
+	$(PYTEST) tests/orchestration/test_gate.py tests/orchestration/test_malformed.py
 
 # The kernels are compiled once, and not by every process that tests run in.
 $(COMPILED): $(INSTALLED) $(KERNELS)

@@ -14,7 +14,8 @@ import psutil
 from dagster._check import CheckError
 from filelock import FileLock
 
-from orchestration.places import bad_settings, dagster_home
+from orchestration.places import DATABASES, bad_settings, dagster_home
+from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,8 @@ _LOOK_AGAIN = 1.0
 """Seconds between looks at a pool that is full."""
 
 _SETTINGS = Path(__file__).with_name("dagster.yaml")
+_MAKING = ".making"
+"""A file in the instance's folder while its databases are made; who is killed then leaves it."""
 _UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -42,7 +45,8 @@ def home(lake: Lake) -> Path:
     folder = dagster_home(lake)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "dagster.yaml").exists():
-        shutil.copyfile(_SETTINGS, folder / "dagster.yaml")
+        with in_one_step(folder / "dagster.yaml") as unfinished:
+            shutil.copyfile(_SETTINGS, unfinished)
     return folder
 
 
@@ -56,12 +60,33 @@ def open_instance(lake: Lake) -> dg.DagsterInstance:
     os.environ["DAGSTER_HOME"] = str(folder)
     with FileLock(folder / ".lock"):  # two processes that make its database at once trip each other
         try:
-            instance = dg.DagsterInstance.get()
+            instance = _open(folder)
         except (dg.DagsterInvalidConfigError, CheckError) as error:
             reason = " ".join(str(error).split("Expected:")[0].split())
             raise bad_settings(folder, reason) from error
-        instance.get_runs(limit=1)
     fail_abandoned(instance)
+    return instance
+
+
+def _open(folder: Path) -> dg.DagsterInstance:
+    """Opens the instance with all of its databases.
+
+    Dagster makes each in several steps, and uses one of which some were not done as it is, for
+    ever. So those that a killed process had begun are removed first; nothing was in them yet.
+    """
+    making = folder / _MAKING
+    if making.exists():
+        for database in DATABASES:
+            for path in folder.glob(f"{database}*"):
+                path.unlink()
+    if not any((folder / database).exists() for database in DATABASES):
+        making.touch()
+    instance = dg.DagsterInstance.get()
+    instance.get_runs(limit=1)
+    instance.event_log_storage.get_pool_limits()
+    if instance.schedule_storage is not None:
+        instance.schedule_storage.all_instigator_state()
+    making.unlink(missing_ok=True)
     return instance
 
 

@@ -22,7 +22,8 @@ _LONGEST = 400
 """Bytes of a lake's path: SQLite opens no file whose path, of the instance's own, is over 511."""
 _LEAST_ROOM = 10_000_000
 """Bytes that must be free; a lake without a single row takes some."""
-_DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
+DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
+"""Of an instance whose settings name no others, in its folder."""
 
 
 def dagster_home(lake: Lake) -> Path:
@@ -89,7 +90,7 @@ def _check_instance(home: Path) -> None:
             raise bad_settings(home, sentence(error)) from None
         if not isinstance(values, dict | None):
             raise bad_settings(home, "it holds no keys and values")
-    for name in _DATABASES:
+    for name in DATABASES:
         path = home / name
         if not path.exists():
             continue

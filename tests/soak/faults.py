@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_NAMES_OF_A_MOMENT = re.compile(r"[0-9a-f]{32}|[0-9]{6}\.")
+_NAMES_OF_A_MOMENT = re.compile(r"[0-9a-f]{12,}|[0-9]{6}\.")
 
 
 class Faults:

@@ -33,6 +33,7 @@ def soak(folder: Path, sources: tuple[Source, Source], *, whole: bool, every: in
                     if error.errno not in (errno.EIO, errno.ENOSPC):
                         raise
                     tally.resumed += 1
+                    assert tally.resumed < 3000, f"no run gets past {error}"
                 else:
                     break
         tally.faults = faults.injected

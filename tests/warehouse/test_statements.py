@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from tests.warehouse.friendly import FRIENDLY
 from tests.warehouse.hostile import HOSTILE
+from tests.warehouse.watched import digest, placed, write_watched
 from warehouse import Lake, QueryError, session
 from warehouse.sessions import bind, confine
 from warehouse.statements import _FUNCTIONS, read_statement
-from warehouse.tables import BASE_TABLES, GENERATIONS, PROMPTS
+from warehouse.tables import BASE_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,11 +40,7 @@ class Watched(NamedTuple):
 
     def digest(self) -> dict[str, str]:
         """What there is in the folder."""
-        return {
-            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in self.folder.rglob("*")
-            if path.is_file()
-        }
+        return digest(self.folder)
 
     def answer(self, query: str) -> list[tuple[object, ...]]:
         """The rows of a query that may read one further file."""
@@ -55,38 +49,16 @@ class Watched(NamedTuple):
 
     def placed(self, statement: str) -> str:
         """A statement with this folder's paths."""
-        paths = {"OUT": "out", "SECRET": "secret", "LAKE": "lake"}
-        for name, folder in paths.items():
-            statement = statement.replace(f"{name}/", f"{self.folder / folder}/")
-        return statement.replace("FILE", self.readable)
+        return placed(statement, self.folder)
 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("watched")
-    lake = Lake(folder / "lake")
-    texts = [("a", 0, "one two one two"), ("a", 1, "one two three"), ("b", 0, "four")]
-    rows = [
-        {"decoding": "greedy", "prompt_set": "s", "prompt_id": p, "sample": i, "text": text}
-        for p, i, text in texts
-    ]
-    for path, table in (
-        (lake.path(GENERATIONS, "m"), pa.Table.from_pylist(rows, GENERATIONS.arrow_schema)),
-        (lake.path(PROMPTS), PROMPTS.arrow_schema.empty_table()),
-        (folder / "secret" / "secret.parquet", pa.table({"a": [1]})),
-    ):
-        path.parent.mkdir(parents=True)
-        pq.write_table(table, path)
-    (folder / "out").mkdir()
-    for name in ("secret.csv", "secret.txt"):
-        (folder / "secret" / name).write_text("a\n7\n")
-    (folder / "secret" / "secret.json").write_text('{"a": 7}')
-    readable = lake.root / "allowed.csv"
-    readable.write_text("a\n0\n1\n")
-    (lake.root / "notes.csv").write_text("a\n7\n")
+    lake, readable = write_watched(folder)
     with session(lake) as connection:
-        confine(connection, [*bind(connection, lake, BASE_TABLES), str(readable)])
-        yield Watched(folder, connection, str(readable))
+        confine(connection, [*bind(connection, lake, BASE_TABLES), readable])
+        yield Watched(folder, connection, readable)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from assets.blueprints.alignments import opened
 from assets.generations.engines import server_of
 from assets.generations.plan import asked
+from assets.predictions.preference_scores import encode_prompt
+from assets.sources.checkpoints import describe_model
 from assets.sources.documents import read_documents
 from assets.sources.generation_files import read_contents
 from assets.sources.passages import read_passages
+from assets.sources.preferences import read_pairs
 from assets.sources.prompt_sets import prompt_set
 from assets.sources.prompts import given_prompts
 from assets.sources.training_documents import corpora_to_learn, read_training_documents
@@ -79,6 +82,7 @@ def check_inputs(study: Study) -> list[Need]:
         _check_corpora,
         _check_training_documents,
         _check_passages,
+        _check_preferences,
         _check_aligner,
     ):
         try:
@@ -157,6 +161,28 @@ def _check_passages(study: Study) -> None:
         game.digest()
         if game.source.scheme != "hf" and next(read_passages(game.source, game), None) is None:
             raise InputError(f"shannon_game: {game.source} holds no passage")
+
+
+def _check_preferences(study: Study) -> None:
+    """Looks at every pair in a file, and whether models in folders read its prompt."""
+    pairs = []
+    for preferences in study.preferences:
+        preferences.digest()
+        if preferences.source.scheme != "hf":
+            pairs += list(read_pairs(preferences))
+    for checkpoint in study.checkpoints if pairs else ():
+        folder = Path(checkpoint.source.location)
+        # A GGUF file would have to be unpacked, and what an adapter is put on may be on the hub.
+        if checkpoint.source.scheme == "dir" and (folder / "config.json").is_file():
+            try:
+                model = describe_model(checkpoint)
+            except ModelError:  # which the run says
+                continue
+            for pair in pairs:
+                try:
+                    encode_prompt(model, checkpoint, pair.answers.turns)
+                except (InputError, ModelError) as error:
+                    raise InputError(f"{pair.place}: {error}") from None
 
 
 def _check_aligner(study: Study) -> None:

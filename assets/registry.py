@@ -20,6 +20,7 @@ from assets.measures.drift import check_rules
 from assets.measures.measures import measure_asset
 from assets.measures.summary import summary_asset
 from assets.measures.tables import measurement_asset
+from assets.predictions.preference_scores import PREFERENCE_SCORES
 from assets.predictions.probe_accuracy import PROBE_ACCURACY
 from assets.predictions.probe_guesses import PROBE_GUESSES
 from assets.predictions.readapted_texts import READAPTED_TEXTS
@@ -30,6 +31,7 @@ from assets.report.report import report_asset
 from assets.sources.checkpoints import CHECKPOINTS
 from assets.sources.documents import DOCUMENTS
 from assets.sources.passages import PASSAGES
+from assets.sources.preferences import PREFERENCES
 from assets.sources.prompts import PROMPTS
 from assets.sources.training_documents import TRAINING_DOCUMENTS
 
@@ -42,11 +44,13 @@ BASE_ASSETS: tuple[TableAsset, ...] = (
     DOCUMENTS,
     PROMPTS,
     PASSAGES,
+    PREFERENCES,
     CHECKPOINTS,
     GENERATIONS,
     SCORED_TEXTS,
     TOKEN_DISTRIBUTIONS,
     SHANNON_GUESSES,
+    PREFERENCE_SCORES,
     PROBE_GUESSES,
     PROBE_ACCURACY,
     TRAINING_DOCUMENTS,

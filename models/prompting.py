@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+Turns = tuple[tuple[str, str], ...]
+"""A conversation that is to be answered: (role, content) pairs, what is answered last."""
+
 CHAT = "chat"
 PLAIN = "plain"
 PLACEHOLDER = "{prompt}"
@@ -54,7 +57,7 @@ class SentPrompt:
 
 @dataclass(frozen=True)
 class PromptFormat:
-    """How a model is given a prompt.
+    """How a model is given a prompt: what a user says, or a conversation.
 
     Attributes:
         template: `chat` applies the tokenizer's chat template and opens the assistant's turn;
@@ -88,21 +91,31 @@ class PromptFormat:
         """Whether the model's chat template is applied."""
         return self.template == CHAT
 
-    def messages(self, prompt: str) -> list[dict[str, str]]:
-        """The turns of a chat."""
-        return chat(prompt, self.system)
+    def messages(self, prompt: str | Turns) -> list[dict[str, str]]:
+        """The turns of a chat; what a conversation's own system says stands for this one's."""
+        if isinstance(prompt, str):
+            return chat(prompt, self.system)
+        turns = [{"role": role, "content": content} for role, content in prompt]
+        if self.system is None or turns[0]["role"] == "system":
+            return turns
+        return [{"role": "system", "content": self.system}, *turns]
 
-    def text(self, prompt: str) -> str:
-        """What is sent where no chat template is applied."""
+    def text(self, prompt: str | Turns) -> str:
+        """What is sent where no chat template is applied.
+
+        A conversation stands in the place of the prompt, a blank line between its turns.
+        """
+        if not isinstance(prompt, str):
+            prompt = "\n\n".join(content for _, content in prompt)
         template = f"{PLACEHOLDER}\n" if self.template == PLAIN else self.template
         return template.replace(PLACEHOLDER, prompt)
 
-    def render(self, tokenizer: Any, prompt: str) -> str:
+    def render(self, tokenizer: Any, prompt: str | Turns) -> str:
         """What is sent, the chat template applied; without what the tokenizer puts before it.
 
         Args:
             tokenizer: A transformers tokenizer.
-            prompt: The prompt as the prompt set has it.
+            prompt: The prompt as the prompt set has it, or a conversation.
 
         Raises:
             ModelError: The tokenizer has no chat template, it refuses these turns, or has no end.
@@ -125,7 +138,7 @@ class PromptFormat:
         if self.is_chat:
             check_template(folder, self.system, json.loads(self.switches))
 
-    def send(self, tokenizer: Any, prompt: str) -> SentPrompt:
+    def send(self, tokenizer: Any, prompt: str | Turns) -> SentPrompt:
         """Renders and encodes a prompt; `LanguageModel.sent` does so once for each.
 
         Raises:

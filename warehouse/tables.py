@@ -53,6 +53,29 @@ PASSAGES = Table(
     partitioned=False,
 )
 
+_PREFERENCE_SET = Column("preference_set", "VARCHAR", "the set of pairs, as the study calls it")
+_PAIR_ID = Column("pair_id", "VARCHAR", "identifies the pair within its set")
+
+PREFERENCES = Table(
+    name="preferences",
+    description="Pairs of answers to one prompt, of which one was preferred.",
+    grain=("preference_set", "pair_id"),
+    columns=(
+        _PREFERENCE_SET,
+        _PAIR_ID,
+        Column(
+            "roles",
+            "VARCHAR[]",
+            "whose the turns of the prompt are: system, user or assistant; text for a text that "
+            "is continued as it is",
+        ),
+        Column("turns", "VARCHAR[]", "the turns of the prompt, what is answered last"),
+        Column("chosen", "VARCHAR", "the answer that was preferred"),
+        Column("rejected", "VARCHAR", "the other answer"),
+    ),
+    partitioned=False,
+)
+
 CHECKPOINTS = Table(
     name="checkpoints",
     description="The checkpoints measured, and what they are.",
@@ -187,6 +210,22 @@ SHANNON_GUESSES = Table(
         Column("exact", "BOOLEAN", "whether every token of it was the first guess"),
         Column("f1", "DOUBLE", "overlap of its tokens with the greedy continuation's, as bags"),
         Column("logprob", "DOUBLE", "its log-probability", "nats"),
+    ),
+)
+
+PREFERENCE_SCORES = Table(
+    name="preference_scores",
+    description="How likely checkpoints find the two answers of each pair, given the prompt.",
+    grain=("checkpoint", "preference_set", "pair_id"),
+    columns=(
+        *_common("checkpoint"),
+        _PREFERENCE_SET,
+        _PAIR_ID,
+        Column("prompt_tokens", "INTEGER", "of the prompt as the model is given it", "tokens"),
+        Column("chosen_logprob", "DOUBLE", "of the preferred answer, without its end", "nats"),
+        Column("chosen_tokens", "INTEGER", "that answer's tokens", "tokens"),
+        Column("rejected_logprob", "DOUBLE", "of the other answer, without its end", "nats"),
+        Column("rejected_tokens", "INTEGER", "that answer's tokens", "tokens"),
     ),
 )
 
@@ -390,11 +429,13 @@ BASE_TABLES = (
     DOCUMENTS,
     PROMPTS,
     PASSAGES,
+    PREFERENCES,
     CHECKPOINTS,
     GENERATIONS,
     SCORED_TEXTS,
     TOKEN_DISTRIBUTIONS,
     SHANNON_GUESSES,
+    PREFERENCE_SCORES,
     PROBE_GUESSES,
     PROBE_ACCURACY,
     TRAINING_DOCUMENTS,

@@ -27,6 +27,7 @@ _CONDITIONS = {
     "matched": "Cut to as many words a prompt",
     "before": "Before fine-tuning",
     "partner": "On the other's text",
+    "per token": "Per token",
 }
 """How a sentence about a condition begins."""
 Verdict = Literal["higher", "lower", "no clear difference", "too few to tell"]

@@ -93,6 +93,7 @@ def _row(context: AssetContext, checkpoint: Checkpoint, facts: Mapping[str, Any]
         "human text": said("predicted", "token_distributions", study.corpora, scores),
         "own text": predicted,
         "last words": said("guessed", "shannon_guesses", study.shannon_game, scores),
+        "preferences": said("scored", "preference_scores", study.preferences, scores),
         "probes": said("yes", "probe_accuracy", study.probes, states),
         "tuning": said("yes", "readaptation", study.readaptation, scores),
     }

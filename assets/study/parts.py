@@ -42,7 +42,18 @@ def _passages_source(text: Any, info: ValidationInfo) -> DatasetSource | str:
         raise ValueError(f"{error}; or corpora, passages cut from the study's") from None
 
 
+def _pairs_source(text: Any, info: ValidationInfo) -> DatasetSource:
+    source = _text_source(text, info)
+    if source.scheme != "hf" and not (source.scheme == "file" and source.is_objects):
+        raise ValueError(
+            f"{str(text)!r} holds no pairs of answers; use file:PATH.jsonl, a pair a line, or "
+            "hf:org/name, a dataset on the hub"
+        )
+    return source
+
+
 TextSource = Annotated[DatasetSource, BeforeValidator(_text_source)]
+PairsSource = Annotated[DatasetSource, BeforeValidator(_pairs_source)]
 PassagesSource = Annotated[DatasetSource | Literal["corpora"], BeforeValidator(_passages_source)]
 
 
@@ -136,6 +147,40 @@ class ShannonGame(Dataset):
         """
         source = "" if self.source == "corpora" else self.source.digest()
         return digest([self.model_dump(mode="json", exclude={"source"}), source])
+
+
+class Preferences(Part):
+    """Pairs of answers to one prompt, of which one was preferred.
+
+    Attributes:
+        name: What tables call the set.
+        source: Where its pairs are, in the forms that `assets.sources.pairs` reads.
+        config: A dataset's configuration on the hub.
+        split: Its split there.
+        pairs: How many are read.
+        max_words: Pairs whose prompt and longer answer have more words are passed over.
+    """
+
+    name: Name
+    source: PairsSource
+    config: StrictStr | None = None
+    split: StrictStr | None = None
+    pairs: Number | None = None
+    max_words: Number | None = None
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Preferences:
+        if self.source.scheme == "hf" and self.pairs is None:
+            raise ValueError("preferences from the hub need `pairs: N`, how many are read")
+        return self
+
+    def digest(self) -> str:
+        """Tells its pairs from any others.
+
+        Raises:
+            InputError: Its source is not there.
+        """
+        return digest([self.model_dump(mode="json", exclude={"source"}), self.source.digest()])
 
 
 class Probes(Part):

@@ -26,6 +26,7 @@ from assets.study.parts import (
     DiversitySweep,
     DriftRule,
     Name,
+    Preferences,
     Prefixes,
     Probes,
     Readaptation,
@@ -61,6 +62,7 @@ class Study(Part):
     corpora: tuple[Corpus, ...] = ()
     prefixes: Prefixes | None = None
     shannon_game: ShannonGame | None = None
+    preferences: tuple[Preferences, ...] = ()
     probes: Probes | None = None
     readaptation: Readaptation | None = None
     diversity_sweep: DiversitySweep | None = None
@@ -128,6 +130,9 @@ class Study(Part):
                     "corpus or the file of prompts; rename it"
                 )
             sets.append(corpus.name)
+        for name, number in Counter(pairs.name for pairs in self.preferences).items():
+            if number > 1:
+                raise ValueError(f"preferences has two of the name {name!r}; rename one")
         if self.prefixes and not self.corpora:
             raise ValueError("prefixes: are cut from corpora, and the study has none")
         if self.shannon_game and self.shannon_game.source == "corpora" and not self.corpora:

@@ -186,6 +186,20 @@ STUDY: dict[str, str] = {
     "shannon_game: {source: corpora, passages: 0}": (
         "s.yaml: shannon_game.passages: found 0; input should be greater than or equal to 1"
     ),
+    "preferences: [{name: p, source: 'pydoc:topics'}]": (
+        "s.yaml: preferences[0].source: found 'pydoc:topics'; 'pydoc:topics' holds no pairs of "
+        "answers; use file:PATH.jsonl, a pair a line, or hf:org/name, a dataset on the hub"
+    ),
+    "preferences: [{name: p, source: 'hf:org/name'}]": (
+        "s.yaml: preferences[0]: preferences from the hub need `pairs: N`, how many are read"
+    ),
+    "preferences: [{name: p, source: 'file:p.jsonl', pair: 3}]": (
+        "s.yaml: preferences[0].pair: is no key; allowed here: name, source, config, split, pairs, "
+        "max_words"
+    ),
+    "preferences: [{name: p, source: 'file:p.jsonl'}, {name: p, source: 'file:q.jsonl'}]": (
+        "s.yaml: preferences has two of the name 'p'; rename one"
+    ),
     "probes: []": "s.yaml: probes: found []; here must be keys and values",
     "probes: {depth: .nan}": (
         "s.yaml: probes.depth: found nan; input should be less than or equal to 1"
@@ -767,6 +781,34 @@ CORPORA: dict[str, tuple[bytes | str, str]] = {
     ),
 }
 """Files of documents."""
+
+PREFERENCES: dict[str, tuple[bytes | str, str]] = {
+    "nothing": ("", "preferences: 'p' (file:~/d.jsonl) holds no pair that can be used"),
+    "alike": (
+        '{"prompt": "p", "chosen": "a", "rejected": " a"}',
+        "~/d.jsonl, line 1: its two answers are alike; mend the pair, or leave it out",
+    ),
+    "empty": (
+        '{"prompt": "p", "chosen": "a", "rejected": ""}',
+        "~/d.jsonl, line 1: the rejected answer is empty; mend the pair, or leave it out",
+    ),
+    "an unknown field": (
+        '{"prompt": "p", "chosen": "a", "rejected": "b", "\\u001b[31m": 1}',
+        "~/d.jsonl, line 1: has the unknown field '\\x1b[31m'; a pair has pair_id, prompt, "
+        "chosen, rejected",
+    ),
+    "messages that do not alternate": (
+        '{"prompt": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}], '
+        '"chosen": "a", "rejected": "b"}',
+        "~/d.jsonl, line 1: message 2 is of 'user' where one of 'assistant' must be: after the "
+        "system's, if there is one, user and assistant alternate; mend the pair, or leave it out",
+    ),
+    "not UTF-8": (
+        b'{"a": "\xe9"}',
+        ("~/d.jsonl cannot be read as UTF-8 text: it holds bytes that are none; save it as UTF-8"),
+    ),
+}
+"""Files of pairs of answers."""
 
 MEASURES: dict[tuple[str, str], str] = {
     ("-- A measure.\n--\n", ""): (

@@ -40,11 +40,14 @@ SETTINGS: dict[str, Any] = {
     "shannon_game": {"source": "corpora", "passages": 3, "words": 8},
     "probes": {"prompt_sets": ["prompts"]},
     "readaptation": {"documents": 10, "steps": 2},
+    "preferences": [{"name": "pairs", "source": "file:pairs.jsonl"}],
 }
+PAIR = {"prompt": "p", "chosen": "a", "rejected": "b"}
 
 
 def study(bench: Bench) -> Any:
     write_jsonl(bench.folder / "made.jsonl", imported("p", "a b c d e", "a b c d e"))
+    write_jsonl(bench.folder / "pairs.jsonl", [PAIR])
     return bench.study(
         checkpoints=[
             {"name": "elsewhere", "source": "file:made.jsonl"},
@@ -282,6 +285,7 @@ def test_dagster_says_stale_of_what_check_says_it_of(
         {"corpora": [{"name": "docs", "source": "pydoc:topics", "documents": 2}]},
         {"prefixes": {"documents": 1, "words": 4}},
         {"shannon_game": {"source": "corpora", "passages": 2, "words": 8}},
+        {"preferences": [{"name": "others", "source": "file:pairs.jsonl"}]},
         {"probes": {"prompt_sets": ["prompts"], "horizons": [1]}},
         {"readaptation": {"documents": 12, "steps": 2}},
         {"diversity_sweep": {"top_p": [0.5], "prompts": 1}},
@@ -294,6 +298,7 @@ def test_a_setting_that_changes_an_asset_changes_its_code_version(
 ) -> None:
     """Of what is changed for all checkpoints Dagster learns by the code version alone."""
     (bench.folder / "others.jsonl").write_text(json.dumps(PROMPTS[0]))
+    write_jsonl(bench.folder / "pairs.jsonl", [PAIR])
     steps = [
         {"name": f"step-{i}", "source": str(bench.llama), "series": "run", "step": i}
         for i in (1, 2)

@@ -161,6 +161,13 @@ def test_a_file_of_documents(given: str, row: tuple[bytes | str, str], refused: 
     assert refused(*CHECK) == row[1]
 
 
+@rows(malformed.PREFERENCES)
+def test_a_file_of_pairs(given: str, row: tuple[bytes | str, str], refused: Refused) -> None:
+    write(Path("d.jsonl"), row[0])
+    Path("s.yaml").write_text(f"{STUDY}preferences: [{{name: p, source: 'file:d.jsonl'}}]\n")
+    assert refused(*CHECK) == row[1]
+
+
 @rows(malformed.MEASURES)
 def test_a_measure(given: tuple[str, str], row: str, folder: Path, refused: Refused) -> None:
     (folder / "m" / "measures").mkdir(parents=True)

@@ -36,6 +36,7 @@ WITH_CORPUS = {
     "shannon_game": {"source": "corpora", "passages": 4, "words": 6},
     "probes": {"prompt_sets": ["prompts"]},
     "readaptation": {"documents": 10, "steps": 2},
+    "preferences": [{"name": "pairs", "source": "file:pairs.jsonl"}],
 }
 MEASURES = {
     measure.name: measure for measure in declared_measures(PLACEHOLDERS) if measure.is_quoted
@@ -60,6 +61,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, llama_source: Source) -> Ben
     other = [row | {"text": f"{row['sample']} " * 12} for row in shared]
     write_jsonl(bench.folder / "aligned.jsonl", shared)
     write_jsonl(bench.folder / "base.jsonl", other)
+    pairs = [{"prompt": f"{i}?", "chosen": "Yes.", "rejected": "No."} for i in range(3)]
+    write_jsonl(bench.folder / "pairs.jsonl", pairs)
     checkpoints = [
         {"name": "base", "source": "file:base.jsonl", "decodings": [{"top_p": 0.7}]},
         {
@@ -264,6 +267,11 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
             for c in ("a", "a-longer-name")
             for g in names
             for h in (1, 2, 3)
+        ],
+        "preferences": [
+            number | {"measure": measure, "condition": "-", "what": what, "n": 3, "other": names[0]}
+            for measure in ("chosen_logprob", "rejected_logprob")
+            for what in ("value", "change")
         ],
         "trajectory": [number | {"measure": name, "n_items": 3} for name in WIDEST.values()],
         "shannon_game": [

@@ -24,9 +24,10 @@ _FORMATS = {
 }
 _COLOURS = ("#006d52", "#b0407a")
 _PANELS = {
-    "value": "log-probability of an answer, nats",
-    "change": "difference from the base, nats",
+    "log-probability of an answer, nats": "value",
+    "difference from the base, nats": "change",
 }
+"""By what stands above a panel, what it shows."""
 _AXIS = 56
 """Pixels of a panel's numbers."""
 _CHARACTER = 6.6
@@ -50,17 +51,17 @@ def _lines(data: FigureData) -> dict[str, list[FigureCheckpoint]]:
 
 def _draw(data: FigureData, width: int) -> Any:
     rows = _rows(data)
-    is_wide = width > style.NARROW
-    inner = (width - 2 * _AXIS - 24) // 2 if is_wide else width - _AXIS - 12
-    lines = []
-    for name, line in _lines(data).items():
-        panels = [
-            _panel(points, line, inner, f"{name}: {title}" if name else title)
-            for what, title in _PANELS.items()
-            if (points := _points(rows, line, what))
-        ]
-        lines.append(alt.hconcat(*panels) if is_wide else alt.vconcat(*panels))
-    return style.finish(alt.vconcat(*lines))
+    shown = [title for title, what in _PANELS.items() if any(key[1] == what for key in rows)]
+    columns = len(shown) if width > style.NARROW else 1
+    inner = (width - columns * (_AXIS + 12)) // columns
+    panels = [
+        _panel(
+            _points(rows, line, _PANELS[title]), line, inner, f"{name}: {title}" if name else title
+        )
+        for name, line in _lines(data).items()
+        for title in shown
+    ]
+    return style.finish(alt.concat(*panels, columns=columns))
 
 
 def _points(rows: Rows, line: Iterable[FigureCheckpoint], what: str) -> list[dict[str, Any]]:
@@ -83,7 +84,7 @@ def _panel(
 ) -> Any:
     """Chosen and rejected answers side by side at each stage, with their intervals."""
     stages = [shown.tick for shown in line]
-    is_aslant = max(map(len, stages)) * _CHARACTER > width / len(stages)
+    room = width / len(stages)
     answers = list(_ANSWERS.values())
     x = alt.X(
         "stage:N",
@@ -92,9 +93,8 @@ def _panel(
         scale=alt.Scale(domain=stages, paddingInner=0.4, paddingOuter=0.3),
         axis=alt.Axis(
             grid=False,
-            labelAngle=-35 if is_aslant else 0,
-            labelLimit=_LONGEST,
             labelOverlap=False,
+            **(_aslant(room) if max(map(len, stages)) * _CHARACTER > room else {"labelAngle": 0}),
         ),
     )
     beside = alt.XOffset("answer:N", sort=answers, scale=alt.Scale(domain=answers))
@@ -113,13 +113,14 @@ def _panel(
         "value:Q",
         title=None,
         scale=alt.Scale(zero=False, nice=False, padding=8),
-        axis=alt.Axis(tickCount=5, domain=False, ticks=False, format=".4~s"),
+        axis=alt.Axis(tickCount=5, domain=False, ticks=False, format=",.4~r"),
     )
     chart = alt.Chart()
+    line_layer = chart.mark_line(strokeWidth=1.2, opacity=0.6).encode(
+        x=x, y=y, color=colour, xOffset=beside, order="place:Q"
+    )
     layers = [
-        chart.mark_line(strokeWidth=1.2, opacity=0.6).encode(
-            x=x, y=y, color=colour, xOffset=beside, order="place:Q"
-        ),
+        *([line_layer] if line[0].ladder else []),  # others do not follow each other
         chart.mark_rule(strokeWidth=2).encode(
             x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=colour, xOffset=beside
         ),
@@ -142,6 +143,18 @@ def _panel(
     return alt.layer(*layers, data=style.data(points)).properties(
         width=width, height=180, title=style.heading(title)
     )
+
+
+def _aslant(room: float) -> dict[str, Any]:
+    """Names that stand aslant below a panel, cut at their beginning, as they differ at the end."""
+    most = int(min(_LONGEST, (_AXIS + room / 2) * 2**0.5) / _CHARACTER)
+    return {
+        "labelAngle": -45,
+        "labelAlign": "right",
+        "labelLimit": 0,
+        "labelExpr": f"length(datum.label) > {most} ? '…' + slice(datum.label, {1 - most}) "
+        ": datum.label",
+    }
 
 
 def _findings(data: FigureData) -> list[str]:

@@ -97,3 +97,16 @@ def test_known_formats_pass(prompt_format):
 def test_other_formats_are_refused_with_what_is_allowed(prompt_format):
     with pytest.raises(ValueError, match=r"'chat'.*'plain'.*\{prompt\}"):
         PromptFormat(prompt_format)
+
+
+def test_a_conversation_is_given_as_its_format_says(tokenizer):
+    turns = (("user", "a"), ("assistant", "b"), ("user", "c"))
+    assert PromptFormat.chat(system="s").render(tokenizer, turns) == (
+        "<bos><system>s<user>a<assistant>b<user>c<assistant>"
+    )
+    own = (("system", "own"), *turns)
+    assert PromptFormat.chat(system="s").render(tokenizer, own) == (
+        "<bos><system>own<user>a<assistant>b<user>c<assistant>"
+    )
+    assert PromptFormat("plain").render(tokenizer, turns) == "a\n\nb\n\nc\n"
+    assert PromptFormat("Q: {prompt}\nA:").render(tokenizer, own) == "Q: own\n\na\n\nb\n\nc\nA:"

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from assets.predictions import preference_scores
-from models import PromptFormat
 from tests.studies import Bench, imported, limit_assets, write_jsonl
 from warehouse.tables import COMPARISONS, PREFERENCE_SCORES, SUMMARY
 
@@ -178,16 +177,3 @@ def test_a_stopped_run_goes_on_after_the_groups_that_it_scored(
     )
     made = bench.run(changed, only=("preference_scores",))
     assert made["preference_scores", "base"].notes["pairs kept from before"] == 0
-
-
-def test_a_conversation_is_given_as_its_format_says(tokenizer: Any) -> None:
-    turns = (("user", "a"), ("assistant", "b"), ("user", "c"))
-    assert PromptFormat.chat(system="s").render(tokenizer, turns) == (
-        "<bos><system>s<user>a<assistant>b<user>c<assistant>"
-    )
-    own = (("system", "own"), *turns)
-    assert PromptFormat.chat(system="s").render(tokenizer, own) == (
-        "<bos><system>own<user>a<assistant>b<user>c<assistant>"
-    )
-    assert PromptFormat("plain").render(tokenizer, turns) == "a\n\nb\n\nc\n"
-    assert PromptFormat("Q: {prompt}\nA:").render(tokenizer, own) == "Q: own\n\na\n\nb\n\nc\nA:"

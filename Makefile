@@ -107,6 +107,7 @@ bench: $(WEIGHTS)
 	$(BIN)/python -m bench.probes
 	$(BIN)/python -m bench.dtypes
 	$(BIN)/python -m bench.partitions
+	$(BIN)/python -m bench.drawing
 
 clean:
 	rm -rf $(VENV) $(VLLM) $(LAKE)

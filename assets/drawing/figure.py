@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import altair as alt
 
+    from assets.drawing.walk import Walk
     from assets.measures.drift import Crossing
     from assets.study.parts import DriftRule
     from assets.study.study import Study
@@ -171,8 +172,8 @@ class Figure:
             that there are, of which it tells by itself.
         findings: Sentences that say what else came out.
         table: Its numbers, where they are to stand below it.
-        pages: Parts of the data that are drawn by themselves, by heading, the one to show first
-            before the others; by default all of it is drawn at once.
+        pages: Parts of the data that are drawn by themselves; what `draw` gives is then without
+            rows, and names the datasets that the pages bring. By default all is drawn at once.
         grows_with_samples: Whether its numbers grow with the number of samples.
         every_step: Whether it shows every step of a series, and not only the last.
         applies: Whether a study has anything for it.
@@ -191,7 +192,7 @@ class Figure:
     measures: tuple[str, ...] | None = ()
     findings: Callable[[FigureData], list[str]] = lambda data: []
     table: Callable[[FigureData], Grid] | None = None
-    pages: Callable[[FigureData], dict[str, FigureData]] | None = None
+    pages: Callable[[FigureData], Walk] | None = None
     grows_with_samples: bool = False
     every_step: bool = False
     applies: Callable[[Study], bool] = lambda study: True

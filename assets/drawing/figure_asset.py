@@ -71,14 +71,7 @@ class FigureAsset(Asset):
             caveats=data.caveats,
             drift=self.figure.warnings(data) if self.figure.warnings else [],
             table=self.figure.table(data) if self.figure.table and data.rows else None,
-            drawings=[
-                Drawing(
-                    heading,
-                    _draw(self.figure, part, style.WIDE),
-                    _draw(self.figure, part, style.NARROW),
-                )
-                for heading, part in _pages(self.figure, data).items()
-            ],
+            drawing=drawing_of(self.figure, data),
         )
         write_drawn(context.lake, drawn)
         context.notes["rows drawn from"] = len(data.rows)
@@ -232,10 +225,13 @@ def facts_of(context: AssetContext) -> dict[str, dict[str, Any]]:
     }
 
 
-def _pages(figure: Figure, data: FigureData) -> dict[str, FigureData]:
-    if figure.pages is None or not data.rows:
-        return {"": data}
-    return figure.pages(data)
+def drawing_of(figure: Figure, data: FigureData) -> Drawing:
+    """Draws a figure for large screens and for phones."""
+    return Drawing(
+        _draw(figure, data, style.WIDE),
+        _draw(figure, data, style.NARROW),
+        figure.pages(data) if figure.pages and data.rows else None,
+    )
 
 
 def _draw(figure: Figure, data: FigureData, width: int) -> dict[str, Any]:

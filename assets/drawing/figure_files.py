@@ -11,6 +11,7 @@ import vl_convert
 
 from assets.drawing.figure import Grid
 from assets.drawing.page import Drawing, Section, write_page
+from assets.drawing.walk import Walk
 from assets.measures.drift import Crossing
 from warehouse import Provenance
 from warehouse.storage import in_one_step
@@ -38,7 +39,7 @@ class Drawn:
         caveats: As in `FigureData`.
         drift: What crosses the rules of the study.
         table: Its numbers, where they are to stand below it.
-        drawings: Its charts; the first is that of its files.
+        drawing: Its chart; its files show the first of its pages.
     """
 
     figure: Figure
@@ -47,7 +48,7 @@ class Drawn:
     caveats: list[str]
     drift: list[Crossing]
     table: Grid | None
-    drawings: list[Drawing]
+    drawing: Drawing
 
     def section(self) -> Section:
         """The figure as a page shows it."""
@@ -60,7 +61,7 @@ class Drawn:
             warnings=[*self.caveats, *(crossing.sentence for crossing in self.drift)],
             signature=self.provenance.signature,
             table=self.table,
-            drawings=self.drawings,
+            drawing=self.drawing,
         )
 
 
@@ -71,16 +72,16 @@ def read_drawn(lake: Lake, figure: Figure) -> Drawn | None:
         return None
     try:
         wide = json.loads((folder / "chart.json").read_text(encoding="utf-8"))
-        meta = wide["usermeta"][_USERMETA]
+        meta = wide.pop("usermeta")[_USERMETA]
         provenance = Provenance.from_dict(meta["provenance"])
         table = Grid(**meta["table"]) if meta["table"] else None
-        drawings = [
-            Drawing(meta["heading"], wide, meta["narrow"]),
-            *(Drawing(**drawing) for drawing in meta["further"]),
-        ]
+        walk = Walk.from_dict(meta["walk"]) if meta["walk"] else None
+        if walk:
+            wide = {key: value for key, value in wide.items() if key not in ("height", "datasets")}
+        drawing = Drawing(wide, meta["narrow"], walk)
         caveats = meta["caveats"]
         drift = [Crossing(**crossing) for crossing in meta.get("drift", [])]
-        return Drawn(figure, provenance, meta["findings"], caveats, drift, table, drawings)
+        return Drawn(figure, provenance, meta["findings"], caveats, drift, table, drawing)
     except (ValueError, KeyError, TypeError):  # damaged: to be drawn anew
         return None
 
@@ -100,21 +101,20 @@ def write_drawn(lake: Lake, drawn: Drawn) -> None:
     """Writes the figure's files, each in one step, the specification last."""
     folder = lake.figures / drawn.figure.name
     folder.mkdir(parents=True, exist_ok=True)
-    first, *further = drawn.drawings
+    first, walk = drawn.drawing.first, drawn.drawing.walk
     meta = {
         "provenance": drawn.provenance.to_dict(),
         "findings": drawn.findings,
         "caveats": drawn.caveats,
         "drift": [asdict(crossing) for crossing in drawn.drift],
         "table": asdict(drawn.table) if drawn.table else None,
-        "heading": first.heading,
-        "narrow": first.narrow,
-        "further": [asdict(drawing) for drawing in further],
+        "narrow": drawn.drawing.narrow,
+        "walk": walk.to_dict() if walk else None,
     }
-    specification = {**first.wide, "usermeta": {_USERMETA: meta}}
+    specification = {**first, "usermeta": {_USERMETA: meta}}
 
     # Altair would hold all of the drawing against its schema again, for each file.
-    svg = vl_convert.vegalite_to_svg(first.wide, vl_version=_VEGA_LITE)
+    svg = vl_convert.vegalite_to_svg(first, vl_version=_VEGA_LITE)
     with in_one_step(folder / "chart.svg") as path:
         path.write_text(svg, "utf-8")
     with in_one_step(folder / "chart.png") as path:
@@ -122,4 +122,6 @@ def write_drawn(lake: Lake, drawn: Drawn) -> None:
     with in_one_step(folder / "chart.html") as path:
         write_page(path, drawn.figure.title, [drawn.section()])
     with in_one_step(folder / "chart.json") as path:
-        path.write_text(json.dumps(specification, ensure_ascii=False), "utf-8")
+        path.write_text(
+            json.dumps(specification, ensure_ascii=False, separators=(",", ":")), "utf-8"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import vl_convert
@@ -13,6 +13,9 @@ from markupsafe import Markup
 
 from assets.drawing import style
 from assets.drawing.figure import Grid
+
+if TYPE_CHECKING:
+    from assets.drawing.walk import Walk
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 
@@ -22,14 +25,26 @@ class Drawing:
     """A chart, as Vega-Lite specifications.
 
     Attributes:
-        heading: What is drawn, where a figure has several.
         wide: For large screens.
         narrow: For phones.
+        walk: The pages that it is drawn with; None where it has its rows itself.
     """
 
-    heading: str
     wide: dict[str, Any]
     narrow: dict[str, Any]
+    walk: Walk | None = None
+
+    @property
+    def first(self) -> dict[str, Any]:
+        """For large screens, the first page."""
+        if self.walk is None:
+            return self.wide
+        return self.walk.turned_to(self.walk.pages[0], self.wide, "wide")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a page's script draws it from."""
+        sizes = {"wide": _shown(self.wide), "narrow": _shown(self.narrow)}
+        return sizes | ({"walk": self.walk.to_dict()} if self.walk else {})
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,7 @@ class Section:
         warnings: Sentences that a reader must not miss.
         signature: How it can be made again.
         table: Its numbers, where they are to stand below it.
-        drawings: What it shows; where there are several, a reader walks through them.
+        drawing: What it shows.
     """
 
     name: str
@@ -56,7 +71,7 @@ class Section:
     warnings: list[str]
     signature: str
     table: Grid | None
-    drawings: list[Drawing]
+    drawing: Drawing
 
 
 @dataclass(frozen=True)
@@ -134,13 +149,7 @@ def write_page(
         sections=sections,
         front=front,
         meta=meta or {},
-        specs={
-            section.name: [
-                {"wide": _shown(drawing.wide), "narrow": _shown(drawing.narrow)}
-                for drawing in section.drawings
-            ]
-            for section in sections
-        },
+        specs={section.name: section.drawing.to_dict() for section in sections},
         breakpoint=style.WIDE + 80,
         library=Markup(_library()),
     )
@@ -156,6 +165,7 @@ def _shown(specification: dict[str, Any]) -> dict[str, Any]:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
 
 

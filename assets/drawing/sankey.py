@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 START, END = "START", "END"
 
-_BAR = 14
+BAR = 14
 """Pixels; the height of a node's bar."""
 _STUB = 4
 """Pixels that a ribbon goes straight on above and below a bar."""
@@ -118,9 +118,9 @@ def layout(
         passing = sum(
             n for flow, n in flows.items() if name == (flow[0] if name == START else flow[1])
         )
-        room = max(text_heights.get(name, 0), _BAR)
-        top = y + (room - _BAR) / 2
-        bars.append(Bar(name, width - passing * scale, width, top, top + _BAR))
+        room = max(text_heights.get(name, 0), BAR)
+        top = y + (room - BAR) / 2
+        bars.append(Bar(name, width - passing * scale, width, top, top + BAR))
         y += room + _BETWEEN
 
     # Lanes beside each bar, and slots along its upper and lower side, from the right.

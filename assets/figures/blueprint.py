@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import altair as alt
-from rich.console import Console
-from rich.text import Text
 
 from assets.drawing import style
 from assets.drawing.figure import Figure, FigureData, Grid
-from assets.drawing.sankey import END, START, layout
+from assets.drawing.sankey import BAR, END, START, layout
+from assets.drawing.texts import short, spelled, wrap
+from assets.drawing.walk import Page, Sheet, Walk
 
 _LINE = 14
 """Pixels from a line of text to the next."""
@@ -21,58 +21,208 @@ _CELL = 6.1
 """Pixels that a character takes, on average; those of East Asia take two."""
 _HEADING_CELL = 8.2
 """The same of a heading."""
-_LINES = 5
-"""Lines that an anchor's text takes at most; the tooltip has all of it."""
 _FLOWS = 0.38
 """The part of a panel that bars and ribbons take; the rest is their texts'."""
 _SPACING = 24
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that are not in XML, and so cannot be in an SVG."""
-_PASSED_BY, _COUNT, _ANCHOR = "#b5b5b5", "#777", "#1c1c1c"
+"""Pixels between a panel and the one below it."""
+_HEADING_LINE = 16
+_TITLE = 40
+"""Pixels that a panel's title and subtitle take."""
+_PASSED_BY, _COUNT, _ANCHOR = "#b5b5b5", "#777777", "#1c1c1c"
 """The colours of what passes no anchor, of numbers, and of anchors' texts."""
 
 
+_COLUMNS = {
+    "heading": ["line", "y"],
+    "panels": ["panel", "panel_x", "panel_y", "label", "subtitle", "colour"],
+    "anchors": ["node", "panel", "name", "text", "lines", "count", "left", "y"],
+    "ribbons": ["panel", "source", "target", "generations", "width", "left", "y"],
+}
+"""What the pages' datasets hold. Places are in pixels, those of anchors and ribbons from their
+panel's upper left. The text of an anchor is null where its lines are all of it."""
+
+
 def _draw(data: FigureData, width: int) -> Any:
-    columns = 1 if width <= style.NARROW or len(data.rows) == 1 else 2
-    inner = (width - _SPACING * (columns - 1)) // columns
-    panels = []
-    datasets: dict[str, Any] = {}
-    for place, row in enumerate(data.rows):
-        colour = style.colour_of(data, row["checkpoint"])
-        marks, height = _marks(row, inner, colour)
-        named = {kind: f"{kind}-{place}" for kind in marks}
-        # Named and added last, as Altair copies all rows with every step that makes a chart.
-        datasets |= {named[kind]: rows for kind, rows in marks.items()}
-        title = alt.TitleParams(
-            row["label"],
-            subtitle=_subtitle(row),
-            anchor="start",
-            fontSize=12,
-            offset=10,
-            limit=inner,
+    """What all pages are drawn by."""
+    right = _flows_width(_panel_width(data, width))
+    end = f"datum.panel_x + {right}"
+    middle = f"datum.panel_y + datum.y + {BAR / 2}"
+    grey = f"datum.source_name === '{START}' && datum.target_name === '{END}'"
+    ribbons = (
+        _layer("ribbons")
+        .transform_lookup("source", _anchors(), as_=["source_name", "source_text", "source_lines"])
+        .transform_lookup("target", _anchors(), as_=["target_name", "target_text", "target_lines"])
+        .transform_flatten(["left", "y"])
+        .transform_calculate(
+            source_text=_text("source_"),
+            target_text=_text("target_"),
+            to=_shortened("datum.target_text"),
+            **{"from": _shortened("datum.source_text")},
+            shade=f"{grey} ? '{_PASSED_BY}' : datum.colour",
+            x="datum.panel_x + datum.left",
+            x2="datum.panel_x + datum.left + datum.width",
+            y="datum.panel_y + datum.y",
         )
-        panels.append(_panel(named, colour, inner, height).properties(title=title))
-    chart = alt.concat(*panels, columns=columns, spacing=_SPACING).resolve_scale(
-        x="independent", y="independent"
+        .mark_area(orient="horizontal", interpolate="monotone", opacity=0.35)
+        .encode(
+            x=_X,
+            x2="x2",
+            y=_Y,
+            detail=[alt.Detail("source:N"), alt.Detail("target:N")],
+            color=alt.Color("shade:N", scale=None),
+            tooltip=[alt.Tooltip(name) for name in ("from:N", "to:N", "generations:Q")],
+        )
     )
-    heading = alt.TitleParams(
-        _wrap(_spelled(data.rows[0]["prompt"]), int(width / _HEADING_CELL)),
-        anchor="start",
-        fontSize=13,
-        offset=14,
+    bars = (
+        _layer("anchors")
+        .transform_calculate(
+            anchor=_text(),
+            x="datum.panel_x + datum.left",
+            x2=end,
+            y2=f"datum.panel_y + datum.y + {BAR}",
+            y="datum.panel_y + datum.y",
+        )
+        .mark_rect()
+        .encode(
+            x=_X,
+            x2="x2",
+            y=_Y,
+            y2="y2",
+            color=alt.Color("colour:N", scale=None),
+            tooltip=[alt.Tooltip("anchor:N"), alt.Tooltip("count:N", title="generations")],
+        )
     )
-    finished = style.finish(chart.properties(title=heading))
-    finished.datasets = datasets
-    return finished
+    counts = (
+        _layer("anchors")
+        .transform_calculate(
+            anchor=_text(),
+            line="datum.name ? datum.name + ' · ' + datum.count : datum.count",
+            x=f"{end} + 10",
+            y=f"{middle} - {_LINE / 2} * length(datum.lines)",
+        )
+        .mark_text(color=_COUNT, **_SPELLED)
+        .encode(x=_X, y=_Y, text="line:N", tooltip="anchor:N")
+    )
+    # Each line is a mark of its own: renderers misplace the lines of right-to-left texts.
+    lines = (
+        _layer("anchors")
+        .transform_calculate(
+            anchor=_text(),
+            top=f"{middle} - {_LINE / 2} * length(datum.lines)",
+            number="sequence(1, length(datum.lines) + 1)",
+        )
+        .transform_flatten(["lines", "number"])
+        .transform_filter("isValid(datum.lines)")
+        .transform_calculate(x=f"{end} + 10", y=f"datum.top + {_LINE} * datum.number")
+        .mark_text(color=_ANCHOR, **_SPELLED)
+        .encode(x=_X, y=_Y, text="lines:N", tooltip="anchor:N")
+    )
+    titles = [
+        alt.Chart(alt.NamedData("panels"))
+        .transform_calculate(x="datum.panel_x", y=f"datum.panel_y - {_TITLE - below}")
+        .mark_text(align="left", baseline="top", limit=_panel_width(data, width), **font)
+        .encode(x=_X, y=_Y, text=f"{field}:N", description=f"{field}:N")
+        for field, below, font in (
+            ("label", 0, {"fontSize": 12, "fontWeight": "bold"}),
+            ("subtitle", 16, {"fontSize": 11}),
+        )
+    ]
+    heading = (
+        alt.Chart(alt.NamedData("heading"))
+        .mark_text(x=0, align="left", baseline="top", fontSize=13, fontWeight="bold")
+        .encode(y=_Y, text="line:N", description="line:N")
+    )
+    layers = [ribbons, bars, counts, lines, *titles, heading]
+    return style.finish(alt.layer(*layers).properties(width=width))
 
 
-def _marks(
-    row: dict[str, Any], width: int, colour: str
-) -> tuple[dict[str, list[dict[str, Any]]], float]:
-    """The rows of a diagram's three kinds of marks, and its height in pixels."""
-    n_flows = int(width * _FLOWS)
-    texts = {span["span"]: _spelled(span["text"]) for span in row["spans"]}
-    lines = {name: _wrap(text, int((width - n_flows - 10) / _CELL)) for name, text in texts.items()}
+# Pixels to the right, and downwards.
+_X = alt.X("x:Q", axis=None, scale=alt.Scale(domainMin=0, domainMax=alt.expr("width"), nice=False))
+_Y = alt.Y(
+    "y:Q",
+    axis=None,
+    scale=alt.Scale(domainMin=0, domainMax=alt.expr("height"), nice=False, reverse=True),
+)
+_SPELLED: dict[str, Any] = {"align": "left", "baseline": "middle", "fontSize": 11.5}
+
+
+def _layer(dataset: str) -> alt.Chart:
+    """A chart of rows that know where their panel is, and its colour."""
+    panel = alt.LookupData(alt.NamedData("panels"), "panel", ["panel_x", "panel_y", "colour"])
+    return alt.Chart(alt.NamedData(dataset)).transform_lookup("panel", panel)
+
+
+def _anchors() -> alt.LookupData:
+    return alt.LookupData(alt.NamedData("anchors"), "node", ["name", "text", "lines"])
+
+
+def _text(of: str = "") -> str:
+    """The expression of an anchor's text."""
+    return f"(isValid(datum.{of}text) ? datum.{of}text : join(datum.{of}lines, ' '))"
+
+
+def _shortened(text: str) -> str:
+    """The expression of a text as `short` gives it."""
+    return f"length({text}) > 80 ? slice({text}, 0, 56) + ' … ' + slice({text}, -21) : {text}"
+
+
+def _n_columns(data: FigureData, width: int) -> int:
+    return 1 if width <= style.NARROW or len(data.with_rows) == 1 else 2
+
+
+def _panel_width(data: FigureData, width: int) -> int:
+    """As wide on large screens as on phones where panels stand in two columns there."""
+    return width if _n_columns(data, width) == 1 else style.NARROW
+
+
+def _flows_width(panel_width: int) -> int:
+    return int(panel_width * _FLOWS)
+
+
+def _pages(data: FigureData) -> Walk:
+    """A page for each prompt."""
+    seen: Counter[str] = Counter()
+    pages = []
+    for prompt, rows in _by_prompt(data).items():
+        name = rows[0]["prompt_id"]
+        seen[name] += 1
+        link = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        widths = {size: _panel_width(data, size) for size in (style.WIDE, style.NARROW)}
+        panels = {width: [_panel(row, width) for row in rows] for width in set(widths.values())}
+        marks = {width: _numbered(placed) for width, placed in panels.items()}
+        sheets = {
+            size: _sheet(data, rows, [panel.height for panel in panels[width]], size)
+            for size, width in widths.items()
+        }
+        if len(marks) == 1:
+            shared = marks[style.NARROW]
+        else:
+            shared = {}
+            for size, width in widths.items():
+                sheets[size].rows.update(marks[width])
+        pages.append(Page(prompt, link, shared, sheets[style.WIDE], sheets[style.NARROW]))
+    return Walk(_COLUMNS, pages)
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A checkpoint's diagram; its rows are those of `_COLUMNS` without `node` and `panel`.
+
+    Attributes:
+        anchors: A row for each node, in order.
+        ribbons: A row for each flow; nodes are places in `anchors`.
+        height: In pixels.
+    """
+
+    anchors: list[list[Any]]
+    ribbons: list[list[Any]]
+    height: float
+
+
+def _panel(row: dict[str, Any], width: int) -> _Panel:
+    n_flows = _flows_width(width)
+    texts = {span["span"]: spelled(span["text"]) for span in row["spans"]}
+    lines = {name: wrap(text, int((width - n_flows - 10) / _CELL)) for name, text in texts.items()}
     placed = layout(
         list(texts),
         {(flow["source"], flow["target"]): flow["n_holders"] for flow in row["flows"]},
@@ -81,91 +231,75 @@ def _marks(
     )
     passing = {span["span"]: span["n_holders"] for span in row["spans"]}
     passing |= {START: row["n_samples"], END: row["n_samples"]}
-    counts = {name: f"{n} of {row['n_samples']}" for name, n in passing.items()}
-    anchors = texts | {START: "the start", END: "the end"}
+    ends = {START: "the start", END: "the end"}
+    anchors = [
+        [
+            bar.name if bar.name in ends else None,
+            _unless_whole(lines[bar.name], texts[bar.name])
+            if bar.name in texts
+            else ends[bar.name],
+            lines.get(bar.name, []),
+            f"{passing[bar.name]} of {row['n_samples']}",
+            _rounded(bar.left),
+            _rounded(bar.top),
+        ]
+        for bar in placed.bars
+    ]
+    place = {bar.name: i for i, bar in enumerate(placed.bars)}
     ribbons = [
-        {
-            "flow": f"{ribbon.source}-{ribbon.target}",
-            "colour": _PASSED_BY if (ribbon.source, ribbon.target) == (START, END) else colour,
-            "from": _short(anchors[ribbon.source]),
-            "to": _short(anchors[ribbon.target]),
-            "generations": ribbon.n_holders,
-            "y": [round(y, 1) for y, _, _ in ribbon.edges],
-            "left": [round(left, 1) for _, left, _ in ribbon.edges],
-            "right": [round(right, 1) for _, _, right in ribbon.edges],
-        }
+        [
+            place[ribbon.source],
+            place[ribbon.target],
+            ribbon.n_holders,
+            _rounded(ribbon.edges[0][2] - ribbon.edges[0][1]),
+            [_rounded(left) for _, left, _ in ribbon.edges],
+            [_rounded(y) for y, _, _ in ribbon.edges],
+        ]
         for ribbon in placed.ribbons
     ]
-    bars = [
-        {
-            "left": bar.left,
-            "right": bar.right,
-            "y": bar.top,
-            "bottom": bar.bottom,
-            "anchor": anchors[bar.name],
-            "generations": counts[bar.name],
-        }
-        for bar in placed.bars
-    ]
-    # Each line is a mark of its own: renderers misplace the lines of right-to-left texts.
-    labels = [
-        {
-            "left": n_flows + 10,
-            "y": bar.middle + _LINE * (i - len(lines.get(bar.name, [])) / 2),
-            "line": line,
-            "colour": _COUNT if i == 0 else _ANCHOR,
-            "anchor": anchors[bar.name],
-        }
-        for bar in placed.bars
-        for i, line in enumerate(
-            [
-                counts[bar.name] if bar.name in texts else f"{bar.name} · {counts[bar.name]}",
-                *lines.get(bar.name, []),
-            ]
-        )
-    ]
-    return {"ribbons": ribbons, "bars": bars, "labels": labels}, placed.height
+    return _Panel(anchors, ribbons, placed.height)
 
 
-def _panel(named: dict[str, str], colour: str, width: int, height: float) -> Any:
-    x = alt.X("left:Q", scale=alt.Scale(domain=[0, width], nice=False), axis=None)
-    y = alt.Y("y:Q", scale=alt.Scale(domain=[height, 0], nice=False), axis=None)
-    flows = (
-        alt.Chart(alt.NamedData(named["ribbons"]))
-        .transform_flatten(["y", "left", "right"])
-        .mark_area(orient="horizontal", interpolate="monotone", opacity=0.35)
-        .encode(
-            x=x,
-            x2=alt.X2("right:Q"),
-            y=y,
-            detail=alt.Detail("flow:N"),
-            color=alt.Color("colour:N", scale=None),
-            tooltip=[alt.Tooltip(name) for name in ("from:N", "to:N", "generations:Q")],
-        )
-    )
-    nodes = (
-        alt.Chart(alt.NamedData(named["bars"]))
-        .mark_rect(color=colour)
-        .encode(
-            x=x,
-            x2=alt.X2("right:Q"),
-            y=y,
-            y2=alt.Y2("bottom:Q"),
-            tooltip=[alt.Tooltip("anchor:N"), alt.Tooltip("generations:N")],
-        )
-    )
-    spelled = (
-        alt.Chart(alt.NamedData(named["labels"]))
-        .mark_text(align="left", baseline="middle", fontSize=11.5)
-        .encode(
-            x=x,
-            y=y,
-            text=alt.Text("line:N"),
-            color=alt.Color("colour:N", scale=None),
-            tooltip=[alt.Tooltip("anchor:N")],
-        )
-    )
-    return alt.layer(flows, nodes, spelled).properties(width=width, height=height)
+def _numbered(panels: list[_Panel]) -> dict[str, list[list[Any]]]:
+    """The rows of a page's panels: nodes are numbered one panel after the other."""
+    anchors: list[list[Any]] = []
+    ribbons: list[list[Any]] = []
+    for number, panel in enumerate(panels):
+        first = len(anchors)
+        ribbons += [
+            [number, first + source, first + target, *others]
+            for source, target, *others in panel.ribbons
+        ]
+        anchors += [[first + i, number, *values] for i, values in enumerate(panel.anchors)]
+    return {"anchors": anchors, "ribbons": ribbons}
+
+
+def _sheet(data: FigureData, rows: list[dict[str, Any]], heights: list[float], width: int) -> Sheet:
+    """Where a page's heading and panels are, which stand beside or below one another."""
+    colours = style.shades_by_checkpoint(data)
+    heading = wrap(spelled(rows[0]["prompt"]), int(width / _HEADING_CELL))
+    top: float = _HEADING_LINE * len(heading) + _LINE + _TITLE
+    n_columns = _n_columns(data, width)
+    panels: list[list[Any]] = []
+    for first in range(0, len(rows), n_columns):
+        beside = rows[first : first + n_columns]
+        for i, row in enumerate(beside):
+            left = i * (width - _panel_width(data, width))
+            colour = colours[row["checkpoint"]]
+            panels.append([len(panels), left, top, row["label"], _subtitle(row), colour])
+        top += max(heights[first : first + n_columns]) + _SPACING + _TITLE
+    lines = [[line, _HEADING_LINE * i] for i, line in enumerate(heading)]
+    return Sheet(_rounded(top - _SPACING - _TITLE), {"heading": lines, "panels": panels})
+
+
+def _rounded(pixels: float) -> float:
+    """To a tenth, and without a decimal where there is none."""
+    tenths = round(pixels, 1)
+    return int(tenths) if tenths == int(tenths) else tenths
+
+
+def _unless_whole(lines: list[str], text: str) -> str | None:
+    return None if " ".join(lines) == text else text
 
 
 def _subtitle(row: dict[str, Any]) -> str:
@@ -178,27 +312,8 @@ def _subtitle(row: dict[str, Any]) -> str:
     )
 
 
-def _spelled(text: str) -> str:
-    """A text as it is read: ends of lines are seen, and what no renderer can draw is replaced."""
-    return " ".join(_NOT_XML.sub("\ufffd", text).replace("\n", " ↵ ").split())
-
-
-def _wrap(text: str, width: int) -> list[str]:
-    """Lines of at most so many characters; of a long text the middle is left out."""
-    lines = [line.plain.strip() for line in Text(text).wrap(Console(width=width), width)]
-    if len(lines) <= _LINES:
-        return lines
-    kept = _LINES // 2
-    return [*lines[: _LINES - kept - 1], "…", *lines[-kept:]]
-
-
-def _short(text: str, length: int = 80) -> str:
-    text = _spelled(text)
-    return text if len(text) <= length else f"{text[: length - 24]} … {text[-21:]}"
-
-
-def _pages(data: FigureData) -> dict[str, FigureData]:
-    """A diagram for each prompt, those that most generations are built alike for first."""
+def _by_prompt(data: FigureData) -> dict[str, list[dict[str, Any]]]:
+    """Rows by prompt, those that most generations are built alike for first."""
     prompts: dict[str, list[dict[str, Any]]] = {}
     for row in data.rows:
         prompts.setdefault(row["prompt"], []).append(row)
@@ -206,17 +321,16 @@ def _pages(data: FigureData) -> dict[str, FigureData]:
     def most_anchored(prompt: str) -> float:
         return -max(float(row["anchored"] / row["n_samples"]) for row in prompts[prompt])
 
-    ordered = sorted(prompts, key=most_anchored)
-    return {prompt: replace(data, rows=prompts[prompt]) for prompt in ordered}
+    return {prompt: prompts[prompt] for prompt in sorted(prompts, key=most_anchored)}
 
 
 def _table(data: FigureData) -> Grid:
     """For each prompt the share of generations that pass an anchor span, and how many there are."""
     names = [shown.checkpoint for shown in data.with_rows]
     rows = []
-    for prompt, page in _pages(data).items():
-        cells = {row["checkpoint"]: _cell(row) for row in page.rows}
-        rows.append([_short(prompt, 50), *(cells.get(name, "–") for name in names)])
+    for prompt, of_prompt in _by_prompt(data).items():
+        cells = {row["checkpoint"]: _cell(row) for row in of_prompt}
+        rows.append([short(prompt, 50), *(cells.get(name, "–") for name in names)])
     return Grid(["prompt", *names], rows)
 
 

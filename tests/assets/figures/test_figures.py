@@ -14,9 +14,9 @@ from altair.utils.schemapi import debug_mode
 from assets.drawing import style
 from assets.drawing.along import smooth
 from assets.drawing.figure import FigureCheckpoint, FigureData
-from assets.drawing.figure_asset import gather
+from assets.drawing.figure_asset import drawing_of, gather
+from assets.drawing.texts import spelled, wrap
 from assets.figures import FIGURES
-from assets.figures.blueprint import _spelled, _wrap
 from assets.figures.ngram_diversity import matched_top_p
 from assets.measures.declared import PLACEHOLDERS, declared_measures
 from assets.registry import build_graph
@@ -187,10 +187,12 @@ def test_figures_fit_their_width_whatever_the_number_of_checkpoints(
 
     for n_checkpoints in (1, 2, 6):
         shown = data(figure.name, n_checkpoints)
-        if figure.pages:
-            shown = next(iter(figure.pages(shown).values()))
         with debug_mode(False):  # all of it is held against Altair's schema at the end
             specification = figure.draw(shown, width).to_dict()
+        if figure.pages:
+            walk = figure.pages(shown)
+            size = "narrow" if width == style.NARROW else "wide"
+            specification = walk.turned_to(walk.pages[0], specification, size)
         svg = vl_convert.vegalite_to_svg(specification)
         drawn_width = float(re.search(r'<svg[^>]* width="([0-9.]+)"', svg)[1])
         assert width - 60 <= drawn_width <= width + 12, (figure.name, n_checkpoints)
@@ -308,23 +310,24 @@ def test_a_reader_walks_through_the_blueprints_of_all_prompts(drawn: Bench) -> N
     for page in (drawn.lake.figures / "blueprint" / "chart.html", drawn.lake.report):
         text = page.read_text()
         assert text.count('class="walk"') == 1
-        headings = [unescape(h) for h in re.findall(r"<option [^>]*>([^<]*)</option>", text)]
+        headings = [unescape(h) for h in re.findall(r"<option[^>]*>([^<]*)</option>", text)]
         assert sorted(headings) == sorted(prompts)
         assert set(headings[:2]) == {"p?", "q?"}  # whose generations are built alike
         (specs,) = re.findall(r"^const specs = (.*);$", text, re.MULTILINE)
-        assert len(json.loads(specs)["blueprint"]) == len(prompts)
+        pages = json.loads(specs)["blueprint"]["walk"]["pages"]
+        assert [p["heading"] for p in pages] == headings
 
 
 def test_long_anchors_are_shortened_and_lines_are_seen_to_end() -> None:
-    assert _wrap("a b c", 80) == ["a b c"]
-    lines = _wrap(" ".join(f"word{i}" for i in range(100)), 30)
+    assert wrap("a b c", 80) == ["a b c"]
+    lines = wrap(" ".join(f"word{i}" for i in range(100)), 30)
     assert len(lines) == 5
     assert lines[0].startswith("word0 ")
     assert lines[2] == "…"
     assert lines[-1].endswith("word99")
     assert all(len(line) <= 30 for line in lines)
-    assert [len(line) for line in _wrap("量" * 50, 30)] == [15, 15, 15, 5]
-    assert _spelled("one\ntwo\n\n  three ") == "one ↵ two ↵ ↵ three"
+    assert [len(line) for line in wrap("量" * 50, 30)] == [15, 15, 15, 5]
+    assert spelled("one\ntwo\n\n  three ") == "one ↵ two ↵ ↵ three"
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x1b", "\x08", "\ufffe", "\x7f", "</script>"])
@@ -337,7 +340,7 @@ def test_any_character_can_stand_in_an_anchor_and_in_a_prompt(character: str) ->
     rows[0]["spans"] = [{"span": "1", "text": text, "n_holders": 8}]
     figure = next(f for f in FIGURES if f.name == "blueprint")
     svg = vl_convert.vegalite_to_svg(
-        figure.draw(FigureData(rows, shown.checkpoints, "word"), 720).to_dict()
+        drawing_of(figure, FigureData(rows, shown.checkpoints, "word")).first
     )
     assert "an anchor with" in svg
 

@@ -202,7 +202,7 @@ def test_a_measure_that_is_dropped_in_appears_everywhere(made: Bench) -> None:
     # The figure: a panel, a column of its table, and the rule of drift.
     drawn = read_drawn(made.lake, TRAJECTORY)
     assert drawn is not None
-    assert '"words"' in json.dumps(drawn.drawings[0].wide)
+    assert '"words"' in json.dumps(drawn.drawing.wide)
     assert drawn.table is not None
     column = drawn.table.columns.index("words")
     values = {row[2]: row[column] for row in drawn.table.rows}
@@ -351,7 +351,7 @@ def test_a_figure_is_two_files(
     assert ("figures/anchored", None) in bench.run(study_of(bench), only=("figures/anchored",))
     drawn = read_drawn(bench.lake, figure)
     assert drawn is not None
-    drawing = json.dumps(drawn.drawings[0].wide)
+    drawing = json.dumps(drawn.drawing.wide)
     assert all(f'"{name}"' in drawing for name in N_WORDS)
     assert len(drawn.findings) == 3  # the pairs of the ladder
     assert "of a prompt's generations pass an anchor span" in drawn.findings[0]

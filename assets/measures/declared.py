@@ -6,8 +6,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.lineage.signature import Signature
 from assets.study.errors import InputError
-from assets.study.thresholds import Thresholds
+from assets.study.thresholds import Thresholds, written
 from warehouse import sessions
 from warehouse.declarations import read_measurements, used_parameters
 from warehouse.measures import read_measures
@@ -64,6 +65,20 @@ def keys_of(query: str) -> tuple[str, ...]:
         f"thresholds.{name}" if name in Thresholds.model_fields else name
         for name in used_parameters(query, PLACEHOLDERS)
     )
+
+
+def thresholds_in(study: Study, query: str, known: Signature) -> Signature:
+    """The thresholds that a query uses, as its signature shows them.
+
+    Args:
+        study: The study.
+        query: The query.
+        known: A signature that shows others already.
+    """
+    shown = known.to_dict()
+    keys = [key.removeprefix("thresholds.") for key in keys_of(query) if "." in key]
+    values = {key: written(getattr(study.thresholds, key)) for key in keys}
+    return Signature.of(**{key: value for key, value in values.items() if shown.get(key) != value})
 
 
 def sql_folders(study: Study) -> tuple[Path, ...]:

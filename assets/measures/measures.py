@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
-from assets.measures.declared import keys_of, query_parameters, study_parameters
+from assets.measures.declared import (
+    keys_of,
+    query_parameters,
+    study_parameters,
+    thresholds_in,
+)
 from assets.study.digests import digest
 from warehouse.measures import measured
 
@@ -48,6 +53,15 @@ def measure_asset(measure: Measure) -> TableAsset:
             yield batches
 
     version = digest([measure.header, measure.query])
+
+    def signature(context: AssetContext) -> Signature:
+        entries = context.upstream_signature()
+        return (
+            entries
+            + thresholds_in(context.study, measure.query, entries)
+            + Signature.named(measure.name, short(version))
+        )
+
     return TableAsset(
         name=measure.table.name,
         group="measures",
@@ -59,7 +73,5 @@ def measure_asset(measure: Measure) -> TableAsset:
         parameters=query_parameters(measure.query, measure.reads),
         table=measure.table,
         rows=rows,
-        signature=lambda context: (
-            context.upstream_signature() + Signature.named(measure.name, short(version))
-        ),
+        signature=signature,
     )

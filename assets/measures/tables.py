@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
-from assets.measures.declared import keys_of, query_parameters, study_parameters
+from assets.measures.declared import (
+    keys_of,
+    query_parameters,
+    study_parameters,
+    thresholds_in,
+)
 from assets.study.digests import digest
-from assets.study.thresholds import written
 from warehouse.measure import measure
 
 if TYPE_CHECKING:
@@ -37,16 +41,13 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
             yield batches
 
     version = digest(measurement.query)
-    keys = keys_of(measurement.query)
-    thresholds = [key.removeprefix("thresholds.") for key in keys if "." in key]
 
     def signature(context: AssetContext) -> Signature:
         entries = context.upstream_signature()
-        values = {name: written(getattr(context.study.thresholds, name)) for name in thresholds}
-        known = entries.to_dict()
-        new = {name: value for name, value in values.items() if known.get(name) != value}
         return (
-            entries + Signature.of(**new) + Signature.named(measurement.table.name, short(version))
+            entries
+            + thresholds_in(context.study, measurement.query, entries)
+            + Signature.named(measurement.table.name, short(version))
         )
 
     return TableAsset(
@@ -57,7 +58,7 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
         version=version,
         code=f"{measurement.path.parent.name}/{measurement.path.name}",
         partitioned=measurement.table.partitioned,
-        settings=keys,
+        settings=keys_of(measurement.query),
         parameters=query_parameters(measurement.query, measurement.reads),
         table=measurement.table,
         rows=rows,

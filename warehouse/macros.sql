@@ -40,3 +40,20 @@ create or replace macro bits(nats) as
 -- How many different ones are to be expected among n draws of so many that are equally likely.
 create or replace macro expected_distinct(n_kinds, n_draws) as
     n_kinds * (1 - pow((n_kinds - 1) / n_kinds, n_draws));
+
+-- Log-odds of a kind with y of n things, less those of the same kind with y2 of n2, and the standard
+-- deviation of that (Monroe et al., 2008). The Dirichlet prior is of so many things, divided as both
+-- together are. Where all things are of the kind on both sides, the log-odds are alike.
+create or replace macro log_odds_against(y, n, y2, n2, prior) as {
+    'log_odds': if(
+        y + y2 = n + n2,
+        0,
+        ln(y + prior * (y + y2) / (n + n2))
+        - ln(n + prior - y - prior * (y + y2) / (n + n2))
+        - ln(y2 + prior * (y + y2) / (n + n2))
+        + ln(n2 + prior - y2 - prior * (y + y2) / (n + n2))
+    ),
+    'deviation': sqrt(
+        1 / (y + prior * (y + y2) / (n + n2)) + 1 / (y2 + prior * (y + y2) / (n + n2))
+    )
+};

@@ -54,7 +54,9 @@ def chain(measure: Measure, measurements: Mapping[str, Measurement]) -> list[Mea
         if name == GENERATIONS.name or name in needed:
             return True
         measurement = measurements.get(name)
-        if measurement is None or not all(add(read) for read in measurement.reads):
+        if measurement is None or measurement.beside_base:
+            return False
+        if not all(add(read) for read in measurement.reads):
             return False
         needed[name] = measurement
         return True

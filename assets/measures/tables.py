@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from assets.lineage.asset import TableAsset
@@ -13,6 +14,7 @@ from assets.measures.declared import (
     study_parameters,
     thresholds_in,
 )
+from assets.measures.pairs import base_of, pair_with_base
 from assets.study.digests import digest
 from warehouse.measure import measure
 
@@ -22,11 +24,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from assets.lineage.context import AssetContext
+    from assets.study.checkpoints import Checkpoint
+    from assets.study.study import Study
     from warehouse import Measurement
 
 
 def measurement_asset(measurement: Measurement) -> TableAsset:
     """The asset of a measurement's table."""
+    beside_base = measurement.beside_base
+    parameters = query_parameters(measurement.query, measurement.reads)
+
+    def parameters_beside(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
+        pair = pair_with_base(study, checkpoint)
+        return {**parameters(study, checkpoint), "pair": asdict(pair) if pair else None}
 
     @contextmanager
     def rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
@@ -35,6 +45,7 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
             context.lake,
             [context.tables[name] for name in measurement.reads],
             checkpoint=context.partition,
+            pair=pair_with_base(context.study, context.checkpoint) if beside_base else None,
             parameters=study_parameters(context.study),
             limits=context.limits,
         ) as batches:
@@ -59,7 +70,9 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
         code=f"{measurement.path.parent.name}/{measurement.path.name}",
         partitioned=measurement.table.partitioned,
         settings=keys_of(measurement.query),
-        parameters=query_parameters(measurement.query, measurement.reads),
+        parameters=parameters_beside if beside_base else parameters,
+        of_partners=measurement.reads if beside_base else (),
+        partners=base_of,
         table=measurement.table,
         rows=rows,
         signature=signature,

@@ -92,13 +92,17 @@ def test_a_small_number_is_written_as_people_write_it(tmp_path: Path, written: s
                 ("many", "found 'many'; input should be a valid integer"),
             )
         ),
+        ("phrase_lengths", "[3, 6]", "[1]: found 6; input should be less than or equal to 5"),
+        ("phrase_lengths", "[1, 2]", "[0]: found 1; input should be greater than or equal to 2"),
+        ("phrase_lengths", "[4, 3]", "must rise from number to number, each once"),
+        ("phrase_prior", "0", "found 0; input should be greater than or equal to 1"),
         ("distinct_vocabulary", "1", "found 1; input should be greater than or equal to 2"),
         ("distinct_vocabulary", "10000001", "found 10000001; input should be less than"),
         ("loop_times", "1", "found 1; input should be greater than or equal to 2"),
         ("loop_times", "2.5", "found 2.5; input should be a valid integer"),
         *(
             (key, value, words)
-            for key in ("span_share", "support")
+            for key in ("span_share", "phrase_share", "support")
             for value, words in (
                 ("0", "input should be greater than 0"),
                 ("-0.2", "input should be greater than 0"),

@@ -13,6 +13,7 @@ from assets.measures.declared import (
     study_parameters,
     thresholds_in,
 )
+from assets.measures.pairs import base_of, pair_with_base
 from assets.study.digests import digest
 from warehouse.measures import measured
 
@@ -46,6 +47,7 @@ def measure_asset(measure: Measure) -> TableAsset:
             context.lake,
             [context.tables[name] for name in measure.reads],
             checkpoint=context.partition,
+            pair=pair_with_base(context.study, context.checkpoint) if measure.beside_base else None,
             parameters=study_parameters(context.study),
             left_out=note_left_out,
             limits=context.limits,
@@ -70,7 +72,9 @@ def measure_asset(measure: Measure) -> TableAsset:
         version=version,
         code=f"measures/{measure.path.name}",
         settings=keys_of(measure.query),
-        parameters=query_parameters(measure.query, measure.reads),
+        parameters=query_parameters(measure.query, measure.reads, beside_base=measure.beside_base),
+        of_partners=measure.reads if measure.beside_base else (),
+        partners=base_of,
         table=measure.table,
         rows=rows,
         signature=signature,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from assets.lineage.asset import TableAsset
@@ -24,19 +23,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from assets.lineage.context import AssetContext
-    from assets.study.checkpoints import Checkpoint
-    from assets.study.study import Study
     from warehouse import Measurement
 
 
 def measurement_asset(measurement: Measurement) -> TableAsset:
     """The asset of a measurement's table."""
     beside_base = measurement.beside_base
-    parameters = query_parameters(measurement.query, measurement.reads)
-
-    def parameters_beside(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
-        pair = pair_with_base(study, checkpoint)
-        return {**parameters(study, checkpoint), "pair": asdict(pair) if pair else None}
 
     @contextmanager
     def rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
@@ -70,7 +62,7 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
         code=f"{measurement.path.parent.name}/{measurement.path.name}",
         partitioned=measurement.table.partitioned,
         settings=keys_of(measurement.query),
-        parameters=parameters_beside if beside_base else parameters,
+        parameters=query_parameters(measurement.query, measurement.reads, beside_base=beside_base),
         of_partners=measurement.reads if beside_base else (),
         partners=base_of,
         table=measurement.table,

@@ -48,6 +48,7 @@ Words = Annotated[StrictInt, Field(ge=1, le=1_000)]
 Times = Annotated[StrictInt, Field(ge=2, le=100)]
 Vocabulary = Annotated[StrictInt, Field(ge=2, le=10_000_000)]
 Generations = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+FewWords = Annotated[StrictInt, Field(ge=1, le=5)]
 PhraseLengths = Annotated[
     tuple[Annotated[StrictInt, Field(ge=2, le=5)], ...],
     Field(min_length=1),
@@ -67,6 +68,7 @@ class Thresholds(Part):
         ngram_lengths: Lengths at which the most common n-gram is looked for (figure 7A).
         ngram_spread_length: Length of the n-grams whose holders are counted (figure 7B).
         ngram_diversity_lengths: Lengths at which different n-grams are counted (table 4).
+        ngram_similarity_length: Length of the n-grams that a checkpoint shares with its base.
         phrase_lengths: Lengths of the n-grams of words that may be stock phrases.
         phrase_share: Share of a set's prompts that must hold a stock phrase, and at least two.
         phrase_prior: N-grams that the prior of a stock phrase's log-odds weighs.
@@ -85,6 +87,7 @@ class Thresholds(Part):
     ngram_lengths: Lengths = (5, 10, 25, 50)
     ngram_spread_length: Length = 10
     ngram_diversity_lengths: Lengths = (1, 2, 3, 4, 5)
+    ngram_similarity_length: FewWords = 3
     phrase_lengths: PhraseLengths = (3, 4, 5)
     phrase_share: Share = 0.1
     phrase_prior: Prior = 1000

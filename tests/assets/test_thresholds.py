@@ -29,6 +29,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "ngram_lengths": ([5, 10], {"ngram_sharing"}),
     "ngram_spread_length": (5, {"ngram_spread"}),
     "ngram_diversity_lengths": ([1, 2], {"ngram_diversity"}),
+    "ngram_similarity_length": (2, set()),
     "phrase_lengths": ([3], {"stock_phrases"}),
     "phrase_share": (0.5, {"stock_phrases"}),
     "phrase_prior": (10, {"stock_phrases"}),

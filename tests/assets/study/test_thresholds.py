@@ -92,6 +92,7 @@ def test_a_small_number_is_written_as_people_write_it(tmp_path: Path, written: s
                 ("many", "found 'many'; input should be a valid integer"),
             )
         ),
+        ("ngram_similarity_length", "6", "found 6; input should be less than or equal to 5"),
         ("phrase_lengths", "[3, 6]", "[1]: found 6; input should be less than or equal to 5"),
         ("phrase_lengths", "[1, 2]", "[0]: found 1; input should be greater than or equal to 2"),
         ("phrase_lengths", "[4, 3]", "must rise from number to number, each once"),

@@ -101,6 +101,7 @@ bench: $(WEIGHTS)
 	$(PIP) install --quiet nltk==3.10.4
 	$(PIP) install --quiet --no-deps diversity==0.3.1
 	$(BIN)/python -m bench.ngrams --diversity
+	$(BIN)/python -m bench.texts
 	$(BIN)/python -m bench.sampling
 	$(BIN)/python -m bench.scoring
 	$(BIN)/python -m bench.alignment

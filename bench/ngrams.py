@@ -62,9 +62,11 @@ def main() -> None:
             compare_with_diversity(Path(folder), options)
 
 
-def write(lake: Lake, prompts: int, samples: int, tokens: int) -> None:
+def write(
+    lake: Lake, prompts: int, samples: int, tokens: int, checkpoint: str = "m", seed: int = 0
+) -> None:
     """Makes generations up, a prompt at a time."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     weights = 1 / np.arange(1, _VOCABULARY + 1)
     weights /= weights.sum()
 
@@ -91,7 +93,7 @@ def write(lake: Lake, prompts: int, samples: int, tokens: int) -> None:
                 GENERATIONS.arrow_schema,
             ).to_batches()
 
-    write_table(lake, GENERATIONS, batches(), _MADE_UP, "m")
+    write_table(lake, GENERATIONS, batches(), _MADE_UP, checkpoint)
 
 
 def _measurements() -> list[Measurement]:

@@ -9,9 +9,10 @@ A file opens with comments: what it measures, and then
     --   n_samples INTEGER [generations] how many there are
 
 `partition: none` makes one file of all checkpoints. A table without rows is a mistake, unless a
-line `empty: when` says when it is not. A unit may stand in brackets before a column's meaning; a
-meaning goes on in lines that are indented further. Columns of the grain take their type from the
-query and need no line of their own.
+line `empty: when` says when it is not. With a line `beside: base` the query reads the rows of the
+checkpoint's base too, and the view `pair` says who the two are (`warehouse.beside`). A unit may
+stand in brackets before a column's meaning; a meaning goes on in lines that are indented further.
+Columns of the grain take their type from the query and need no line of their own.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from warehouse.beside import BASE, create_pair
 from warehouse.schema import (
     COMMON_COLUMNS,
     PARTITION_COLUMN,
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-_FIELD = re.compile(r"(grain|reads|partition|empty|columns):\s*(.*)")
+_FIELD = re.compile(r"(grain|reads|beside|partition|empty|columns):\s*(.*)")
 _COLUMN = re.compile(r"(\w+)\s+([A-Za-z]+(?:\[\])*)\s*(?:\[([^\]]+)\])?\s*(.*)")
 
 
@@ -58,12 +60,14 @@ class Measurement:
         reads: Names of the tables that it reads.
         query: The SQL, as it stands in the file.
         path: The file.
+        beside_base: Whether it reads the rows of a checkpoint's base, too.
     """
 
     table: Table
     reads: tuple[str, ...]
     query: str
     path: Path
+    beside_base: bool = False
 
 
 @dataclass
@@ -73,6 +77,7 @@ class _Header:
     reads: tuple[str, ...]
     partitioned: bool
     may_be_empty: bool
+    beside_base: bool
     columns: dict[str, Column]
 
 
@@ -172,12 +177,18 @@ def _read_header(path: Path) -> _Header:
         raise DeclarationError(
             f"{path}: `partition: {fields['partition']}` must be {PARTITION_COLUMN} or none"
         )
+    if fields.get("beside", BASE) != BASE or ("beside" in fields and fields["partition"] == "none"):
+        raise DeclarationError(
+            f"{path}: `beside: {fields['beside']}` must be {BASE}, of a table with "
+            f"`partition: {PARTITION_COLUMN}`"
+        )
     header = _Header(
         description=" ".join(description),
         grain=_names(fields["grain"]),
         reads=_names(fields["reads"]),
         partitioned=fields["partition"] == PARTITION_COLUMN,
         may_be_empty=bool(fields.get("empty")),
+        beside_base="beside" in fields,
         columns=columns,
     )
     if not header.grain:
@@ -227,7 +238,9 @@ def _complete(
     query = read_text(path)
     try:
         used = used_parameters(query, parameters)
-        given = dict(_columns_of(query, tuple(inputs), tuple(used.items())))
+        given = dict(
+            _columns_of(query, tuple(inputs), tuple(used.items()), beside_base=header.beside_base)
+        )
     except (DeclarationError, QueryError, duckdb.Error) as error:
         raise DeclarationError(f"{path}: {error}") from error
     declared = [*header.grain, *(name for name in header.columns if name not in header.grain)]
@@ -253,12 +266,16 @@ def _complete(
         header.partitioned,
         header.may_be_empty,
     )
-    return Measurement(table, header.reads, query, path)
+    return Measurement(table, header.reads, query, path, header.beside_base)
 
 
 @lru_cache
 def _columns_of(
-    query: str, inputs: tuple[Table, ...], parameters: tuple[tuple[str, object], ...]
+    query: str,
+    inputs: tuple[Table, ...],
+    parameters: tuple[tuple[str, object], ...],
+    *,
+    beside_base: bool,
 ) -> dict[str, str]:
     """The columns that a query gives, and their types; it runs over empty tables."""
     with session() as connection:
@@ -266,6 +283,8 @@ def _columns_of(
         for table in inputs:
             create_view(connection, table, files=[])
         load_vocabulary(connection)
+        if beside_base:
+            create_pair(connection, None)
         statement = read_statement(connection, query)
         relation = connection.sql(statement.text, params=dict(parameters))
         if len(set(relation.columns)) < len(relation.columns):

@@ -1,12 +1,59 @@
 -- Vocabulary that measurements and ad-hoc queries share.
 
+-- Unicode whitespace as Python's str.split() knows it, to stand between the brackets of a pattern.
+create or replace macro whitespace() as
+    '\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}';
+
 -- Words as Python's str.split() makes them: what stands between runs of Unicode whitespace.
 create or replace macro words(text) as
-    regexp_extract_all(
-        text,
-        '[^\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]+'
+    regexp_extract_all(text, '[^' || whitespace() || ']+');
+
+-- The same words, each with the whitespace before it: joined, they are the text up to its last word.
+create or replace macro spaced_words(text) as
+    regexp_extract_all(text, '[' || whitespace() || ']*[^' || whitespace() || ']+');
+
+-- Sentences of a text, their words joined by single spaces. A sentence ends after a run of . ! ? or
+-- … and the quotes and brackets that close there, where whitespace follows; after a run of 。！？ and
+-- such, whatever follows; and with its line. What holds no word is none. Abbreviations are not known:
+-- "Dr. No" is two.
+create or replace macro sentences(text) as
+    list_filter(
+        list_transform(
+            regexp_split_to_array(
+                regexp_replace(
+                    text,
+                    '([.!?…]+[")''\]}”’»]*)[' || whitespace() || ']|([。！？]+[")''\]}”’»」』）]*)',
+                    '\1\2' || chr(10),
+                    'g'
+                ),
+                '[\n-\r\x{85}\x{2028}\x{2029}]'
+            ),
+            lambda line: array_to_string(words(line), ' ')
+        ),
+        lambda sentence: sentence <> ''
     );
 
 -- Nats in bits.
 create or replace macro bits(nats) as
     nats / ln(2);
+
+-- How many different ones are to be expected among n draws of so many that are equally likely.
+create or replace macro expected_distinct(n_kinds, n_draws) as
+    n_kinds * (1 - pow((n_kinds - 1) / n_kinds, n_draws));
+
+-- Log-odds of a kind with y of n things, less those of the same kind with y2 of n2, and the standard
+-- deviation of that (Monroe et al., 2008). The Dirichlet prior is of so many things, divided as both
+-- together are. Where all things are of the kind on both sides, the log-odds are alike.
+create or replace macro log_odds_against(y, n, y2, n2, prior) as {
+    'log_odds': if(
+        y + y2 = n + n2,
+        0,
+        ln(y + prior * (y + y2) / (n + n2))
+        - ln(n + prior - y - prior * (y + y2) / (n + n2))
+        - ln(y2 + prior * (y + y2) / (n + n2))
+        + ln(n2 + prior - y2 - prior * (y + y2) / (n + n2))
+    ),
+    'deviation': sqrt(
+        1 / (y + prior * (y + y2) / (n + n2)) + 1 / (y2 + prior * (y + y2) / (n + n2))
+    )
+};

@@ -46,7 +46,7 @@ def chain(measure: Measure, measurements: Mapping[str, Measurement]) -> list[Mea
     """The derived tables that lead from `generations` to a measure, each after what it reads.
 
     Returns:
-        None where something else than SQL over `generations` is among them.
+        None where something else than SQL over `generations` is among them, or reads a base too.
     """
     needed: dict[str, Measurement] = {}
 
@@ -54,12 +54,15 @@ def chain(measure: Measure, measurements: Mapping[str, Measurement]) -> list[Mea
         if name == GENERATIONS.name or name in needed:
             return True
         measurement = measurements.get(name)
-        if measurement is None or not all(add(read) for read in measurement.reads):
+        if measurement is None or measurement.beside_base:
+            return False
+        if not all(add(read) for read in measurement.reads):
             return False
         needed[name] = measurement
         return True
 
-    return list(needed.values()) if all(add(name) for name in measure.reads) else None
+    by_sql = not measure.beside_base and all(add(name) for name in measure.reads)
+    return list(needed.values()) if by_sql else None
 
 
 def matched_values(

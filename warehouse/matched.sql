@@ -1,12 +1,12 @@
 -- The generations of two checkpoints, cut to a common number of words a prompt: the smaller of the
--- two medians. Of prompts that only one of them has there is nothing. Tokens cannot be cut at words,
--- so there are none.
+-- two medians, with the whitespace before them. Of prompts that only one of them has there is
+-- nothing. Tokens cannot be cut at words, so there are none.
 with
     texts as (
         select
             sampled.*,
             coalesce(prompt, prompt_set || '/' || prompt_id) as prompt,
-            words(text) as units
+            spaced_words(text) as units
         from sampled
         left join prompt_texts()
             using (prompt_set, prompt_id)
@@ -27,7 +27,7 @@ with
     )
 select
     texts.* exclude (prompt, units) replace (
-        array_to_string(units[:n_words], ' ') as text,
+        array_to_string(units[:n_words], '') as text,
         null::integer[] as token_ids,
         null::integer as n_tokens
     )

@@ -20,6 +20,7 @@ import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from warehouse.beside import BASE
 from warehouse.declarations import DeclarationError, read_text
 from warehouse.tables import measure_table
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 KEYS = {
     "reads": "tables that the query reads",
+    "beside": "base, for a query that reads the rows of the checkpoint's base, too",
     "item": "what is averaged over and paired by",
     "statistic": "how items make one number",
     "format": "what kind of number it is",
@@ -68,6 +70,7 @@ class Measure:
         name: Its name, that of its file.
         description: What it measures.
         reads: The tables that its query reads.
+        beside_base: Whether its query reads the rows of a checkpoint's base, too.
         item: What is averaged over and paired by: prompt, document or passage.
         statistic: `mean` of numerator / denominator over items; `pooled`, sum / sum; or
             `exp_pooled`, the exponential of that.
@@ -90,6 +93,7 @@ class Measure:
     name: str
     description: str
     reads: tuple[str, ...]
+    beside_base: bool
     item: str
     statistic: str
     format: str
@@ -159,6 +163,7 @@ def read_measure(
         if not value:
             raise DeclarationError(f"{path}: {key}: has no value; it says {KEYS[key]}")
     _check_one_of(path, "item", values["item"], ITEMS)
+    _check_one_of(path, "beside", values.get("beside", BASE), (BASE,))
     _check_one_of(path, "statistic", values["statistic"], STATISTICS)
     _check_one_of(path, "format", values["format"], FORMATS)
     _check_one_of(path, "group", values.get("group", "other"), GROUPS)
@@ -194,6 +199,7 @@ def read_measure(
         name=path.stem,
         description=description,
         reads=reads,
+        beside_base="beside" in values,
         item=values["item"],
         statistic=values["statistic"],
         format=values["format"],

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from warehouse.beside import create_pair
 from warehouse.declarations import DeclarationError, used_parameters
 from warehouse.measure_headers import GROUPS, Measure, read_measure
 from warehouse.sessions import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from warehouse.beside import BasePair
     from warehouse.lake import Lake
     from warehouse.schema import Table
 
@@ -94,6 +96,8 @@ def _check_queries(
         for measure in measures:
             for name in measure.reads:
                 create_view(connection, by_name[name], files=[])
+            if measure.beside_base:
+                create_pair(connection, None)
             try:
                 _check_query(measure, connection, dict(parameters))
             except (QueryError, DeclarationError, duckdb.Error) as error:
@@ -101,6 +105,8 @@ def _check_queries(
                 raise DeclarationError(f"{measure.path}: {undeclared or error}") from error
             for name in measure.reads:
                 connection.execute(f"drop view {name}")
+            if measure.beside_base:
+                connection.unregister("pair")
 
 
 def _check_query(
@@ -175,6 +181,7 @@ def measured(
     tables: Sequence[Table],
     *,
     checkpoint: str,
+    pair: BasePair | None = None,
     parameters: Mapping[str, object],
     left_out: Callable[[int], None] = lambda n: None,
     limits: Limits | None = None,
@@ -186,6 +193,7 @@ def measured(
         lake: The lake.
         tables: The tables that it reads.
         checkpoint: The checkpoint.
+        pair: It and its base, for a query that reads the base beside it.
         parameters: What its query may use as `$name`.
         left_out: Told how many items of a batch the measure is not defined for.
         limits: The session's limits.
@@ -199,7 +207,11 @@ def measured(
             told here what is wrong with the file.
     """
     with session(lake, limits) as connection:
-        confine(connection, bind(connection, lake, tables, [checkpoint]))
+        names = [checkpoint, *([pair.other] if pair else [])]
+        files = bind(connection, lake, tables, names)
+        if measure.beside_base:
+            create_pair(connection, pair)
+        confine(connection, files)
         try:
             reader = values_of(measure, connection, parameters).to_arrow_reader(_ROWS)
             yield _checked(measure, reader, left_out)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import psutil
 
+from warehouse import compression
 from warehouse.scratch import scratch
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def session(
                 config["temp_directory"] = str(stack.enter_context(scratch(lake)) / "spill")
         connection = stack.enter_context(duckdb.connect(config=config))
         load_macros(connection)
+        compression.add_compression(connection)
         yield connection
 
 
@@ -175,14 +177,15 @@ def load_macros(connection: duckdb.DuckDBPyConnection) -> None:
 
 def vocabulary_of(tables: Iterable[str]) -> list[str]:
     """The SQL of all words that a query over these tables may use."""
-    return [_MACROS, *_vocabulary_over(tables)]
+    return [_MACROS, compression.MADE_WITH, *_vocabulary_over(tables)]
 
 
 @cache
 def words() -> dict[str, tuple[str, ...]]:
-    """The macros that queries may use, each with the tables that it is made over."""
+    """The words that queries may use, each with the tables that it is made over."""
     sources = {(): _MACROS, **_VOCABULARY}
-    return {name: tables for tables, macros in sources.items() for name in _MACRO.findall(macros)}
+    macros = {name: tables for tables, sql in sources.items() for name in _MACRO.findall(sql)}
+    return {compression.NAME: (), **macros}
 
 
 def needs_vocabulary(tables: Iterable[Table]) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.lineage.signature import Signature
+from assets.measures.pairs import pair_with_base
 from assets.study.errors import InputError
-from assets.study.thresholds import Thresholds
+from assets.study.thresholds import Thresholds, written
 from warehouse import sessions
 from warehouse.declarations import read_measurements, used_parameters
 from warehouse.measures import read_measures
@@ -43,19 +46,26 @@ def study_parameters(study: Study) -> dict[str, object]:
 
 
 def query_parameters(
-    query: str, reads: Sequence[str]
+    query: str, reads: Sequence[str], *, beside_base: bool = False
 ) -> Callable[[Study, Checkpoint | None], dict[str, object]]:
     """What of a study changes what a query gives, as `Asset.parameters` has it.
 
     Args:
         query: The query.
         reads: The tables that it reads.
+        beside_base: Whether it reads the rows of a checkpoint's base, too.
     """
-    return lambda study, checkpoint: {
-        **used_parameters(query, study_parameters(study)),
-        # A change in the words that it may use may change any value.
-        "vocabulary": sessions.vocabulary_of(reads),
-    }
+
+    def parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:
+        pair = pair_with_base(study, checkpoint) if beside_base else None
+        return {
+            **used_parameters(query, study_parameters(study)),
+            # A change in the words that it may use may change any value.
+            "vocabulary": sessions.vocabulary_of(reads),
+            **({"pair": asdict(pair)} if pair else {}),
+        }
+
+    return parameters
 
 
 def keys_of(query: str) -> tuple[str, ...]:
@@ -64,6 +74,20 @@ def keys_of(query: str) -> tuple[str, ...]:
         f"thresholds.{name}" if name in Thresholds.model_fields else name
         for name in used_parameters(query, PLACEHOLDERS)
     )
+
+
+def thresholds_in(study: Study, query: str, known: Signature) -> Signature:
+    """The thresholds that a query uses, as its signature shows them.
+
+    Args:
+        study: The study.
+        query: The query.
+        known: A signature that shows others already.
+    """
+    shown = known.to_dict()
+    keys = [key.removeprefix("thresholds.") for key in keys_of(query) if "." in key]
+    values = {key: written(getattr(study.thresholds, key)) for key in keys}
+    return Signature.of(**{key: value for key, value in values.items() if shown.get(key) != value})
 
 
 def sql_folders(study: Study) -> tuple[Path, ...]:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
-from assets.measures.declared import keys_of, query_parameters, study_parameters
+from assets.measures.declared import (
+    keys_of,
+    query_parameters,
+    study_parameters,
+    thresholds_in,
+)
+from assets.measures.pairs import base_of, pair_with_base
 from assets.study.digests import digest
 from warehouse.measures import measured
 
@@ -41,6 +47,7 @@ def measure_asset(measure: Measure) -> TableAsset:
             context.lake,
             [context.tables[name] for name in measure.reads],
             checkpoint=context.partition,
+            pair=pair_with_base(context.study, context.checkpoint) if measure.beside_base else None,
             parameters=study_parameters(context.study),
             left_out=note_left_out,
             limits=context.limits,
@@ -48,6 +55,15 @@ def measure_asset(measure: Measure) -> TableAsset:
             yield batches
 
     version = digest([measure.header, measure.query])
+
+    def signature(context: AssetContext) -> Signature:
+        entries = context.upstream_signature()
+        return (
+            entries
+            + thresholds_in(context.study, measure.query, entries)
+            + Signature.named(measure.name, short(version))
+        )
+
     return TableAsset(
         name=measure.table.name,
         group="measures",
@@ -56,10 +72,10 @@ def measure_asset(measure: Measure) -> TableAsset:
         version=version,
         code=f"measures/{measure.path.name}",
         settings=keys_of(measure.query),
-        parameters=query_parameters(measure.query, measure.reads),
+        parameters=query_parameters(measure.query, measure.reads, beside_base=measure.beside_base),
+        of_partners=measure.reads if measure.beside_base else (),
+        partners=base_of,
         table=measure.table,
         rows=rows,
-        signature=lambda context: (
-            context.upstream_signature() + Signature.named(measure.name, short(version))
-        ),
+        signature=signature,
     )

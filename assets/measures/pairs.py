@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from warehouse import beside
 from warehouse.matched import Sampled
 
 if TYPE_CHECKING:
@@ -52,6 +53,21 @@ class Pair:
         partners += ["-"] if decoding == "-" and self.main else []
         keys = [(partner_decoding, partner_about, *rest) for partner_decoding in partners]
         return next((partner for partner in keys if partner in theirs), None)
+
+
+def base_of(study: Study, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
+    """A checkpoint's base, where it has one."""
+    return () if checkpoint.base is None else (study.whole.checkpoint(checkpoint.base),)
+
+
+def pair_with_base(study: Study, checkpoint: Checkpoint | None) -> beside.BasePair | None:
+    """A checkpoint and its base, for queries that read both; None where it has no base."""
+    if checkpoint is None or checkpoint.base is None:
+        return None
+    (base,) = base_of(study, checkpoint)
+    return beside.BasePair(
+        checkpoint.name, study.first_decoding(checkpoint), base.name, study.first_decoding(base)
+    )
 
 
 def pairs_of(

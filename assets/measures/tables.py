@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
-from assets.measures.declared import keys_of, query_parameters, study_parameters
+from assets.measures.declared import (
+    keys_of,
+    query_parameters,
+    study_parameters,
+    thresholds_in,
+)
+from assets.measures.pairs import base_of, pair_with_base
 from assets.study.digests import digest
-from assets.study.thresholds import written
 from warehouse.measure import measure
 
 if TYPE_CHECKING:
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 
 def measurement_asset(measurement: Measurement) -> TableAsset:
     """The asset of a measurement's table."""
+    beside_base = measurement.beside_base
 
     @contextmanager
     def rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
@@ -31,22 +37,20 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
             context.lake,
             [context.tables[name] for name in measurement.reads],
             checkpoint=context.partition,
+            pair=pair_with_base(context.study, context.checkpoint) if beside_base else None,
             parameters=study_parameters(context.study),
             limits=context.limits,
         ) as batches:
             yield batches
 
     version = digest(measurement.query)
-    keys = keys_of(measurement.query)
-    thresholds = [key.removeprefix("thresholds.") for key in keys if "." in key]
 
     def signature(context: AssetContext) -> Signature:
         entries = context.upstream_signature()
-        values = {name: written(getattr(context.study.thresholds, name)) for name in thresholds}
-        known = entries.to_dict()
-        new = {name: value for name, value in values.items() if known.get(name) != value}
         return (
-            entries + Signature.of(**new) + Signature.named(measurement.table.name, short(version))
+            entries
+            + thresholds_in(context.study, measurement.query, entries)
+            + Signature.named(measurement.table.name, short(version))
         )
 
     return TableAsset(
@@ -57,8 +61,10 @@ def measurement_asset(measurement: Measurement) -> TableAsset:
         version=version,
         code=f"{measurement.path.parent.name}/{measurement.path.name}",
         partitioned=measurement.table.partitioned,
-        settings=keys,
-        parameters=query_parameters(measurement.query, measurement.reads),
+        settings=keys_of(measurement.query),
+        parameters=query_parameters(measurement.query, measurement.reads, beside_base=beside_base),
+        of_partners=measurement.reads if beside_base else (),
+        partners=base_of,
         table=measurement.table,
         rows=rows,
         signature=signature,

@@ -44,7 +44,17 @@ TopK = Annotated[
     AfterValidator(_rising),
     AfterValidator(_from_one),
 ]
+Words = Annotated[StrictInt, Field(ge=1, le=1_000)]
+Times = Annotated[StrictInt, Field(ge=2, le=100)]
+Vocabulary = Annotated[StrictInt, Field(ge=2, le=10_000_000)]
 Generations = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+FewWords = Annotated[StrictInt, Field(ge=1, le=5)]
+PhraseLengths = Annotated[
+    tuple[Annotated[StrictInt, Field(ge=2, le=5)], ...],
+    Field(min_length=1),
+    AfterValidator(_rising),
+]
+Prior = Annotated[StrictInt, Field(ge=1, le=1_000_000_000)]
 Share = Annotated[float, Field(gt=0, le=1, strict=True)]
 Probability = Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1, strict=True)]
 
@@ -58,6 +68,13 @@ class Thresholds(Part):
         ngram_lengths: Lengths at which the most common n-gram is looked for (figure 7A).
         ngram_spread_length: Length of the n-grams whose holders are counted (figure 7B).
         ngram_diversity_lengths: Lengths at which different n-grams are counted (table 4).
+        ngram_similarity_length: Length of the n-grams that a checkpoint shares with its base.
+        phrase_lengths: Lengths of the n-grams of words that may be stock phrases.
+        phrase_share: Share of a set's prompts that must hold a stock phrase, and at least two.
+        phrase_prior: N-grams that the prior of a stock phrase's log-odds weighs.
+        distinct_vocabulary: Size of the vocabulary that `expectation_adjusted_distinct` supposes.
+        opening_words: Words that a generation's opening has.
+        loop_times: How often a generation's last words must repeat for it to end in a loop.
         kept_by: Generations that must have one same character in a column for it to be kept.
         aligned_with: Others that must share a generation's character for it to count as aligned.
         span_characters: Characters of a window, and so the least of an anchor span.
@@ -70,6 +87,13 @@ class Thresholds(Part):
     ngram_lengths: Lengths = (5, 10, 25, 50)
     ngram_spread_length: Length = 10
     ngram_diversity_lengths: Lengths = (1, 2, 3, 4, 5)
+    ngram_similarity_length: FewWords = 3
+    phrase_lengths: PhraseLengths = (3, 4, 5)
+    phrase_share: Share = 0.1
+    phrase_prior: Prior = 1000
+    distinct_vocabulary: Vocabulary = 50_257
+    opening_words: Words = 5
+    loop_times: Times = 3
     kept_by: Generations = 5
     aligned_with: Generations = 5
     span_characters: Length = 30

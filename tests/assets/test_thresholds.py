@@ -29,6 +29,13 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "ngram_lengths": ([5, 10], {"ngram_sharing"}),
     "ngram_spread_length": (5, {"ngram_spread"}),
     "ngram_diversity_lengths": ([1, 2], {"ngram_diversity"}),
+    "ngram_similarity_length": (2, set()),
+    "phrase_lengths": ([3], {"stock_phrases"}),
+    "phrase_share": (0.5, {"stock_phrases"}),
+    "phrase_prior": (10, {"stock_phrases"}),
+    "distinct_vocabulary": (1000, set()),
+    "opening_words": (3, set()),
+    "loop_times": (4, set()),
     "kept_by": (3, {"alignment_overlap", "anchor_coverage"}),
     "aligned_with": (3, {"alignment_overlap"}),
     "span_characters": (20, SPANS),
@@ -37,7 +44,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "top_k": ([1, 3, 30], PREDICTIONS),
     "support": (1e-3, PREDICTIONS),
 }
-"""For each key another value, and the tables that it makes stale."""
+"""For each key another value, and the tables that it makes stale beside measures."""
 
 DOCUMENTS = [{"name": "docs", "source": "pydoc:topics", "documents": 2, "max_words": 8}]
 
@@ -81,7 +88,8 @@ def test_a_threshold_makes_stale_what_is_made_with_it_and_nothing_else(
     assert changed(before.code_versions(), after.code_versions(), after) == stale
     for name in before.assets:
         if before.assets[name].group in results and before.partitions(name):
-            assert (name in stale) == bool(stale & set(after.assets[name].counted))
+            uses = f"thresholds.{key}" in after.assets[name].settings
+            assert (name in stale) == (uses or bool(stale & set(after.assets[name].counted)))
     figures = {
         name
         for name in versions(before)

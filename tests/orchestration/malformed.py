@@ -39,8 +39,9 @@ LONG = (
 )
 PARAMETERS = (
     "$samples_per_prompt, $max_new_tokens, $seed, $ngram_lengths, $ngram_spread_length, "
-    "$ngram_diversity_lengths, $kept_by, $aligned_with, $span_characters, $span_share, $spans, "
-    "$top_k, $support"
+    "$ngram_diversity_lengths, $ngram_similarity_length, $phrase_lengths, $phrase_share, "
+    "$phrase_prior, $distinct_vocabulary, $opening_words, $loop_times, $kept_by, "
+    "$aligned_with, $span_characters, $span_share, $spans, $top_k, $support"
 )
 
 STUDY: dict[str, str] = {

@@ -90,6 +90,8 @@ select count(*) as n from length
         (("$samples_per_prompt", "$samples"), "uses \\$samples"),
         (("grain:     checkpoint, decoding", "grain:     decoding"), "not in its grain"),
         (("select\n", "selec\n"), "syntax error"),
+        (("-- partition:", "-- beside: bass\n-- partition:"), "`beside: bass` must be base"),
+        (("-- reads:", "-- beside:\n-- reads:"), "`beside: ` must be base"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(

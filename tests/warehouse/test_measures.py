@@ -45,6 +45,7 @@ WHOLE = """\
 --
 -- reads:      generations,
 --               prompts
+-- beside:     base
 -- item:       prompt
 -- statistic:  pooled
 -- format:     share
@@ -116,6 +117,7 @@ def test_a_file_may_say_all_there_is_and_its_lines_may_go_on(read: Callable) -> 
         "Share of generations that begin alike. A prompt with one generation is left out."
     )
     assert measure.reads == ("generations", "prompts")
+    assert measure.beside_base
     assert measure.says == "{value} of generations begin with the same {level} characters"
     assert (measure.title, measure.group) == ("alike beginnings: of a prompt", "surface")
     assert (measure.level, measure.headline, measure.floor) == ("n", 10, "1 / denominator")

@@ -275,6 +275,12 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
             for measure in ("chosen_logprob", "rejected_logprob")
             for what in ("value", "change")
         ],
+        "stock_phrases": [
+            {"phrase": f"as they had been told {i} times", "other": "b", "n_prompts": 9}
+            | {"share": 0.9 - i / 40, "other_share": i / 80, "n_phrases": 30}
+            | {"log_odds": 5.0, "low": 4.0, "high": 6.0}
+            for i in range(30)
+        ],
         "trajectory": [number | {"measure": name, "n_items": 3} for name in WIDEST.values()],
         "shannon_game": [
             number | {"measure": f"shannon_{name}", "n_items": 3, "median": 1.0}

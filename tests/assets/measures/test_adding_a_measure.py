@@ -126,7 +126,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     bench = Bench(tmp_path_factory.mktemp("measures"), Source("dir", "none"))
     folder = bench.folder / "my_sql"
     (folder / "measures").mkdir(parents=True)
-    (folder / "measures" / "words.sql").write_text(WORDS)
+    (folder / "measures" / "length.sql").write_text(WORDS)
     (folder / "lengths.sql").write_text(LENGTHS)
     (folder / "measures" / "longest.sql").write_text(LONGEST)
     for name in N_WORDS:
@@ -144,7 +144,7 @@ def study_of(bench: Bench) -> Any:
     return bench.study(
         checkpoints=[{"name": name, "source": f"file:{name}.jsonl"} for name in N_WORDS],
         ladders=[{"name": "ladder", "checkpoints": [*N_WORDS]}],
-        drift=[{"measure": "words", "under_base": 0.5}],
+        drift=[{"measure": "length", "under_base": 0.5}],
         sql="my_sql",
     )
 
@@ -154,13 +154,13 @@ def test_a_measure_that_is_dropped_in_appears_everywhere(made: Bench) -> None:
 
     # The data dictionary: the list, and the measure's own page.
     listed = run("tables", "--study", study, *lake)
-    assert "words other mean count prompt Words of a generation." in listed
+    assert "length other mean count prompt Words of a generation." in listed
     assert "longest other mean count prompt Characters of a prompt's longest" in listed
     assert "lengths checkpoint, decoding, prompt_set, prompt_id How many characters" in listed
-    for name in ("words", "measures/words"):
+    for name in ("length", "measures/length"):
         page = run("tables", name, "--study", study, *lake)
         assert page.startswith("Words of a generation.")
-        assert "my_sql/measures/words.sql" in page
+        assert "my_sql/measures/length.sql" in page
         assert "says generations have {value} words" in page
         assert "statistic mean how items make one number" in page
 
@@ -169,7 +169,7 @@ def test_a_measure_that_is_dropped_in_appears_everywhere(made: Bench) -> None:
     by_item = ask(
         made,
         "select checkpoint, item, numerator / denominator as words from measures "
-        "where measure = 'words' order by all",
+        "where measure = 'length' order by all",
     )
     assert {(row["checkpoint"], row["item"]): row["words"] for row in by_item} == {
         (name, f"p{prompt}"): N_WORDS[name] + prompt % 5
@@ -182,14 +182,14 @@ def test_a_measure_that_is_dropped_in_appears_everywhere(made: Bench) -> None:
     )
 
     # Over items, and against the others of the ladder: the base, and the stage before.
-    summed = ask(made, "from summary where measure = 'words' and collection = '*'")
+    summed = ask(made, "from summary where measure = 'length' and collection = '*'")
     assert {row["checkpoint"]: row["value"] for row in summed} == expected
     for row in summed:
         assert row["low"] < row["value"] < row["high"]
         assert (row["n_items"], row["headline"], row["floor"]) == (N_PROMPTS, True, None)
     compared = ask(
         made,
-        "from comparisons where measure = 'words' and collection = '*' and condition = '-' "
+        "from comparisons where measure = 'length' and collection = '*' and condition = '-' "
         "order by checkpoint, other",
     )
     pairs = [(row["checkpoint"], row["other"], row["difference"]) for row in compared]
@@ -202,14 +202,14 @@ def test_a_measure_that_is_dropped_in_appears_everywhere(made: Bench) -> None:
     # The figure: a panel, a column of its table, and the rule of drift.
     drawn = read_drawn(made.lake, TRAJECTORY)
     assert drawn is not None
-    assert '"words"' in json.dumps(drawn.drawing.wide)
+    assert '"length"' in json.dumps(drawn.drawing.wide)
     assert drawn.table is not None
-    column = drawn.table.columns.index("words")
+    column = drawn.table.columns.index("length")
     values = {row[2]: row[column] for row in drawn.table.rows}
     assert values.keys() == N_WORDS.keys()
     assert all(values[name].startswith(f"{expected[name]:.1f} [") for name in N_WORDS)
     (crossing,) = drawn.drift
-    assert (crossing.checkpoint, crossing.measure) == ("dpo", "words")
+    assert (crossing.checkpoint, crossing.measure) == ("dpo", "length")
     assert crossing.value == expected["dpo"] == 12
     assert crossing.sentence.startswith("dpo: generations have 12.0 [11.")
     warned = run("run", study, *lake, status=3)
@@ -219,7 +219,7 @@ def test_a_measure_that_is_dropped_in_appears_everywhere(made: Bench) -> None:
     # The report's first table.
     report = made.lake.report.read_text()
     table = report[report.index("<table") : report.index("</table>")]
-    row = table[table.index(">words<") :].partition("</tr>")[0]
+    row = table[table.index(">length<") :].partition("</tr>")[0]
     assert values["dpo"] in row
     assert "lower, adjusted p = 0.0" in row
     assert f"{N_PROMPTS} prompts" in row
@@ -304,7 +304,7 @@ def test_a_folder_of_no_sql_is_refused(made: Bench, tmp_path: Path, sql: str, me
 def test_a_wrong_measure_of_a_study_is_found_by_check(made: Bench, tmp_path: Path) -> None:
     shutil.copytree(made.folder / "my_sql", tmp_path / "my_sql")
     shutil.copy(made.folder / "base.jsonl", tmp_path)
-    file = tmp_path / "my_sql" / "measures" / "words.sql"
+    file = tmp_path / "my_sql" / "measures" / "length.sql"
     file.write_text(WORDS.replace("statistic:", "statistics:"))
     bench = Bench(tmp_path, made.llama)
     bench.study(checkpoints=[{"name": "base", "source": "file:base.jsonl"}], sql="my_sql")

@@ -77,6 +77,7 @@ def test_a_small_number_is_written_as_people_write_it(tmp_path: Path, written: s
             (key, value, words)
             for key in (
                 "ngram_spread_length",
+                "opening_words",
                 "kept_by",
                 "aligned_with",
                 "span_characters",
@@ -91,9 +92,18 @@ def test_a_small_number_is_written_as_people_write_it(tmp_path: Path, written: s
                 ("many", "found 'many'; input should be a valid integer"),
             )
         ),
+        ("ngram_similarity_length", "6", "found 6; input should be less than or equal to 5"),
+        ("phrase_lengths", "[3, 6]", "[1]: found 6; input should be less than or equal to 5"),
+        ("phrase_lengths", "[1, 2]", "[0]: found 1; input should be greater than or equal to 2"),
+        ("phrase_lengths", "[4, 3]", "must rise from number to number, each once"),
+        ("phrase_prior", "0", "found 0; input should be greater than or equal to 1"),
+        ("distinct_vocabulary", "1", "found 1; input should be greater than or equal to 2"),
+        ("distinct_vocabulary", "10000001", "found 10000001; input should be less than"),
+        ("loop_times", "1", "found 1; input should be greater than or equal to 2"),
+        ("loop_times", "2.5", "found 2.5; input should be a valid integer"),
         *(
             (key, value, words)
-            for key in ("span_share", "support")
+            for key in ("span_share", "phrase_share", "support")
             for value, words in (
                 ("0", "input should be greater than 0"),
                 ("-0.2", "input should be greater than 0"),
@@ -128,9 +138,9 @@ def test_drift_of_10_grams_needs_them(tmp_path: Path) -> None:
 
 
 def test_sql_uses_every_threshold() -> None:
-    queries = "".join(path.read_text() for path in SQL_FOLDER.glob("*.sql"))
+    queries = "".join(path.read_text() for path in SQL_FOLDER.rglob("*.sql"))
     used = set(re.findall(r"\$([a-z_]+)", queries))
-    assert used == set(Thresholds.model_fields) - {"support"}  # which rows of the model's come with
+    assert used == set(Thresholds.model_fields)
 
 
 def test_rows_have_as_many_masses_as_a_study_may_ask_for() -> None:

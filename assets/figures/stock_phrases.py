@@ -1,0 +1,144 @@
+"""Beyond the paper: phrases that recur across different prompts, more than the base has them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+
+from assets.drawing import style
+from assets.drawing.figure import Figure, FigureData
+
+_SHOWN = 20
+
+
+def _draw(data: FigureData, width: int) -> Any:
+    (aligned,) = data.with_rows
+    rows = _told_apart(data.rows)
+    wide = width > style.NARROW
+    left = 200 if wide else 150
+    panel_width = (width - left - 60) / 2 if wide else width - left - 30
+    labels = alt.Axis(labelLimit=left - 12, minExtent=left, maxExtent=left, grid=True)
+    y = alt.Y("phrase:N", title=None, sort=None, axis=labels)
+    tooltip = [
+        alt.Tooltip("phrase:N"),
+        alt.Tooltip("n_prompts:Q", title="prompts"),
+        alt.Tooltip("share:Q", format=".1%", title="generations"),
+        alt.Tooltip("other_share:Q", format=".1%", title="the base's"),
+        alt.Tooltip("log_odds:Q", format=".2f", title="log-odds"),
+        alt.Tooltip("low:Q", format=".2f", title="95% from"),
+        alt.Tooltip("high:Q", format=".2f", title="to"),
+    ]
+    chart = alt.Chart(style.data(rows)).encode(y=y, tooltip=tooltip)
+    colour = style.colour_of(data, aligned.checkpoint)
+    odds = alt.layer(
+        chart.mark_rule(color="#222").encode(x=alt.X("low:Q"), x2=alt.X2("high:Q")),
+        chart.mark_point(color=colour, filled=True, opacity=1, size=50).encode(
+            x=alt.X(
+                "log_odds:Q",
+                title="log-odds against the base",
+                scale=alt.Scale(zero=True),
+                axis=alt.Axis(titleAnchor="start"),
+            )
+        ),
+    ).properties(width=panel_width, height=alt.Step(20))
+    base = next((base for shown, base in data.pairs if shown == aligned), None)
+    writers = {aligned.name: colour}
+    if base is not None:
+        writers[base.name] = style.colour_of(data, base.checkpoint)
+    by_writer = [
+        {"phrase": row["phrase"], "written_by": writer, "share": share}
+        for row in rows
+        for writer, share in zip(writers, (row["share"], row["other_share"]), strict=False)
+    ]
+    shares = (
+        alt.Chart(style.data(by_writer))
+        .mark_point(filled=True, opacity=1, size=50)
+        .encode(
+            x=alt.X(
+                "share:Q",
+                title="generations that hold it",
+                scale=alt.Scale(zero=True),
+                axis=alt.Axis(format="%", tickCount=4, titleAnchor="start"),
+            ),
+            y=alt.Y("phrase:N", title=None, sort=None, axis=None if wide else labels),
+            color=alt.Color(
+                "written_by:N",
+                title=None,
+                scale=alt.Scale(domain=[*writers], range=[*writers.values()]),
+                legend=alt.Legend(
+                    orient="top", columns=2 if wide else 1, labelLimit=width / 2 - 60
+                ),
+            ),
+            tooltip=[
+                alt.Tooltip("written_by:N", title="checkpoint"),
+                alt.Tooltip("phrase:N"),
+                alt.Tooltip("share:Q", format=".1%"),
+            ],
+        )
+        .properties(width=panel_width, height=alt.Step(20))
+    )
+    return style.finish(
+        alt.hconcat(odds, shares, spacing=20) if wide else alt.vconcat(odds, shares, spacing=14)
+    )
+
+
+def _told_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first phrases, but those that share two words in a row with one before."""
+    kept: list[dict[str, Any]] = []
+    taken: set[tuple[str, str]] = set()
+    for row in rows:
+        pairs = {*pairwise(row["phrase"].split())}
+        if not pairs & taken and len(kept) < _SHOWN:
+            kept.append(row)
+            taken |= pairs
+    return kept
+
+
+def _pages(data: FigureData) -> dict[str, FigureData]:
+    """A drawing for each checkpoint."""
+    return {
+        shown.label: replace(
+            data, rows=[row for row in data.rows if row["checkpoint"] == shown.checkpoint]
+        )
+        for shown in data.with_rows
+    }
+
+
+def _findings(data: FigureData) -> list[str]:
+    sentences = []
+    for shown in data.with_rows:
+        first = next(row for row in data.rows if row["checkpoint"] == shown.checkpoint)
+        sentences.append(
+            f"{first['n_phrases']:,} phrases recur across the prompts of {shown.label} and are "
+            f"more frequent there than in {first['other']}. The surest, “{first['phrase']}”, is in "
+            f"{first['share']:.0%} of its generations, of {first['n_prompts']} prompts, and in "
+            f"{first['other_share']:.0%} of the base's."
+        )
+    if sentences:
+        sentences.append(
+            "Of phrases that share two words in a row the surest is drawn. The intervals take "
+            "n-grams for independent of each other, and are too narrow."
+        )
+    return sentences
+
+
+FIGURE = Figure(
+    name="stock_phrases",
+    place=35,
+    title="Stock phrases: what recurs across prompts, against the base",
+    claim=(
+        "Aligned models have turns of phrase that they use whatever they are asked. Phrases of a "
+        "few words that generations of different prompts hold are ordered by how far they stand "
+        "out against the base: log-odds with an informative Dirichlet prior (Monroe et al., 2008)."
+    ),
+    reads=("stock_phrases", "checkpoints"),
+    query=Path(__file__).with_suffix(".sql"),
+    draw=_draw,
+    findings=_findings,
+    pages=_pages,
+    applies=lambda study: any(checkpoint.base for checkpoint in study.checkpoints),
+)

@@ -10,3 +10,12 @@ create or replace macro words(text) as
 -- Nats in bits.
 create or replace macro bits(nats) as
     nats / ln(2);
+
+-- The logarithmic bucket of a token's place in a text, from 0: the first place in it, counted from 1.
+-- Buckets are 1, 2 to 3, 4 to 7, 8 to 15, and so on.
+create or replace macro position_bucket(position) as
+    pow(2, floor(log2(position + 1)))::integer;
+
+-- Which of 15 equal bins a probability is in, from 1; each has its upper end.
+create or replace macro confidence_bin(probability) as
+    greatest(1, least(15, ceil(15 * probability)))::integer;

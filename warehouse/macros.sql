@@ -19,3 +19,7 @@ create or replace macro position_bucket(position) as
 -- Which of 15 equal bins a probability is in, from 1; each has its upper end.
 create or replace macro confidence_bin(probability) as
     greatest(1, least(15, ceil(15 * probability)))::integer;
+
+-- What a token's rank with the base makes of it (Lin et al., 2024).
+create or replace macro token_shift(base_rank) as
+    case when base_rank = 1 then 'unshifted' when base_rank <= 3 then 'marginal' else 'shifted' end;

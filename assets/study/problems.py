@@ -9,6 +9,7 @@ from assets.study.errors import shown
 from assets.study.ladders import Ladder
 from assets.study.parts import (
     Corpus,
+    Divergence,
     DiversitySweep,
     DriftRule,
     Prefixes,
@@ -32,6 +33,7 @@ _PARTS: dict[object, type[BaseModel]] = {
     "prefixes": Prefixes,
     "shannon_game": ShannonGame,
     "probes": Probes,
+    "divergence": Divergence,
     "readaptation": Readaptation,
     "diversity_sweep": DiversitySweep,
     "thresholds": Thresholds,

@@ -23,6 +23,7 @@ from assets.study.ladders import Ladder, check_ladders, in_ladder_order, with_ba
 from assets.study.part import Part
 from assets.study.parts import (
     Corpus,
+    Divergence,
     DiversitySweep,
     DriftRule,
     Name,
@@ -62,6 +63,7 @@ class Study(Part):
     prefixes: Prefixes | None = None
     shannon_game: ShannonGame | None = None
     probes: Probes | None = None
+    divergence: Divergence | None = None
     readaptation: Readaptation | None = None
     diversity_sweep: DiversitySweep | None = None
     aligner: Literal["anchorlake", "mafft"] = "anchorlake"

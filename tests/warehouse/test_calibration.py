@@ -90,9 +90,7 @@ def asked(connection: duckdb.DuckDBPyConnection, name: str) -> list[Row]:
 
 
 @pytest.mark.parametrize("corpus", ["tales", "notes"])
-def test_bins_are_those_of_a_plain_loop(
-    connection: duckdb.DuckDBPyConnection, corpus: str
-) -> None:
+def test_bins_are_those_of_a_plain_loop(connection: duckdb.DuckDBPyConnection, corpus: str) -> None:
     some = [row for row in tokens() if row["corpus"] == corpus]
     found = {row["bin"]: row for row in asked(connection, "calibration") if row["corpus"] == corpus}
     expected = by_bin(some)

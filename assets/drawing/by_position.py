@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from assets.drawing.figure import FigureCheckpoint, FigureData
 
 _HEIGHT = 240
-_ARE_BUCKETS = "position in the text, in tokens"
+_TITLE = "position in the text, in tokens"
 
 
 def panel(
@@ -50,13 +50,15 @@ def panel(
     positions = sorted({row["position"] for row in rows})
     x = alt.X(
         "position:Q",
-        title=_ARE_BUCKETS,
+        title=_TITLE,
         scale=alt.Scale(
             type="log", base=2, domain=[positions[0], max(2, positions[-1])], nice=False
         ),
         axis=alt.Axis(values=positions, format="d", grid=False, labelOverlap=True),
     )
-    scale = alt.Scale(type="log" if logarithmic else "linear", zero=not logarithmic, nice=True)
+    scale = alt.Scale(
+        type="log" if logarithmic else "linear", zero=not logarithmic, nice=not logarithmic
+    )
     axis = alt.Axis(format=number, tickCount=6)
     y = alt.Y("value:Q", title=None, scale=scale, axis=axis)
     colour = style.colours(data, width, field="checkpoint", only=shown)

@@ -64,7 +64,12 @@ def _draw(data: FigureData, width: int) -> Any:
     bars = (
         chart.mark_bar(size=max(1, 0.7 * inner / _BINS / len(shown)))
         .encode(
-            x=alt.X("left:Q", title=None, scale=ends, axis=alt.Axis(labels=False, grid=False)),
+            x=alt.X(
+                "left:Q",
+                title=None,
+                scale=ends,
+                axis=alt.Axis(labels=False, ticks=False, grid=False),
+            ),
             y=alt.Y("share:Q", title="tokens", axis=alt.Axis(format="%", tickCount=3)),
             color=colour,
         )

@@ -50,12 +50,13 @@ def _findings(data: FigureData) -> list[str]:
         if any(row is None for row in rows):
             continue
         shifted, marginal, kl = (row for row in rows if row is not None)
-        greedy = "" if shifted["decoding"] == "greedy" else ", and not greedy,"
+        decoding = shifted["decoding"]
+        none_greedy = "" if decoding == "greedy" else ", as none is greedy"
         sentences.append(
-            f"Of the tokens of {shown.checkpoint}'s own text, sampled at {shifted['decoding']}"
-            f"{greedy} its base {shifted['other']} ranks {Number.of(shifted).text('share')} below "
-            f"the third place (shifted), and {Number.of(marginal).text('share')} second or third "
-            f"(marginal); the two are {Number.of(kl).text('number')} nats a token apart."
+            f"Of the tokens of {shown.checkpoint}'s own text ({decoding}{none_greedy}) its base "
+            f"{shifted['other']} ranks {Number.of(shifted).text('share')} below the third place "
+            f"(shifted), and {Number.of(marginal).text('share')} second or third (marginal); the "
+            f"two are {Number.of(kl).text('number')} nats a token apart."
         )
     return sentences
 

@@ -114,4 +114,4 @@ def together(panels: list[Any], width: int) -> Any:
     """Panels beside each other, or below where it is narrow."""
     if len(panels) == 1 or width <= style.NARROW:
         return style.finish(alt.vconcat(*panels, spacing=24))
-    return style.finish(alt.hconcat(*panels, spacing=50))
+    return style.finish(alt.hconcat(*panels, bounds="flush", spacing=64))

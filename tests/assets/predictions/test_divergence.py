@@ -224,9 +224,7 @@ def test_the_figure_shows_what_was_measured_and_lists_the_tokens(compared: Bench
     kl = math.fsum(row["kl"] for row in rows) / len(rows)
     assert whole["kl", "shifted"] == pytest.approx(kl)
     (sentence,) = asset.figure.findings(data)  # type: ignore[attr-defined]
-    assert sentence.startswith(
-        "Of the tokens of tuned's own text (greedy) its base base ranks "
-    )
+    assert sentence.startswith("Of the tokens of tuned's own text (greedy) its base base ranks ")
     grid = asset.figure.table(data)  # type: ignore[attr-defined]
     shifted = Counter(row["token"] for row in rows if row["base_rank"] > 3)
     assert len(grid.rows) == min(10, len(shifted))

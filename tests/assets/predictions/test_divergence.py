@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from assets.drawing.figure_asset import gather
 from assets.predictions import token_divergence
 from assets.registry import build_graph
 from assets.report.measured import what_cannot_be
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.whole
 
 Row = dict[str, Any]
-ASKED = ("measures/kl", "measures/token_shift", "shifted_tokens", "summary")
+ASKED = ("measures/kl", "measures/token_shift", "shifted_tokens")
 
 
 @pytest.fixture(scope="module")
@@ -209,27 +208,6 @@ def assert_alike(found: list[Row], expected: list[Row]) -> None:
         values = [row[name] for row in found]
         others = [row[name] for row in expected]
         assert values == (pytest.approx(others, abs=1e-4) if name in measured else others), name
-
-
-def test_the_figure_shows_what_was_measured_and_lists_the_tokens(compared: Bench) -> None:
-    graph = build_graph(compared.study_there(), compared.lake)
-    asset = graph.assets["figures/token_shift"]
-    data = gather(asset.figure, graph.context(asset.name), asset.measures)  # type: ignore[attr-defined]
-    assert {row["decoding"] for row in data.rows} == {"greedy"}
-    rows = [row for row in rows_of(compared) if row["decoding"] == "greedy"]
-    whole = {(r["what"], r["kind"]): r["value"] for r in data.rows if r["position"] == 0}
-    shifts = Counter(shift_of(row["base_rank"]) for row in rows)
-    for kind in ("shifted", "marginal"):
-        assert whole["token_shift", kind] == pytest.approx(shifts[kind] / len(rows))
-    kl = math.fsum(row["kl"] for row in rows) / len(rows)
-    assert whole["kl", "shifted"] == pytest.approx(kl)
-    (sentence,) = asset.figure.findings(data)  # type: ignore[attr-defined]
-    assert sentence.startswith("Of the tokens of tuned's own text (greedy) its base base ranks ")
-    grid = asset.figure.table(data)  # type: ignore[attr-defined]
-    shifted = Counter(row["token"] for row in rows if row["base_rank"] > 3)
-    assert len(grid.rows) == min(10, len(shifted))
-    for _, token, n_shifted, *_ in grid.rows:
-        assert int(n_shifted) == shifted[json.loads(token)]
 
 
 def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

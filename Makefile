@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 WEIGHTS := $(VENV)/.weights
 VLLM := .venv-vllm
-KERNELS := $(wildcard aligners/*.py) models/distributions.py
+KERNELS := $(wildcard aligners/*.py) models/distributions.py models/kl.py
 COMPILED := $(VENV)/.compiled
 
 # Processes that tests run in; 0 is this one alone, for a debugger.

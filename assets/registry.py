@@ -27,6 +27,7 @@ from assets.predictions.readapted_texts import READAPTED_TEXTS
 from assets.predictions.scored_texts import SCORED_TEXTS
 from assets.predictions.shannon_guesses import SHANNON_GUESSES
 from assets.predictions.token_distributions import TOKEN_DISTRIBUTIONS
+from assets.predictions.token_divergence import TOKEN_DIVERGENCE
 from assets.report.report import report_asset
 from assets.sources.checkpoints import CHECKPOINTS
 from assets.sources.documents import DOCUMENTS
@@ -49,6 +50,7 @@ BASE_ASSETS: tuple[TableAsset, ...] = (
     GENERATIONS,
     SCORED_TEXTS,
     TOKEN_DISTRIBUTIONS,
+    TOKEN_DIVERGENCE,
     SHANNON_GUESSES,
     PREFERENCE_SCORES,
     PROBE_GUESSES,

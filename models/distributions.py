@@ -136,7 +136,7 @@ def start_reducing(
         reduced = _on_gpu(logits, rows, targets, kept)
         return lambda: _checked(reduced())
     distributions = _checked(
-        _on_cpu(_as_numpy(logits), rows.cpu().numpy(), targets.cpu().numpy(), kept)
+        _on_cpu(as_numpy(logits), rows.cpu().numpy(), targets.cpu().numpy(), kept)
     )
     return lambda: distributions
 
@@ -151,7 +151,7 @@ def _checked(distributions: Distributions) -> Distributions:
     return distributions
 
 
-def _as_numpy(logits: Tensor) -> np.ndarray:
+def as_numpy(logits: Tensor) -> np.ndarray:
     """Logits as float32, or the bits of bfloat16 ones as uint16, which NumPy has no name for."""
     held = logits.detach().cpu().contiguous()
     if held.dtype == torch.bfloat16:
@@ -347,12 +347,12 @@ def _reduce_bfloat16_rows(logits, rows, targets, grid, least_logprob, *kept):  #
     maxima = np.empty((logits.shape[1] + _BLOCK - 1) // _BLOCK, np.float32)
     row = np.empty(logits.shape[1], np.float32)  # stays in the cache
     for n in range(rows.shape[0]):
-        _widen(logits[rows[n]], row)
+        widen(logits[rows[n]], row)
         _reduce_row(row, targets[n], n, maxima, grid, least_logprob, *kept)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
-def _widen(bits, row):  # type: ignore[no-untyped-def]
+def widen(bits, row):  # type: ignore[no-untyped-def]
     """bfloat16 is the upper half of float32."""
     for i in range(row.shape[0]):
         row[i] = np.uint32(np.uint32(bits[i]) << np.uint32(16)).view(np.float32)

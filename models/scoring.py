@@ -114,7 +114,7 @@ def _start_batch(
         here = wanted >= 0
         if not bool(here.any()):
             continue
-        reduced = start_reducing(logits.flatten(0, 1), _places(here), wanted[here], kept)
+        reduced = start_reducing(logits.flatten(0, 1), places(here), wanted[here], kept)
         started.append((here.sum(1).tolist(), reduced))
         del logits  # before the next ones take as much memory
 
@@ -137,6 +137,6 @@ def _of_window(of_windows: Callable[[], list[Distributions]], number: int) -> Di
     return of_windows()[number]
 
 
-def _places(here: Tensor) -> Tensor:
+def places(here: Tensor) -> Tensor:
     """Where a mask [rows, columns] is set, as int64 indices into it flattened."""
     return here.flatten().nonzero()[:, 0]

@@ -16,10 +16,14 @@ def _scorer() -> None:
     import torch
 
     from models.distributions import reduce
+    from models.kl import kl_of_rows
 
-    for dtype in (torch.float32, torch.bfloat16):
-        logits = torch.randn(3, 260).to(dtype)
-        reduce(logits, torch.arange(3), torch.arange(3))
+    rows = torch.arange(3)
+    logits = {dtype: torch.randn(3, 260).to(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    for ours in logits.values():
+        reduce(ours, rows, rows)
+        for theirs in logits.values():
+            kl_of_rows(ours, rows, theirs, rows)
 
 
 def main() -> None:

@@ -197,6 +197,30 @@ TOKEN_DISTRIBUTIONS = Table(
     may_be_empty=True,  # where a server tells no log-probabilities
 )
 
+TOKEN_DIVERGENCE = Table(
+    name="token_divergence",
+    description="How aligned checkpoints and their bases differ over each token of the aligned "
+    "one's own text; both read the same tokens, the prompt as it was sent included.",
+    grain=("checkpoint", "decoding", "corpus", "text_id", "position"),
+    columns=(
+        *_common("checkpoint", "decoding", "corpus", "text_id"),
+        Column("position", "INTEGER", "place of the token in the text, from 0", "tokens"),
+        Column("item", "VARCHAR", "the prompt that was continued"),
+        Column("other", "VARCHAR", "the base"),
+        Column("token_id", "INTEGER", "the token that came"),
+        Column("token", "VARCHAR", "its text"),
+        Column(
+            "kl",
+            "REAL",
+            "KL(checkpoint || base) over the whole vocabulary, of what comes at this place",
+            "nats",
+        ),
+        Column("base_rank", "INTEGER", "the token's rank with the base, 1 for its most likely"),
+        Column("base_logprob", "REAL", "its log-probability with the base", "nats"),
+    ),
+    may_be_empty=True,  # where the two share no tokenizer
+)
+
 SHANNON_GUESSES = Table(
     name="shannon_guesses",
     description="How checkpoints guess the last words of passages.",
@@ -434,6 +458,7 @@ BASE_TABLES = (
     GENERATIONS,
     SCORED_TEXTS,
     TOKEN_DISTRIBUTIONS,
+    TOKEN_DIVERGENCE,
     SHANNON_GUESSES,
     PREFERENCE_SCORES,
     PROBE_GUESSES,

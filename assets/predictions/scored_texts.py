@@ -113,6 +113,12 @@ def texts_to_score(context: AssetContext) -> Iterator[ScoredText]:
         yield from (text for text in generated_texts(context) if text.logprobs)
 
 
+def own_texts(context: AssetContext) -> Iterator[ScoredText]:
+    """Of those a checkpoint's own generations, a part after the other."""
+    texts = generated_texts(context)
+    return itertools.takewhile(lambda text: text.part.condition == OWN, texts)
+
+
 def generated_texts(context: AssetContext) -> Iterator[ScoredText]:
     """Of those the generations: a checkpoint's own and its partners', a part after the other."""
     checkpoint = context.checkpoint

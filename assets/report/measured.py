@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from assets.drawing.figure import Grid
+from assets.predictions import token_divergence
 from warehouse import tables
 
 if TYPE_CHECKING:
@@ -32,7 +33,12 @@ def what_was_measured(context: AssetContext, facts: Mapping[str, Mapping[str, An
 
 
 def what_cannot_be(context: AssetContext, names: Iterable[str]) -> list[str]:
-    """A sentence for each source that gives less than a model's weights do."""
+    """A sentence for each source that gives less than weights do, and for pairs that do not match.
+
+    Args:
+        context: What the report is made for.
+        names: Of checkpoints.
+    """
     sentences = []
     made_elsewhere: dict[str, list[str]] = {}
     for checkpoint in map(context.study.checkpoint, names):
@@ -41,6 +47,9 @@ def what_cannot_be(context: AssetContext, names: Iterable[str]) -> list[str]:
         elif checkpoint.source.is_generations:
             wrote = "written by people" if checkpoint.role == "human" else "generated elsewhere"
             made_elsewhere.setdefault(wrote, []).append(checkpoint.name)
+        if token_divergence.applies(context.study, checkpoint):
+            reason = token_divergence.why_not_compared(context, checkpoint)
+            sentences += [] if reason is None else [f"{reason}."]
     sentences += [
         f"{', '.join(written)}: {wrote}; these texts are measured, and nothing is predicted."
         for wrote, written in made_elsewhere.items()
@@ -82,6 +91,10 @@ def _row(context: AssetContext, checkpoint: Checkpoint, facts: Mapping[str, Any]
         is_made = lake.provenance(context.tables[table], name) is not None
         return word if is_made else _NOT_MADE
 
+    is_compared = token_divergence.applies(study, checkpoint)
+    can_be_compared = (
+        not is_compared or token_divergence.why_not_compared(context, checkpoint) is None
+    )
     predicted = said("predicted", "token_distributions", can=scores)
     if checkpoint.source.is_server and _n_rows(lake, tables.TOKEN_DISTRIBUTIONS, name):
         predicted = "likeliest tokens"
@@ -95,6 +108,7 @@ def _row(context: AssetContext, checkpoint: Checkpoint, facts: Mapping[str, Any]
         "last words": said("guessed", "shannon_guesses", study.shannon_game, scores),
         "preferences": said("scored", "preference_scores", study.preferences, scores),
         "probes": said("yes", "probe_accuracy", study.probes, states),
+        "base's reading": said("compared", "token_divergence", is_compared, can_be_compared),
         "tuning": said("yes", "readaptation", study.readaptation, scores),
     }
 

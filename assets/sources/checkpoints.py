@@ -28,12 +28,17 @@ if TYPE_CHECKING:
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
     from assets.study.study import Study
-    from models import LanguageModel
+    from models import LanguageModel, ModelPool
 
 
 def load_model(context: AssetContext, checkpoint: Checkpoint) -> LanguageModel:
     """The checkpoint's model, loaded once for all steps of a run."""
-    return context.models.get(
+    return load_with(context.models, checkpoint)
+
+
+def load_with(models: ModelPool, checkpoint: Checkpoint) -> LanguageModel:
+    """The checkpoint's model, by a pool of its own where a step needs two at once."""
+    return models.get(
         checkpoint.source,
         device=checkpoint.device,
         dtype=checkpoint.dtype,

@@ -204,6 +204,20 @@ class Probes(Part):
         return not self.prompt_sets or prompt_set in self.prompt_sets
 
 
+class Divergence(Part):
+    """How aligned checkpoints are compared with their bases, token by token of their own text.
+
+    Attributes:
+        tokens: Of each decoding that are read, a first generation of every prompt before a second
+            of any; the text that reaches so many is read to its end.
+        disk_gb: Gigabytes (10^9 bytes) of disk that one model's probabilities may take while the
+            other one is read, where memory does not hold both.
+    """
+
+    tokens: Number = 20_000
+    disk_gb: float = Field(default=20.0, gt=0, le=1_000_000, allow_inf_nan=False)
+
+
 class Readaptation(Part):
     """How checkpoints are fine-tuned on corpora before they are scored again (figure 2B)."""
 

@@ -9,6 +9,7 @@ from assets.study.errors import shown
 from assets.study.ladders import Ladder
 from assets.study.parts import (
     Corpus,
+    Divergence,
     DiversitySweep,
     DriftRule,
     Preferences,
@@ -34,6 +35,7 @@ _PARTS: dict[object, type[BaseModel]] = {
     "shannon_game": ShannonGame,
     "preferences": Preferences,
     "probes": Probes,
+    "divergence": Divergence,
     "readaptation": Readaptation,
     "diversity_sweep": DiversitySweep,
     "thresholds": Thresholds,

@@ -23,6 +23,7 @@ from assets.study.ladders import Ladder, check_ladders, in_ladder_order, with_ba
 from assets.study.part import Part
 from assets.study.parts import (
     Corpus,
+    Divergence,
     DiversitySweep,
     DriftRule,
     Name,
@@ -64,6 +65,7 @@ class Study(Part):
     shannon_game: ShannonGame | None = None
     preferences: tuple[Preferences, ...] = ()
     probes: Probes | None = None
+    divergence: Divergence | None = None
     readaptation: Readaptation | None = None
     diversity_sweep: DiversitySweep | None = None
     aligner: Literal["anchorlake", "mafft"] = "anchorlake"

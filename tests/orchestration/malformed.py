@@ -216,6 +216,12 @@ STUDY: dict[str, str] = {
     "probes: {tokens: 0}": (
         "s.yaml: probes.tokens: found 0; input should be greater than or equal to 1"
     ),
+    "divergence: {tokens: 0}": (
+        "s.yaml: divergence.tokens: found 0; input should be greater than or equal to 1"
+    ),
+    "divergence: {disk_gb: 0}": (
+        "s.yaml: divergence.disk_gb: found 0; input should be greater than 0"
+    ),
     "probes: {prompt_sets: x}": (
         "s.yaml: probes.prompt_sets: found 'x'; input should be a valid list"
     ),

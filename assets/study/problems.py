@@ -14,6 +14,7 @@ from assets.study.parts import (
     Prefixes,
     Probes,
     Readaptation,
+    Scores,
     ServerAccess,
     ShannonGame,
 )
@@ -34,6 +35,7 @@ _PARTS: dict[object, type[BaseModel]] = {
     "probes": Probes,
     "readaptation": Readaptation,
     "diversity_sweep": DiversitySweep,
+    "scores": Scores,
     "thresholds": Thresholds,
     "drift": DriftRule,
     "watch": Watch,

@@ -2,8 +2,8 @@
 
     python -m bench.embedding [--generations 300] [--prompts 80] [--samples 100]
 
-Prints seconds, ratios and peak memory. The bare pass reads the same tokens in batches of texts of one
-length, without padding, tokenizing, reading or writing. Texts are made up of common words.
+Prints seconds, ratios and peak memory. The bare pass reads the same tokens in batches of texts of
+one length, without padding, tokenizing, reading or writing. Texts are made up of common words.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ import yaml
 
 from assets.lineage.materialize import materialize
 from assets.registry import build_graph
-from assets.semantics.embeddings import EMBEDDINGS
+from assets.semantics.embeddings import EMBEDDINGS, as_table
 from assets.semantics.sentences import sentences
 from assets.study.study import Study, load_study
-from models.embedding import SentenceEncoder, encoder_digest, load_encoder
+from models.embedding import Embedded, SentenceEncoder, encoder_digest, load_encoder
 from warehouse import Lake, Provenance, tables, write_table
 
 _WORDS = (
-    "the of and to in is that it was for on as with be by at this from or an are not have one they "
-    "time people water house story child river morning light garden winter letter friend market"
-).split()
+    *("the", "of", "and", "to", "in", "that", "it", "was", "for", "on", "as", "with", "people"),
+    *("water", "house", "story", "child", "river", "morning", "light", "garden", "winter"),
+)
 _MEASURES = ("semantic_diversity", "vendi_score", "distinct_answers", "largest_answer")
 _COUNTED = ("answers", "semantic_diversity", "semantic_anchors", "meaning_map")
 
@@ -137,14 +137,11 @@ def write_vectors(study: Study, folder: Path) -> None:
     random = np.random.default_rng(0)
 
     def batches() -> Any:
-        from assets.semantics.embeddings import _table
-        from models.embedding import Embedded
-
         for start in range(0, len(texts), 5_000):
             some = texts[start : start + 5_000]
             vectors = random.normal(0.3, 1, (len(some), 384)).astype(np.float32)
             lengths = np.ones(len(some), np.int32)
-            yield from _table(some, Embedded(vectors, lengths, lengths > 1)).to_batches()
+            yield from as_table(some, Embedded(vectors, lengths, lengths > 1)).to_batches()
 
     write_table(lake, tables.EMBEDDINGS, batches(), Provenance("", "", "bench", ""), "made")
 

@@ -104,10 +104,11 @@ def _embedded(context: AssetContext, texts: list[str]) -> pa.Table:
     assert embedder is not None
     encoder = load_encoder(embedder, encoder_digest(embedder))
     embedded = encoder.embed(texts, on_characters=lambda n: context.progress.advance(n, n))
-    return _table(texts, embedded)
+    return as_table(texts, embedded)
 
 
-def _table(texts: list[str], embedded: Embedded) -> pa.Table:
+def as_table(texts: list[str], embedded: Embedded) -> pa.Table:
+    """Texts and their vectors as rows of the table."""
     n, width = embedded.vectors.shape
     numbers = pa.array(embedded.vectors.astype(np.float16).ravel(), pa.float16())
     offsets = pa.array(np.arange(0, n * width + 1, width), pa.int32())

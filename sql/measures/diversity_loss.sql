@@ -36,3 +36,4 @@ select
     if(is_scored and right_loss is null, null, part) as numerator,
     1 as denominator
 from parts
+where is_scored or condition = '-'

@@ -95,7 +95,9 @@ def test_a_threshold_makes_stale_what_is_made_with_it_and_nothing_else(
     assert code & versions(after).keys() == stale  # the study has nothing for others
     for name in before.assets:
         if before.assets[name].group in results and before.partitions(name):
-            assert (name in stale) == bool(stale & set(after.assets[name].counted))
+            asset = after.assets[name]
+            is_used = f"thresholds.{key}" in asset.settings
+            assert (name in stale) == (is_used or bool(stale & set(asset.counted)))
     figures = {
         name
         for name in versions(before)

@@ -106,6 +106,7 @@ bench: $(WEIGHTS)
 	$(BIN)/python -m bench.scoring
 	$(BIN)/python -m bench.alignment
 	$(BIN)/python -m bench.probes
+	$(BIN)/python -m bench.embedding
 	$(BIN)/python -m bench.dtypes
 	$(BIN)/python -m bench.partitions
 	$(BIN)/python -m bench.drawing

@@ -18,10 +18,12 @@ from assets.sources.passages import read_passages
 from assets.sources.preferences import read_pairs
 from assets.sources.prompt_sets import prompt_set
 from assets.sources.prompts import given_prompts
+from assets.sources.scores import check_scores
 from assets.sources.training_documents import corpora_to_learn, read_training_documents
 from assets.study.errors import InputError
 from assets.study.parts import LEAST_DOCUMENTS
 from models import ModelError
+from models.embedding import check_encoder
 from models.servers import check_extra, read_key
 from models.vllm import vllm_version
 
@@ -84,6 +86,8 @@ def check_inputs(study: Study) -> list[Need]:
         _check_passages,
         _check_preferences,
         _check_aligner,
+        check_scores,
+        _check_embedder,
     ):
         try:
             if not problems:
@@ -188,6 +192,14 @@ def _check_preferences(study: Study) -> None:
 def _check_aligner(study: Study) -> None:
     with opened(study.aligner):
         pass  # which looks whether it is installed
+
+
+def _check_embedder(study: Study) -> None:
+    if study.embedder is not None:
+        try:
+            check_encoder(study.embedder)
+        except ModelError as error:
+            raise InputError(f"embedder: {error}") from None
 
 
 def _need(study: Study, checkpoint: Checkpoint) -> Need:

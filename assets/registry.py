@@ -29,11 +29,18 @@ from assets.predictions.shannon_guesses import SHANNON_GUESSES
 from assets.predictions.token_distributions import TOKEN_DISTRIBUTIONS
 from assets.predictions.token_divergence import TOKEN_DIVERGENCE
 from assets.report.report import report_asset
+from assets.semantics.answers import ANSWERS
+from assets.semantics.embeddings import EMBEDDINGS
+from assets.semantics.meaning_map import MEANING_MAP
+from assets.semantics.semantic_anchors import SEMANTIC_ANCHORS
+from assets.semantics.semantic_diversity import SEMANTIC_DIVERSITY
+from assets.semantics.semantic_pairs import SEMANTIC_PAIRS
 from assets.sources.checkpoints import CHECKPOINTS
 from assets.sources.documents import DOCUMENTS
 from assets.sources.passages import PASSAGES
 from assets.sources.preferences import PREFERENCES
 from assets.sources.prompts import PROMPTS
+from assets.sources.scores import SCORES
 from assets.sources.training_documents import TRAINING_DOCUMENTS
 
 if TYPE_CHECKING:
@@ -58,6 +65,13 @@ BASE_ASSETS: tuple[TableAsset, ...] = (
     TRAINING_DOCUMENTS,
     READAPTED_TEXTS,
     ALIGNMENTS,
+    EMBEDDINGS,
+    ANSWERS,
+    SCORES,
+    SEMANTIC_DIVERSITY,
+    SEMANTIC_PAIRS,
+    SEMANTIC_ANCHORS,
+    MEANING_MAP,
 )
 """The assets that Python makes; their tables are `warehouse.tables.BASE_TABLES`."""
 

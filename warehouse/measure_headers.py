@@ -49,7 +49,10 @@ KEYS = {
 REQUIRED = ("reads", "item", "statistic", "format", "says")
 ITEMS = ("prompt", "document", "passage")
 STATISTICS = ("mean", "pooled", "exp_pooled")
-GROUPS = ("prediction", "concentration", "surface", "blueprint", "ability", "other")
+GROUPS = (
+    *("prediction", "concentration", "surface", "blueprint"),
+    *("meaning", "quality", "ability", "other"),
+)
 """What measures are about, in the order in which they are shown."""
 FORMATS = ("share", "number", "count", "bits", "perplexity", "signed")
 COMPARABLE = ("same tokenizer", "same tokenizer, where unit is token")

@@ -18,6 +18,7 @@ _ARROW_TYPES = {
     "BOOLEAN": pa.bool_(),
     "INTEGER": pa.int32(),
     "BIGINT": pa.int64(),
+    "HALF": pa.float16(),  # REAL in SQL, and 16 bits in files
     "REAL": pa.float32(),
     "DOUBLE": pa.float64(),
     "VARCHAR": pa.string(),
@@ -58,6 +59,11 @@ class Column:
     type: str
     meaning: str = ""
     unit: str = ""
+
+    @property
+    def sql_type(self) -> str:
+        """Its type in SQL, which has no numbers of 16 bits."""
+        return self.type.replace("HALF", "REAL")
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,11 @@ _MACROS = (_HERE / "macros.sql").read_text(encoding="utf-8")
 _VIEWS = (_HERE / "views.sql").read_text(encoding="utf-8")
 _PARTITIONS = (_HERE / "partitions.sql").read_text(encoding="utf-8")
 _NO_ROWS = (_HERE / "no_rows.sql").read_text(encoding="utf-8")
+_DRAWS = (_HERE / "draws.sql").read_text(encoding="utf-8")
 _VOCABULARY = {
     ("prompts",): (_HERE / "prompts.sql").read_text(encoding="utf-8"),
+    ("answers",): _DRAWS,
+    ("scores",): _DRAWS,
     ("generations",): (_HERE / "generations.sql").read_text(encoding="utf-8"),
     ("generations", "alignments"): (_HERE / "alignments.sql").read_text(encoding="utf-8"),
 }
@@ -156,7 +159,7 @@ def create_view(connection: duckdb.DuckDBPyConnection, table: Table, files: list
     columns = [
         duckdb.ColumnExpression(column.name)
         if column.name in present
-        else duckdb.ConstantExpression(None).cast(column.type).alias(column.name)
+        else duckdb.ConstantExpression(None).cast(column.sql_type).alias(column.name)
         for column in table.columns
     ]
     rows.select(*columns).create_view(table.name)

@@ -350,6 +350,107 @@ ALIGNMENTS = Table(
     ),
 )
 
+EMBEDDINGS = Table(
+    name="embeddings",
+    description="What checkpoints wrote as vectors: of each different text one, of generations "
+    "whole and, at the first decoding, of their sentences.",
+    grain=("checkpoint", "text"),
+    columns=(
+        *_common("checkpoint"),
+        Column("text", "VARCHAR", "a generation, or a sentence of one"),
+        Column("n_tokens", "INTEGER", "of the text, as the embedder makes them", "tokens"),
+        Column("is_cut", "BOOLEAN", "whether the text is longer than what the embedder reads"),
+        Column("embedding", "HALF[]", "the embedder's vector"),
+    ),
+)
+
+ANSWERS = Table(
+    name="answers",
+    description="Which generations of a prompt are one answer: each joins the first earlier answer "
+    "whose first generation is similar enough.",
+    grain=("checkpoint", "decoding", "prompt_set", "prompt_id", "sample"),
+    columns=(
+        *_common("checkpoint", "decoding", "prompt_set", "prompt_id", "sample"),
+        Column("answer", "INTEGER", "number of the generation that is the first with this answer"),
+        Column("similarity", "DOUBLE", "cosine similarity to that one"),
+    ),
+)
+
+SEMANTIC_DIVERSITY = Table(
+    name="semantic_diversity",
+    description="How alike the generations of a prompt are in sense.",
+    grain=("checkpoint", "decoding", "prompt_set", "prompt_id", "among"),
+    columns=(
+        *_common("checkpoint", "decoding", "prompt_set", "prompt_id"),
+        Column("among", "VARCHAR", "- for all generations; a score, for those right by it"),
+        Column("n_embedded", "INTEGER", "generations that this is about", "generations"),
+        Column("mean_cosine", "DOUBLE", "mean cosine similarity of their pairs; null without any"),
+        Column("vendi", "DOUBLE", "Vendi score: how many different ones they are worth"),
+        Column("other_prompts", "DOUBLE", "mean cosine similarity to other prompts' generations"),
+        Column("center", "DOUBLE[]", "mean of their vectors, each of length 1"),
+    ),
+)
+
+SEMANTIC_PAIRS = Table(
+    name="semantic_pairs",
+    description="How a prompt's generations compare in sense with those of another checkpoint.",
+    grain=("checkpoint", "decoding", "other", "prompt_set", "prompt_id"),
+    columns=(
+        *_common("checkpoint", "decoding"),
+        Column("other", "VARCHAR", "its base, or the stage before it"),
+        *_common("prompt_set", "prompt_id"),
+        Column("similarity", "DOUBLE", "mean cosine similarity between the two's generations"),
+        Column("loss", "DOUBLE", "semantic diversity of the other's generations less that of its"),
+        Column("right_loss", "DOUBLE", "the same among those that are right, by the first score"),
+    ),
+    may_be_empty=True,  # where it is compared with none, or they have no prompt in common
+)
+
+SEMANTIC_ANCHORS = Table(
+    name="semantic_anchors",
+    description="Sentences that many generations of a prompt hold, in whatever words.",
+    grain=("checkpoint", "decoding", "prompt_set", "prompt_id", "anchor"),
+    columns=(
+        *_common("checkpoint", "decoding", "prompt_set", "prompt_id"),
+        Column("anchor", "INTEGER", "its number, from 1; of those that most hold first"),
+        Column("text", "VARCHAR", "its medoid: the sentence that is most like all the others"),
+        Column("n_samples", "INTEGER", "generations of this prompt", "generations"),
+        Column("n_holders", "INTEGER", "generations that hold it", "generations"),
+        Column("n_wordings", "INTEGER", "different sentences that it is", "sentences"),
+        Column("samples", "INTEGER[]", "of each of its sentences the generation, in order"),
+        Column("starts", "INTEGER[]", "and where the sentence begins there", "characters"),
+        Column("lengths", "INTEGER[]", "and how long it is", "characters"),
+    ),
+    may_be_empty=True,  # where generations have nothing to say in common
+)
+
+MEANING_MAP = Table(
+    name="meaning_map",
+    description="Each prompt's generations in the plane in which they lie furthest apart.",
+    grain=("checkpoint", "prompt_set", "prompt_id", "sample"),
+    columns=(
+        *_common("checkpoint", "prompt_set", "prompt_id", "sample"),
+        Column("x", "DOUBLE", "place along the first principal component of all checkpoints'"),
+        Column("y", "DOUBLE", "and along the second"),
+        Column("x_share", "DOUBLE", "share of the prompt's variance that the first one has"),
+        Column("y_share", "DOUBLE", "and the second"),
+    ),
+    partitioned=False,
+)
+
+SCORES = Table(
+    name="scores",
+    description="Scores of generations that the study brings.",
+    grain=("checkpoint", "decoding", "prompt_set", "prompt_id", "sample", "name"),
+    columns=(
+        *_common("checkpoint", "decoding", "prompt_set", "prompt_id", "sample"),
+        Column("name", "VARCHAR", "what scored it"),
+        Column("value", "DOUBLE", "the score"),
+        Column("is_first", "BOOLEAN", "whether quality is measured by this score"),
+        Column("is_right", "BOOLEAN", "whether it is right by it; null if the study does not say"),
+    ),
+)
+
 _MEASURED = ("decoding", "other", "condition", "unit", "level", "collection")
 _MEASURE = Column("measure", "VARCHAR", "what is measured; `anchorlake tables` says what that is")
 _DECODING = Column("decoding", "VARCHAR", "how tokens were chosen; - where none were")
@@ -466,6 +567,13 @@ BASE_TABLES = (
     TRAINING_DOCUMENTS,
     READAPTED_TEXTS,
     ALIGNMENTS,
+    EMBEDDINGS,
+    ANSWERS,
+    SCORES,
+    SEMANTIC_DIVERSITY,
+    SEMANTIC_PAIRS,
+    SEMANTIC_ANCHORS,
+    MEANING_MAP,
 )
 
 MEASURE_TABLES = (MEASURES, SUMMARY, COMPARISONS)

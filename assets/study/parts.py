@@ -21,6 +21,7 @@ from pydantic import (
 from assets.study.datasets import DatasetSource
 from assets.study.digests import digest
 from assets.study.part import Part
+from models.names import local_path
 from models.servers import KEY_VARIABLE
 
 TextFields = Annotated[
@@ -276,6 +277,32 @@ class ServerAccess(Part):
         if name is not None and not KEY_VARIABLE.fullmatch(name):
             raise ValueError("the name of an environment variable goes here, not the key itself")
         return name
+
+
+class Scores(Part):
+    """Scores of generations that the user brings: of verifiers, reward models, judges.
+
+    Attributes:
+        file: JSON Lines, or CSV with a header: checkpoint, prompt_id, sample, name, value.
+        right: From which value on a generation is right, by the name of the score. The first one is
+            what quality is measured by.
+    """
+
+    file: Path
+    right: dict[StrictStr, Limit] = Field(default_factory=dict, max_length=100)
+
+    @field_validator("file", mode="before")
+    @classmethod
+    def _from_the_study(cls, value: Any, info: ValidationInfo) -> Any:
+        folder = (info.context or {}).get("folder", Path())
+        return local_path(value, folder) if isinstance(value, str) else value
+
+    @field_validator("right", mode="before")
+    @classmethod
+    def _take_whole_numbers(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {key: float(n) if type(n) is int else n for key, n in value.items()}
 
 
 class DriftRule(Part):

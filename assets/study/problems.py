@@ -16,6 +16,7 @@ from assets.study.parts import (
     Prefixes,
     Probes,
     Readaptation,
+    Scores,
     ServerAccess,
     ShannonGame,
 )
@@ -38,6 +39,7 @@ _PARTS: dict[object, type[BaseModel]] = {
     "divergence": Divergence,
     "readaptation": Readaptation,
     "diversity_sweep": DiversitySweep,
+    "scores": Scores,
     "thresholds": Thresholds,
     "drift": DriftRule,
     "watch": Watch,

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from assets.study.checkpoints import Checkpoint, Registered
+from assets.study.embedder import EmbedderField
 from assets.study.errors import InputError, names_of, shown
 from assets.study.ladders import Ladder, check_ladders, in_ladder_order, with_bases
 from assets.study.part import Part
@@ -31,6 +32,7 @@ from assets.study.parts import (
     Prefixes,
     Probes,
     Readaptation,
+    Scores,
     ShannonGame,
 )
 from assets.study.problems import explain, keys_of
@@ -69,6 +71,8 @@ class Study(Part):
     readaptation: Readaptation | None = None
     diversity_sweep: DiversitySweep | None = None
     aligner: Literal["anchorlake", "mafft"] = "anchorlake"
+    embedder: EmbedderField | None = None
+    scores: Scores | None = None
     thresholds: Thresholds = Thresholds()
     drift: tuple[DriftRule, ...] = ()
     sql: Path | None = None

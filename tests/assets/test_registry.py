@@ -41,6 +41,6 @@ def test_a_prompt_is_identified_by_its_set_and_its_id() -> None:
 def test_n_samples_is_the_number_of_a_prompts_generations() -> None:
     columns = [column for table in declared_tables() for column in table.columns]
     samples = [column for column in columns if column.name == "n_samples"]
-    assert len(samples) == 6
+    assert len(samples) == 7
     assert {(c.meaning, c.unit) for c in samples} == {("generations of this prompt", "generations")}
     assert not [column for column in columns if column.name == "total_samples"]

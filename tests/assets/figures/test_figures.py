@@ -21,6 +21,7 @@ from assets.figures.ngram_diversity import matched_top_p
 from assets.measures.declared import PLACEHOLDERS, declared_measures
 from assets.registry import build_graph
 from assets.report.report import uncontrolled
+from tests.encoders import count_words
 from tests.studies import Bench, imported, write_jsonl
 from warehouse import tables
 
@@ -37,6 +38,8 @@ WITH_CORPUS = {
     "probes": {"prompt_sets": ["prompts"]},
     "readaptation": {"documents": 10, "steps": 2},
     "preferences": [{"name": "pairs", "source": "file:pairs.jsonl"}],
+    "embedder": "dir:encoder",
+    "scores": {"file": "scores.jsonl", "right": {"judge": 1}},
 }
 MEASURES = {
     measure.name: measure for measure in declared_measures(PLACEHOLDERS) if measure.is_quoted
@@ -76,7 +79,16 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, llama_source: Source) -> Ben
         },
         {"name": "llama", "source": str(bench.llama), "series": "run", "step": 10},
     ]
-    bench.run(bench.study(checkpoints=checkpoints, **WITH_CORPUS), figures=True)
+    scores = [
+        {"checkpoint": name, "prompt_id": row["prompt_id"], "sample": row["sample"]}
+        | {"name": "judge", "value": row["sample"] % 2}
+        for name in ("base", "aligned")
+        for row in shared
+    ]
+    write_jsonl(bench.folder / "scores.jsonl", scores)
+    with pytest.MonkeyPatch.context() as patch:
+        count_words(patch)
+        bench.run(bench.study(checkpoints=checkpoints, **WITH_CORPUS), figures=True)
     return bench
 
 
@@ -303,12 +315,29 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
             for i in range(30)
         ],
         "trajectory": [number | {"measure": name, "n_items": 3} for name in WIDEST.values()],
+        "meaning_map": [
+            {"sample": i, "x": i / 9, "y": i % 3, "x_share": 0.3, "y_share": 0.2}
+            | {"text": "as was said before " * 9, "diversity": 0.4}
+            for i in (0, 0, 1, 2, 3)
+        ],
+        "answers_found": [
+            number | {"k": k, "n_items": 3, "value": k**0.8, "high": k**0.9, "low": k**0.7}
+            for k in (1, 2, 5, 10)
+        ],
+        "diversity_quality": [
+            number
+            | {"score": 0.5, "score_low": 0.4, "score_high": 0.7, "n_items": 3}
+            | {"diversity": 0.5, "diversity_low": 0.4, "diversity_high": 0.6}
+        ],
         "shannon_game": [
             number | {"measure": f"shannon_{name}", "n_items": 3, "median": 1.0}
             for name in ("exact", "f1", "guesses", "perplexity")
         ],
     }
-    several = ("ngram_diversity", "alignment_overlap", "anchor_coverage", "blueprint")
+    several = (
+        *("ngram_diversity", "alignment_overlap", "anchor_coverage", "blueprint"),
+        "meaning_map",
+    )
     rows = [
         {"checkpoint": s.checkpoint, "label": s.label, "prompt_id": prompt, "prompt": prompt}
         | values
@@ -334,10 +363,13 @@ def test_curves_are_smoothed_with_a_gaussian_and_mirrored_at_their_ends() -> Non
 
 def test_a_reader_walks_through_the_blueprints_of_all_prompts(drawn: Bench) -> None:
     prompts = set(drawn.lake.read(tables.PROMPTS)["text"].to_pylist())
-    for page in (drawn.lake.figures / "blueprint" / "chart.html", drawn.lake.report):
+    of_report = sum(figure.pages is not None for figure in FIGURES)
+    chart = drawn.lake.figures / "blueprint" / "chart.html"
+    for page, n_walks in ((chart, 1), (drawn.lake.report, of_report)):
         text = page.read_text()
-        assert text.count('class="walk"') == 1
-        headings = [unescape(h) for h in re.findall(r"<option[^>]*>([^<]*)</option>", text)]
+        assert text.count('class="walk"') == n_walks
+        options = [unescape(h) for h in re.findall(r"<option[^>]*>([^<]*)</option>", text)]
+        headings = options[: len(prompts)]  # blueprints come first
         assert sorted(headings) == sorted(prompts)
         assert set(headings[:2]) == {"p?", "q?"}  # whose generations are built alike
         (specs,) = re.findall(r"^const specs = (.*);$", text, re.MULTILINE)
@@ -441,3 +473,12 @@ def test_a_figure_that_is_selected_has_what_it_is_drawn_from(bench: Bench) -> No
     for name in ("ngram_sharing", "ngram_spread", "alignment_overlap", "blueprint"):
         bench.run(study, only=(f"figures/{name}",))
         assert gathered(bench, name).rows, name
+
+
+def test_generations_at_one_place_are_one_larger_dot() -> None:
+    shown = data("meaning_map", 2)
+    page = next(iter(next(f for f in FIGURES if f.name == "meaning_map").pages(shown).values()))
+    dots = next(f for f in FIGURES if f.name == "meaning_map").draw(page, 720).to_dict()
+    drawn = [(dot["x"], dot["n"]) for dot in dots["data"]["values"]]
+    assert drawn[:2] == [(0, 2), (0, 2)]
+    assert sorted(drawn[2:]) == [(i / 9, 1) for i in (1, 1, 2, 2, 3, 3)]

@@ -1,0 +1,130 @@
+"""What a prompt's generations say, as dots in a plane."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+
+from assets.drawing import style
+from assets.drawing.figure import Figure, FigureData, Grid
+
+_AREA = 46
+"""Square pixels of a dot that stands for one generation."""
+_MOST_DOTS = 20_000
+"""Beyond as many no further prompts are drawn, as a page would take too long to open."""
+
+
+def _draw(data: FigureData, width: int) -> Any:
+    dots = _dots(data.rows)
+    first = data.rows[0]
+    scale = alt.Scale(zero=False, padding=10)
+    axis = alt.Axis(labels=False, ticks=False, grid=False, domainColor="#ccc")
+    chart = (
+        alt.Chart(style.data(dots))
+        .mark_point(filled=True, opacity=0.65)
+        .encode(
+            x=alt.X(
+                "x:Q",
+                title=f"first principal component: {first['x_share']:.0%} of the variance",
+                scale=scale,
+                axis=axis,
+            ),
+            y=alt.Y("y:Q", title=f"second: {first['y_share']:.0%}", scale=scale, axis=axis),
+            color=style.colours(data, width, only=data.with_rows),
+            size=alt.Size("area:Q", scale=None),
+            tooltip=[
+                alt.Tooltip("label:N", title="checkpoint"),
+                alt.Tooltip("sample:Q", title="generation"),
+                alt.Tooltip("n:Q", title="generations here"),
+                alt.Tooltip("text:N"),
+            ],
+        )
+    )
+    return style.finish(chart.properties(width=width - 40, height=min(420, width - 40)))
+
+
+def _dots(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A dot for each checkpoint and place; its area grows with the generations that are there."""
+    dots: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        named = {name: row[name] for name in ("label", "x", "y", "sample")}
+        text = " ".join(row["text"].split())
+        dot = dots.setdefault((row["label"], row["x"], row["y"]), named | {"text": text, "n": 0})
+        dot["n"] += 1
+        dot["area"] = _AREA * dot["n"]
+    # Small dots are drawn over large ones.
+    return sorted(dots.values(), key=lambda dot: -int(dot["n"]))
+
+
+def _by_prompt(data: FigureData) -> dict[str, list[dict[str, Any]]]:
+    """The dots of each prompt, those whose generations are most alike for some checkpoint first."""
+    prompts: dict[str, list[dict[str, Any]]] = {}
+    for row in data.rows:
+        prompts.setdefault(row["prompt"], []).append(row)
+
+    def least_diverse(prompt: str) -> float:
+        return min(
+            (r["diversity"] for r in prompts[prompt] if r["diversity"] is not None), default=2
+        )
+
+    return {prompt: prompts[prompt] for prompt in sorted(prompts, key=least_diverse)}
+
+
+def _pages(data: FigureData) -> dict[str, FigureData]:
+    pages: dict[str, FigureData] = {}
+    n_dots = 0
+    for prompt, rows in _by_prompt(data).items():
+        n_dots += len(rows)
+        if pages and n_dots > _MOST_DOTS:
+            break
+        pages[prompt] = replace(data, rows=rows)
+    return pages
+
+
+def _findings(data: FigureData) -> list[str]:
+    n_prompts = len({row["prompt"] for row in data.rows})
+    n_drawn = len(_pages(data)) if data.rows else 0
+    if n_drawn == n_prompts:
+        return []
+    return [
+        f"The {n_drawn} of {n_prompts} prompts whose generations are most alike are drawn; all are "
+        "in the table meaning_map."
+    ]
+
+
+def _table(data: FigureData) -> Grid:
+    """For each prompt the semantic diversity of each checkpoint's generations."""
+    names = [shown.checkpoint for shown in data.with_rows]
+    rows = []
+    for prompt, of_prompt in _by_prompt(data).items():
+        values = {row["checkpoint"]: row["diversity"] for row in of_prompt}
+        words = " ".join(prompt.split())
+        title = words if len(words) <= 50 else f"{words[:49]}…"
+        cells = (values.get(name) for name in names)
+        rows.append([title, *("–" if value is None else f"{value:.2f}" for value in cells)])
+    return Grid(["semantic diversity", *names], rows)
+
+
+FIGURE = Figure(
+    name="meaning_map",
+    place=62,
+    title="What generations say",
+    claim=(
+        "Each dot is a generation, and dots that are near each other say much the same, in "
+        "whatever words; a larger dot is several that are at one place. The plane is the one in "
+        "which the embeddings of all checkpoints' generations of the prompt lie furthest apart; it "
+        "shows a part of their variance alone."
+    ),
+    reads=("meaning_map", "generations", "semantic_diversity", "prompts", "checkpoints"),
+    query=Path(__file__).with_suffix(".sql"),
+    draw=_draw,
+    measures=("semantic_diversity", "vendi_score", "prompt_similarity"),
+    findings=_findings,
+    table=_table,
+    pages=_pages,
+    applies=lambda study: study.embedder is not None,
+    grows_with_samples=True,
+)

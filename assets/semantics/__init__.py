@@ -1,0 +1,1 @@
+"""What generations share in sense: embeddings, and what is made of them."""

@@ -1,0 +1,22 @@
+-- Different answers among a prompt's generations (after NoveltyBench; Zhang et al., 2025).
+--
+-- A generation joins the first earlier answer whose first generation has a cosine similarity of at
+-- least $same_answer to it.
+--
+-- reads:     answers
+-- item:      prompt
+-- statistic: mean
+-- format:    number
+-- title:     different answers
+-- group:     meaning
+-- says:      a prompt has {value} different answers
+-- floor:     1
+select
+    checkpoint,
+    decoding,
+    prompt_set as collection,
+    prompt_id as item,
+    count(distinct answer) as numerator,
+    1 as denominator
+from answers
+group by all

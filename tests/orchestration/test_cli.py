@@ -364,6 +364,10 @@ def test_a_moved_lake_has_its_catalog_mended(measured: Path) -> None:
     run("run", "s.yaml", "--lake", "moved")
     with duckdb.connect(str(measured / "moved" / "catalog.duckdb"), read_only=True) as connection:
         assert connection.sql("select count(*) from generations").fetchall() == [(3,)]
+    (measured / "moved").rename(measured / "again")
+    run("tables", "generations", "--lake", "again")
+    with duckdb.connect(str(measured / "again" / "catalog.duckdb"), read_only=True) as connection:
+        assert connection.sql("select count(*) from generations").fetchall() == [(3,)]
 
 
 def test_a_lake_where_there_can_be_none(folder: Path) -> None:

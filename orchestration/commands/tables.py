@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table as Grid
 
-from assets.study.errors import InputError
+from assets.study.errors import InputError, meant
 from orchestration.commands.console import LakeFolder, input_errors, lake_at, out, show
 
 if TYPE_CHECKING:
@@ -63,10 +62,9 @@ def tables_command(
 
 
 def _unknown(name: str, names: Sequence[str]) -> InputError:
-    near = difflib.get_close_matches(name.removeprefix(_PREFIX), names, n=1)
-    meant = f" (did you mean {near[0]}?)" if near else ""
+    near = meant(name.removeprefix(_PREFIX), names)
     return InputError(
-        f"there is no table or measure {name!r}{meant}; there are {', '.join(dict.fromkeys(names))}"
+        f"there is no table or measure {name!r}{near}; there are {', '.join(dict.fromkeys(names))}"
     )
 
 

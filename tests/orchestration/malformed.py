@@ -696,7 +696,11 @@ GENERATIONS: dict[str, tuple[bytes | str, str]] = {
     ),
     "a field is missing": (
         '{"prompt_id": "p"}',
-        ("~/g.jsonl, line 1: has no 'prompt'; every line needs prompt_id, prompt, sample, text"),
+        (
+            "~/g.jsonl, line 1: has no 'prompt'; it has 'prompt_id', and every line needs "
+            "prompt_id, prompt, sample, text; `anchorlake import jsonl ~/g.jsonl -o NEW.jsonl` "
+            "makes such a file of it, told with --column which is which"
+        ),
     ),
     "a generation twice": (
         f"{GENERATION}\n{GENERATION}",
@@ -968,8 +972,8 @@ COMMANDS: dict[tuple[str, ...], str] = {
         "a is in the study's file, and the next run would measure it again; take it out there first"
     ),
     ("import", "nothing", "x", "-o", "o"): (
-        "there is no format 'nothing'; there are lm-eval, inspect, alpaca-eval, hf-dataset, "
-        "csv, parquet"
+        "there is no format 'nothing'; there are jsonl, lm-eval, inspect, alpaca-eval, "
+        "hf-dataset, csv, parquet"
     ),
     ("import", "csv", "nowhere.csv", "-o", "o"): "there is no file nowhere.csv",
     ("import", "csv", "\x1b[31m\u202e.csv", "-o", "o"): "there is no file \\u001b[31m\\u202e.csv",

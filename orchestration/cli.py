@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from orchestration.commands import check, checkpoints, imports, report, run, sql, tables, ui
+from orchestration.commands import (
+    check,
+    checkpoints,
+    imports,
+    report,
+    run,
+    schema,
+    sql,
+    tables,
+    ui,
+)
 from orchestration.commands.console import BAD_INPUT, BAD_INPUTS, FAILED, Debugging, err, out
 from orchestration.streams import unfailing
 from orchestration.troubles import trouble
@@ -28,6 +38,7 @@ app.command("run")(run.run_command)
 app.command("check")(check.check_command)
 app.command("sql")(sql.sql_command)
 app.command("tables")(tables.tables_command)
+app.command("schema")(schema.schema_command)
 app.command("report")(report.report_command)
 app.command("ui")(ui.ui_command)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -59,7 +60,7 @@ def mend_catalog(lake: Lake) -> None:
 
     Where there is none, or it cannot be written, it is left as it is.
     """
-    if not lake.catalog.is_file() or _is_in_place(lake):
+    if not os.path.isfile(lake.catalog) or _is_in_place(lake):
         return
     with suppress(OSError, duckdb.Error), lake.lock("catalog"), scratch(lake) as folder:
         mended = folder / "catalog.duckdb"

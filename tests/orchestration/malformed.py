@@ -98,8 +98,12 @@ STUDY: dict[str, str] = {
     "schedule: '99 * * * *'": f"schedule: found '99 * * * *'; {CRON}",
     "schedule: '0 0 31 4 *'": f"schedule: found '0 0 31 4 *'; {CRON}",
     "schedule: ''": f"schedule: found ''; {CRON}",
-    "schedules: '0 3 * * *'": f"s.yaml: schedules: is no key; allowed here: {KEYS}",
-    "checkpoint: []": f"s.yaml: checkpoint: is no key; allowed here: {KEYS}",
+    "schedules: '0 3 * * *'": (
+        f"s.yaml: schedules: is no key (did you mean schedule?); allowed here: {KEYS}"
+    ),
+    "checkpoint: []": (
+        f"s.yaml: checkpoint: is no key (did you mean checkpoints?); allowed here: {KEYS}"
+    ),
     "ladders: null": "s.yaml: ladders: found None; input should be a valid list",
     "ladders: x": "s.yaml: ladders: found 'x'; input should be a valid list",
     "ladders: [x]": "s.yaml: ladders[0]: found 'x'; here must be keys and values",
@@ -453,7 +457,7 @@ CHECKPOINT: dict[str, str] = {
     ),
     "source: 'pypi:x', dtype: float8": (
         "s.yaml: checkpoints[0].dtype: found 'float8'; input should be 'auto', 'float32', "
-        "'bfloat16' or 'float16'"
+        "'bfloat16' or 'float16' (did you mean float32?)"
     ),
     "source: 'pypi:x', batch_tokens: 0": (
         "s.yaml: checkpoints[0].batch_tokens: found 0; input should be greater than or equal to 1"

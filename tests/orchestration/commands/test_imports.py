@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import duckdb
-import pyarrow as pa
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
@@ -95,24 +93,6 @@ def test_values_whose_files_would_have_one_name_are_refused(folder: Path) -> Non
     command = ["import", "jsonl", "a.jsonl", "-o", "made.jsonl", *FIELDS, "--split-by", "model"]
     assert "two of its values would both be written" in run(*command, status=2).stderr
     assert not list(folder.glob("made-*"))
-
-
-@pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])
-def test_every_table_is_split_and_has_its_losses_named(folder: Path, form: str) -> None:
-    rows = [{k: row.get(k) for k in ("question", "completion", "model")} for row in ROWS]
-    relation = duckdb.from_arrow(pa.Table.from_pylist(rows))
-    files = [f"{name}.{form}" for name in "ab"]
-    for name in files:
-        if form == "parquet":
-            relation.write_parquet(name)
-        elif form == "csv":
-            relation.write_csv(name)
-        else:
-            write_jsonl(folder / name, ROWS)
-    lines = run("import", form, *files, "-o", "x.jsonl", *FIELDS, "--split-by", "model").stdout
-    assert lines.startswith("4 of 10 rows dropped: ")
-    assert "2 without a model" in lines
-    assert len(texts(folder / "x-base.jsonl")) == 4
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from assets.study.files import read_jsonl
 from models.files import read_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -63,8 +63,7 @@ def read_generations(path: Path) -> tuple[Imported, ...]:
     generations: dict[tuple[str, int], Imported] = {}
     prompts: dict[str, str] = {}
     fields = {"prompt_id": str, "prompt": str, "sample": int, "text": str}
-    _check_form(path, fields)
-    for number, row in read_jsonl(path, fields):
+    for number, row in _rows(path, fields):
         generation = Imported(**{name: row[name] for name in fields})  # type: ignore[arg-type]
         key = generation.prompt_id, generation.sample
         if key in generations:
@@ -84,8 +83,17 @@ def read_generations(path: Path) -> tuple[Imported, ...]:
     return tuple(generations.values())
 
 
+def _rows(path: Path, fields: Mapping[str, type]) -> Iterator[tuple[int, dict[str, object]]]:
+    """The lines of a file; raises `InputError` that names the import it needs, where it does."""
+    try:
+        yield from read_jsonl(path, fields)
+    except InputError:
+        _check_form(path, fields)
+        raise
+
+
 def _check_form(path: Path, fields: Iterable[str]) -> None:
-    """Looks at the beginning of a file; raises `InputError` that names the import it needs."""
+    """Looks how a file that cannot be read begins; raises `InputError` for another form."""
     form = _IMPORTED_AS.get(path.suffix, "jsonl")
     advice = f"`anchorlake import {form} {path} -o NEW.jsonl` makes such a file of it"
     try:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import sys
 import warnings
+from importlib import metadata
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
-from orchestration.commands import check, checkpoints, imports, report, run, sql, tables, ui
-from orchestration.commands.console import BAD_INPUT, BAD_INPUTS, FAILED, Debugging, err
+from orchestration.commands import (
+    check,
+    checkpoints,
+    imports,
+    report,
+    run,
+    schema,
+    sql,
+    tables,
+    ui,
+)
+from orchestration.commands.console import BAD_INPUT, BAD_INPUTS, FAILED, Debugging, err, out
 from orchestration.streams import unfailing
 from orchestration.troubles import trouble
 
@@ -27,12 +38,23 @@ app.command("run")(run.run_command)
 app.command("check")(check.check_command)
 app.command("sql")(sql.sql_command)
 app.command("tables")(tables.tables_command)
+app.command("schema")(schema.schema_command)
 app.command("report")(report.report_command)
 app.command("ui")(ui.ui_command)
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"anchorlake {metadata.version('anchorlake')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say the version.", callback=_say_version, is_eager=True),
+    ] = False,
     debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
 ) -> None:
     """Options of every command."""

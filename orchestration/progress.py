@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 _EVERY_SECONDS = 10.0
 
 
+def rate(done: int, seconds: float, unit: str) -> str:
+    """How fast work goes, such as `1,200 tokens/s` or `0.25 texts/s`."""
+    per_second = done / max(seconds, 1e-9)
+    number = f"{per_second:,.0f}" if per_second >= 10 or not done else f"{per_second:.2g}"
+    return f"{number} {unit}/s"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: `40 seconds`, `12 minutes`, `5.5 hours`."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds" if round(seconds) > 1 else "a second"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5_400 else f"{seconds / 3_600:.1f} hours"
+
+
 class LogProgress:
     """A line every ten seconds: how much is settled, the rate, and the time left."""
 
@@ -64,7 +78,7 @@ class LogProgress:
         ending = f", {left:.0f} s left" if 0 < left < float("inf") else ""
         self._write(
             f"{self._label}: {self._settled / self._total:.0%}, {self._done:,} {self._unit}, "
-            f"{self._done / max(seconds, 1e-9):,.0f} {self._unit}/s{ending}"
+            f"{rate(self._done, seconds, self._unit)}{ending}"
         )
 
 
@@ -94,8 +108,8 @@ class BarProgress:
         """Moves it."""
         assert self._bar is not None
         self._done += done
-        rate = self._done / max(perf_counter() - self._began, 1e-9)
-        self._bar.update(self._task, advance=settled, rate=f"{rate:,.0f} {self._unit}/s")
+        speed = rate(self._done, perf_counter() - self._began, self._unit)
+        self._bar.update(self._task, advance=settled, rate=speed)
 
     def say(self, line: str) -> None:
         """Prints it."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -13,21 +15,24 @@ import duckdb
 from warehouse.integrity import identity
 from warehouse.scratch import scratch
 from warehouse.sessions import (
-    create_view,
     load_macros,
     load_vocabulary,
     needs_vocabulary,
+    view_rows,
     vocabulary_of,
 )
 from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence, Set
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence, Set
 
     from warehouse.lake import Lake
     from warehouse.schema import Table
 
+_HERE = Path(__file__).parent
+_LAKE_FOLDER = (_HERE / "lake_folder.sql").read_text(encoding="utf-8")
+_CATALOGUED = (_HERE / "catalogued.sql").read_text(encoding="utf-8")
+_COMMENTS = (_HERE / "comments.sql").read_text(encoding="utf-8")
 _STORAGE = "v1.0.0"
 """The oldest storage version that is still written: every DuckDB since 1.0 opens it."""
 
@@ -48,6 +53,41 @@ def write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
     # Of two that write at once the last has seen the tables of both.
     with lake.lock("catalog"):
         return _write_catalog(lake, tables)
+
+
+def mend_catalog(lake: Lake) -> None:
+    """Has the catalog of a lake that was moved, or is mounted elsewhere, read it where it is now.
+
+    Where there is none, or it cannot be written, it is left as it is.
+    """
+    if not os.path.isfile(lake.catalog) or _is_in_place(lake):
+        return
+    with suppress(OSError, duckdb.Error), lake.lock("catalog"), scratch(lake) as folder:
+        mended = folder / "catalog.duckdb"
+        shutil.copyfile(lake.catalog, mended)
+        with duckdb.connect(str(mended)) as connection:
+            _set_folder(connection, lake)
+        mended.replace(lake.catalog)
+
+
+def _is_in_place(lake: Lake) -> bool:
+    """Whether the catalog knows where the lake is, or is no catalog that can be told."""
+    with suppress(duckdb.Error), duckdb.connect(str(lake.catalog), read_only=True) as connection:
+        row = connection.execute("select lake_folder()").fetchone()
+        return row is not None and row[0] == str(lake.root.absolute())
+    return True
+
+
+def _set_folder(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    _execute_all(connection, _LAKE_FOLDER, {"folder": str(lake.root.absolute())})
+
+
+def _execute_all(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, str | Sequence[str]]
+) -> None:
+    """Executes the statements that a query gives."""
+    for (statement,) in connection.execute(query, parameters).fetchall():
+        connection.execute(statement)
 
 
 def _write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
@@ -95,6 +135,7 @@ def _made_of(lake: Lake, tables: Sequence[Table]) -> str:
     """Tells views from those over other declarations, with other words, or of a lake elsewhere."""
     names = [table.name for table in tables]
     parts = [str(lake.root.absolute()), *map(repr, tables), *vocabulary_of(names)]
+    parts += [_CATALOGUED, _COMMENTS]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -105,12 +146,24 @@ def _add(catalog: Path, lake: Lake, tables: Sequence[Table]) -> set[str]:
         str(catalog), config={"storage_compatibility_version": _STORAGE}
     ) as connection:
         load_macros(connection)
+        _set_folder(connection, lake)
         for table in tables:
             # A damaged file hides its table until it is written anew.
             with suppress(duckdb.Error):
+                pattern = {"pattern": lake.pattern_within(table)}
                 # A table some of whose columns no file has yet is viewed again, as they may come.
-                if create_view(connection, table, [lake.pattern(table)]):
+                if view_rows(connection, table, connection.sql(_CATALOGUED, params=pattern)):
                     viewed.add(table.name)
+                _comment(connection, table)
         if needs_vocabulary(tables):
             load_vocabulary(connection)
     return viewed
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Says in the catalog what a table and its columns hold."""
+    description = f"{table.description} One row for each {', '.join(table.grain)}."
+    meanings = [f"{c.meaning} [{c.unit}]" if c.unit else c.meaning for c in table.columns]
+    names = [column.name for column in table.columns]
+    about = {"view": table.name, "description": description, "names": names, "meanings": meanings}
+    _execute_all(connection, _COMMENTS, about)

@@ -171,7 +171,11 @@ class Lake:
 
     def pattern(self, table: Table) -> str:
         """A glob that matches a table's files, those to come included."""
-        return f"{self.root.absolute()}/{_files_of(table)}"
+        return f"{self.root.absolute()}/{self.pattern_within(table)}"
+
+    def pattern_within(self, table: Table) -> str:
+        """The same from the lake's folder on."""
+        return _files_of(table)
 
     def partitions(self, table: Table) -> list[str]:
         """The checkpoints that a partitioned table has rows of."""

@@ -155,6 +155,13 @@ def create_view(connection: duckdb.DuckDBPyConnection, table: Table, files: list
         Whether there is a file with each of the columns.
     """
     rows = read_files(connection, files) if files else connection.sql(_NO_ROWS)
+    return view_rows(connection, table, rows)
+
+
+def view_rows(
+    connection: duckdb.DuckDBPyConnection, table: Table, rows: duckdb.DuckDBPyRelation
+) -> bool:
+    """Makes rows of a table's files a view of its name and columns, as `create_view` does."""
     present = set(rows.columns)
     columns = [
         duckdb.ColumnExpression(column.name)

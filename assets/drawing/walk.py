@@ -7,11 +7,12 @@ page into its specification stands here, and for browsers once more in page.html
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     Size = Literal["wide", "narrow"]
     Rows = list[list[Any]]
@@ -22,11 +23,11 @@ class Sheet:
     """What a page has for screens of one size alone.
 
     Attributes:
-        height: Of the chart, in pixels.
+        height: Of the chart, in pixels; None where the specification says it.
         rows: Of each dataset that depends on the size its rows.
     """
 
-    height: float
+    height: float | None
     rows: dict[str, Rows]
 
 
@@ -53,10 +54,25 @@ class Page:
         return vars(self) | {"wide": vars(self.wide), "narrow": vars(self.narrow)}
 
     @classmethod
+    def of_any_size(cls, heading: str, link: str, rows: dict[str, Rows]) -> Page:
+        """A page that has the same on screens of all sizes."""
+        return cls(heading, link, rows, Sheet(None, {}), Sheet(None, {}))
+
+    @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Page:
         """Reads them back."""
         sheets = {size: Sheet(**values[size]) for size in ("wide", "narrow")}
         return cls(values["heading"], values["link"], values["rows"], **sheets)
+
+
+def links(names: Iterable[str]) -> list[str]:
+    """What pages are called in addresses: their names, numbered where one comes again."""
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return unique
 
 
 @dataclass(frozen=True)
@@ -93,4 +109,5 @@ class Walk:
             name: [dict(zip(self.columns[name], row, strict=True)) for row in rows]
             for name, rows in (page.rows | sheet.rows).items()
         }
-        return {**specification, "height": sheet.height, "datasets": datasets}
+        height = {} if sheet.height is None else {"height": sheet.height}
+        return {**specification, **height, "datasets": datasets}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from assets.drawing import style
 from assets.drawing.figure import Figure, FigureData, Grid
 from assets.drawing.sankey import BAR, END, START, layout
 from assets.drawing.texts import short, spelled, wrap
-from assets.drawing.walk import Page, Sheet, Walk
+from assets.drawing.walk import Page, Sheet, Walk, links
 
 _LINE = 14
 """Pixels from a line of text to the next."""
@@ -181,12 +180,10 @@ def _flows_width(panel_width: int) -> int:
 
 def _pages(data: FigureData) -> Walk:
     """A page for each prompt."""
-    seen: Counter[str] = Counter()
+    prompts = _by_prompt(data)
+    names = links(rows[0]["prompt_id"] for rows in prompts.values())
     pages = []
-    for prompt, rows in _by_prompt(data).items():
-        name = rows[0]["prompt_id"]
-        seen[name] += 1
-        link = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    for (prompt, rows), link in zip(prompts.items(), names, strict=True):
         widths = {size: _panel_width(data, size) for size in (style.WIDE, style.NARROW)}
         panels = {width: [_panel(row, width) for row in rows] for width in set(widths.values())}
         marks = {width: _numbered(placed) for width, placed in panels.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import altair as alt
 
 from assets.drawing import style
 from assets.drawing.figure import Figure, FigureData, Grid
+from assets.drawing.walk import Page, Walk, links
 
 _AREA = 46
 """Square pixels of a dot that stands for one generation."""
@@ -17,22 +17,22 @@ _MOST_DOTS = 20_000
 """Beyond as many no further prompts are drawn, as a page would take too long to open."""
 
 
+_COLUMNS = {
+    "dots": ["label", "x", "y", "sample", "n", "area", "text"],
+    "plane": ["says"],
+}
+
+
 def _draw(data: FigureData, width: int) -> Any:
-    dots = _dots(data.rows)
-    first = data.rows[0]
+    """What all pages are drawn by."""
     scale = alt.Scale(zero=False, padding=10)
     axis = alt.Axis(labels=False, ticks=False, grid=False, domainColor="#ccc")
-    chart = (
-        alt.Chart(style.data(dots))
+    dots = (
+        alt.Chart(alt.NamedData("dots"))
         .mark_point(filled=True, opacity=0.65)
         .encode(
-            x=alt.X(
-                "x:Q",
-                title=f"first principal component: {first['x_share']:.0%} of the variance",
-                scale=scale,
-                axis=axis,
-            ),
-            y=alt.Y("y:Q", title=f"second: {first['y_share']:.0%}", scale=scale, axis=axis),
+            x=alt.X("x:Q", title="first principal component", scale=scale, axis=axis),
+            y=alt.Y("y:Q", title="second", scale=scale, axis=axis),
             color=style.colours(data, width, only=data.with_rows),
             size=alt.Size("area:Q", scale=None),
             tooltip=[
@@ -43,10 +43,16 @@ def _draw(data: FigureData, width: int) -> Any:
             ],
         )
     )
+    plane = (
+        alt.Chart(alt.NamedData("plane"))
+        .mark_text(align="left", baseline="bottom", color="#555")
+        .encode(x=alt.value(0), y=alt.value(-6), text="says:N")
+    )
+    chart = alt.layer(dots, plane)
     return style.finish(chart.properties(width=width - 40, height=min(420, width - 40)))
 
 
-def _dots(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _dots(rows: list[dict[str, Any]]) -> list[list[Any]]:
     """A dot for each checkpoint and place; its area grows with the generations that are there."""
     dots: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
@@ -56,7 +62,8 @@ def _dots(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         dot["n"] += 1
         dot["area"] = _AREA * dot["n"]
     # Small dots are drawn over large ones.
-    return sorted(dots.values(), key=lambda dot: -int(dot["n"]))
+    ordered = sorted(dots.values(), key=lambda dot: -int(dot["n"]))
+    return [[dot[column] for column in _COLUMNS["dots"]] for dot in ordered]
 
 
 def _by_prompt(data: FigureData) -> dict[str, list[dict[str, Any]]]:
@@ -73,20 +80,33 @@ def _by_prompt(data: FigureData) -> dict[str, list[dict[str, Any]]]:
     return {prompt: prompts[prompt] for prompt in sorted(prompts, key=least_diverse)}
 
 
-def _pages(data: FigureData) -> dict[str, FigureData]:
-    pages: dict[str, FigureData] = {}
+def _pages(data: FigureData) -> Walk:
+    """A page for each prompt."""
+    prompts = _drawn(data)
+    names = links(rows[0]["prompt_id"] for rows in prompts.values())
+    pages = []
+    for (prompt, rows), link in zip(prompts.items(), names, strict=True):
+        share = rows[0]["x_share"] + rows[0]["y_share"]
+        plane = [[f"{share:.0%} of the variance is in this plane"]]
+        pages.append(Page.of_any_size(prompt, link, {"dots": _dots(rows), "plane": plane}))
+    return Walk(_COLUMNS, pages)
+
+
+def _drawn(data: FigureData) -> dict[str, list[dict[str, Any]]]:
+    """The first prompts, of which there are not too many dots."""
+    prompts: dict[str, list[dict[str, Any]]] = {}
     n_dots = 0
     for prompt, rows in _by_prompt(data).items():
         n_dots += len(rows)
-        if pages and n_dots > _MOST_DOTS:
+        if prompts and n_dots > _MOST_DOTS:
             break
-        pages[prompt] = replace(data, rows=rows)
-    return pages
+        prompts[prompt] = rows
+    return prompts
 
 
 def _findings(data: FigureData) -> list[str]:
     n_prompts = len({row["prompt"] for row in data.rows})
-    n_drawn = len(_pages(data)) if data.rows else 0
+    n_drawn = len(_drawn(data))
     if n_drawn == n_prompts:
         return []
     return [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,20 @@ import altair as alt
 
 from assets.drawing import style
 from assets.drawing.figure import Figure, FigureData
+from assets.drawing.walk import Page, Walk
 
 _SHOWN = 20
 
 
+_COLUMNS = {
+    "phrases": ["phrase", "n_prompts", "share", "other_share", "log_odds", "low", "high"],
+    "shares": ["phrase", "written_by", "share"],
+}
+_WRITERS = {"the checkpoint": "#c2410c", "its base": "#6b7280"}
+
+
 def _draw(data: FigureData, width: int) -> Any:
-    (aligned,) = data.with_rows
-    rows = _told_apart(data.rows)
+    """What all pages are drawn by."""
     wide = width > style.NARROW
     left = 200 if wide else 150
     panel_width = (width - left - 60) / 2 if wide else width - left - 30
@@ -32,11 +38,10 @@ def _draw(data: FigureData, width: int) -> Any:
         alt.Tooltip("low:Q", format=".2f", title="95% from"),
         alt.Tooltip("high:Q", format=".2f", title="to"),
     ]
-    chart = alt.Chart(style.data(rows)).encode(y=y, tooltip=tooltip)
-    colour = style.colour_of(data, aligned.checkpoint)
+    chart = alt.Chart(alt.NamedData("phrases")).encode(y=y, tooltip=tooltip)
     odds = alt.layer(
         chart.mark_rule(color="#222").encode(x=alt.X("low:Q"), x2=alt.X2("high:Q")),
-        chart.mark_point(color=colour, filled=True, opacity=1, size=50).encode(
+        chart.mark_point(color=_WRITERS["the checkpoint"], filled=True, opacity=1, size=50).encode(
             x=alt.X(
                 "log_odds:Q",
                 title="log-odds against the base",
@@ -45,17 +50,8 @@ def _draw(data: FigureData, width: int) -> Any:
             )
         ),
     ).properties(width=panel_width, height=alt.Step(20))
-    base = next((base for shown, base in data.pairs if shown == aligned), None)
-    writers = {aligned.name: colour}
-    if base is not None:
-        writers[base.name] = style.colour_of(data, base.checkpoint)
-    by_writer = [
-        {"phrase": row["phrase"], "written_by": writer, "share": share}
-        for row in rows
-        for writer, share in zip(writers, (row["share"], row["other_share"]), strict=False)
-    ]
     shares = (
-        alt.Chart(style.data(by_writer))
+        alt.Chart(alt.NamedData("shares"))
         .mark_point(filled=True, opacity=1, size=50)
         .encode(
             x=alt.X(
@@ -68,13 +64,11 @@ def _draw(data: FigureData, width: int) -> Any:
             color=alt.Color(
                 "written_by:N",
                 title=None,
-                scale=alt.Scale(domain=[*writers], range=[*writers.values()]),
-                legend=alt.Legend(
-                    orient="top", columns=2 if wide else 1, labelLimit=width / 2 - 60
-                ),
+                scale=alt.Scale(domain=[*_WRITERS], range=[*_WRITERS.values()]),
+                legend=alt.Legend(orient="top", columns=2),
             ),
             tooltip=[
-                alt.Tooltip("written_by:N", title="checkpoint"),
+                alt.Tooltip("written_by:N", title="generations of"),
                 alt.Tooltip("phrase:N"),
                 alt.Tooltip("share:Q", format=".1%"),
             ],
@@ -98,14 +92,20 @@ def _told_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-def _pages(data: FigureData) -> dict[str, FigureData]:
-    """A drawing for each checkpoint."""
-    return {
-        shown.label: replace(
-            data, rows=[row for row in data.rows if row["checkpoint"] == shown.checkpoint]
-        )
-        for shown in data.with_rows
-    }
+def _pages(data: FigureData) -> Walk:
+    """A page for each checkpoint."""
+    pages = []
+    for shown in data.with_rows:
+        rows = _told_apart([row for row in data.rows if row["checkpoint"] == shown.checkpoint])
+        phrases = [[row[column] for column in _COLUMNS["phrases"]] for row in rows]
+        shares = [
+            [row["phrase"], writer, share]
+            for row in rows
+            for writer, share in zip(_WRITERS, (row["share"], row["other_share"]), strict=True)
+        ]
+        rows_by_dataset = {"phrases": phrases, "shares": shares}
+        pages.append(Page.of_any_size(shown.label, shown.checkpoint, rows_by_dataset))
+    return Walk(_COLUMNS, pages)
 
 
 def _findings(data: FigureData) -> list[str]:

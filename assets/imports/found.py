@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,12 @@ from assets.study.files import is_text
 from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
+    from typing import TextIO
 
 _ID_DIGITS = 12
+_MOST_FILES = 100
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,16 @@ class Options:
 
     Attributes:
         columns: What columns the fields of a generation are in; "" for in none.
+        where: Columns and the value that rows must have there; others are dropped.
+        split_by: The column whose every value has a file of its own.
         generator: Whose outputs are meant, where a file has those of several models.
         config: A configuration of a dataset on the hub.
         split: A split of a dataset.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
+    where: Mapping[str, str] = field(default_factory=dict)
+    split_by: str | None = None
     generator: str | None = None
     config: str | None = None
     split: str | None = None
@@ -46,7 +53,7 @@ class Found:
         text: The generation; an empty one is one too.
         prompt_id: What the tool calls the prompt; by default it is made from the prompt.
         sample: Its number among those of the prompt; by default the next one.
-        model: What made it, where the file tells.
+        model: What made it, where the file tells, or the value that files are split by.
     """
 
     where: str
@@ -65,18 +72,41 @@ class Dropped:
 
 
 @dataclass
+class WrittenFile:
+    """A file that was written.
+
+    Attributes:
+        model: What its generations are of, where that is known.
+        prompts: Prompts in it.
+        samples: Generations in it.
+    """
+
+    model: str | None
+    prompts: int = 0
+    samples: int = 0
+
+
+@dataclass
 class Written:
     """What became of what was found.
 
     Attributes:
-        prompts: Prompts written.
-        samples: Generations written.
-        dropped: How many were not, by reason.
+        files: The files written.
+        dropped: How many generations were not written, by reason.
     """
 
-    prompts: int = 0
-    samples: int = 0
+    files: dict[Path, WrittenFile] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def samples(self) -> int:
+        """Generations in all files."""
+        return sum(file.samples for file in self.files.values())
+
+    @property
+    def prompts(self) -> int:
+        """Prompts in all files; one that is in several counts in each."""
+        return sum(file.prompts for file in self.files.values())
 
     def losses(self) -> str:
         """Says what was dropped and why; nothing where all was written."""
@@ -87,40 +117,71 @@ class Written:
         return f"{lost:,} of {lost + self.samples:,} rows dropped: {reasons}"
 
 
-def write_generations(found: Iterable[Found | Dropped], target: Path) -> Written:
-    """Writes generations as `read_generations` reads them, in one step.
+def write_generations(
+    found: Iterable[Found | Dropped], target: Path | Callable[[str], Path]
+) -> Written:
+    """Writes generations as `read_generations` reads them, each file in one step.
 
     Args:
         found: Generations, and what is none.
-        target: The file; one that is there is replaced.
+        target: The file, or that of the generations of a model; one that is there is replaced.
 
     Returns:
         What was written and what dropped.
 
     Raises:
-        InputError: A generation is not like the ones before it, none is left, or the file cannot
+        InputError: A generation is not like the ones before it, none is left, or a file cannot
             be written. There is no file then, or the old one.
     """
     written = Written()
-    prompts = _Prompts()
+    outputs: dict[Path, _Output] = {}
+    with ExitStack() as stack:
+        for one in found:
+            if isinstance(one, Found) and not _is_text(one):
+                one = Dropped("with half a surrogate pair, which is no text")
+            if isinstance(one, Dropped):
+                written.dropped[one.why] += 1
+                continue
+            path = target(str(one.model)) if callable(target) else target
+            if path not in outputs:
+                if len(outputs) == _MOST_FILES:
+                    raise InputError(
+                        f"{one.where}: is of the {_MOST_FILES + 1}th model, and each would have a "
+                        "file of its own; split by another column, or choose rows with --where"
+                    )
+                outputs[path] = stack.enter_context(_output(path))
+                written.files[path] = outputs[path].counts
+            outputs[path].write(one)
+        if not written.samples:
+            raise InputError(f"no generation is left; {written.losses() or 'there is no row'}")
+    return written
+
+
+@contextmanager
+def _output(target: Path) -> Iterator[_Output]:
+    """A file to write generations to, which is put in its place at the end, if all goes well."""
     try:
-        with in_one_step(target) as path:
-            with path.open("w", encoding="utf-8", newline="\n") as file:
-                for one in found:
-                    if isinstance(one, Found) and not _is_text(one):
-                        one = Dropped("with half a surrogate pair, which is no text")
-                    if isinstance(one, Dropped):
-                        written.dropped[one.why] += 1
-                        continue
-                    line = prompts.place(one) | {"text": one.text}
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
-                    written.samples += 1
-            if not written.samples:
-                raise InputError(f"no generation is left; {written.losses() or 'there is no row'}")
+        with in_one_step(target) as path, path.open("w", encoding="utf-8", newline="\n") as file:
+            yield _Output(file)
     except OSError as error:
         raise InputError(f"{target} cannot be written: {error.strerror or error}") from None
-    written.prompts = len(prompts.texts)
-    return written
+
+
+class _Output:
+    """A file that generations are written to, and what is in it so far."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.counts = WrittenFile(model=None)
+        self._file = file
+        self._prompts = _Prompts()
+
+    def write(self, one: Found) -> None:
+        """Writes a generation; raises `InputError` where it is not like the ones before it."""
+        line = self._prompts.place(one) | {"text": one.text}
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self.counts.samples += 1
+        self.counts.prompts = len(self._prompts.texts)
+        self.counts.model = one.model
 
 
 def reason(error: Exception) -> str:

@@ -1,17 +1,19 @@
-"""Tables of generations: CSV, Parquet, and datasets of the hub or on the disk."""
+"""Tables of generations: JSON Lines, CSV, Parquet, and datasets of the hub or on the disk."""
 
 from __future__ import annotations
 
 import csv
+import json
 import math
 import re
 import sys
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.imports.found import Dropped, Found, reason
 from assets.study.errors import InputError, names_of
-from assets.study.files import check_is_file, unreadable_said
+from assets.study.files import check_is_file, read_jsonl, unreadable_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +24,28 @@ FIELDS = ("prompt_id", "prompt", "sample", "text")
 _REQUIRED = ("prompt", "text")
 _NO_TEXT_IN_CSV = 'without text (an empty text is "" in CSV)'  # many programs write neither
 _LONGEST_LINE = 1 << 30  # bytes
+_LINES_WITH_EVERY_KEY = 100
+"""Lines of a file that are looked at for the keys that it has."""
 _WHOLE = re.compile(r"[0-9]{1,15}(\.0+)?")
+
+
+def read_json_lines(source: str, options: Options) -> Iterator[Found | Dropped]:
+    """Finds the generations of a file of JSON Lines, an object a line.
+
+    Args:
+        source: The file.
+        options: `columns`, `where` and `split_by` name keys of its objects.
+
+    Raises:
+        InputError: It is no such file, or its first lines lack a column.
+    """
+    path = Path(source)
+    lines = read_jsonl(path, {})
+    first = list(islice(lines, _LINES_WITH_EVERY_KEY))
+    names = list(dict.fromkeys(name for _, row in first for name in row))
+    columns = _columns(source, names, options)
+    rows = ((f"{path}, line {number}", row) for number, row in chain(first, lines))
+    yield from _generations(rows, columns, options)
 
 
 def read_csv(source: str, options: Options) -> Iterator[Found | Dropped]:
@@ -55,7 +78,9 @@ def read_csv(source: str, options: Options) -> Iterator[Found | Dropped]:
             )
             batches = result.to_arrow_reader(1_000)
             rows = (row for batch in batches for row in batch.to_pylist())
-            yield from _generations(source, rows, columns, no_text=_NO_TEXT_IN_CSV)
+            yield from _generations(
+                _numbered(source, rows), columns, options, no_text=_NO_TEXT_IN_CSV
+            )
         except duckdb.Error as error:
             raise InputError(
                 f"{path} cannot be read as CSV: {reason(error)}; look whether all its lines end "
@@ -116,10 +141,10 @@ def read_parquet(source: str, options: Options) -> Iterator[Found | Dropped]:
     try:
         with pq.ParquetFile(source) as file:
             columns = _columns(source, file.schema_arrow.names, options)
-            wanted = sorted(set(columns.values()))
+            wanted = sorted({*columns.values(), *_further(options)})
             batches = file.iter_batches(batch_size=1_000, columns=wanted)
             rows = (row for batch in batches for row in batch.to_pylist())
-            yield from _generations(source, rows, columns)
+            yield from _generations(_numbered(source, rows), columns, options)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise InputError(
             f"{source} cannot be read as Parquet: {reason(error)}; look whether it is whole"
@@ -143,7 +168,7 @@ def read_dataset(source: str, options: Options) -> Iterator[Found | Dropped]:
         names, rows = _rows_of_hub(source, options)
     columns = _columns(source, names, options)
     try:
-        yield from _generations(source, rows, columns)
+        yield from _generations(_numbered(source, rows), columns, options)
     except InputError:
         raise
     except Exception as error:  # the library's have no common type
@@ -166,7 +191,8 @@ def _rows_of_folder(folder: Path, options: Options) -> tuple[list[str], Iterable
     elif options.split is not None:
         raise InputError(f"{folder} has no splits; leave out --split")
     names = dataset.column_names or list(next(iter(dataset), {}))
-    wanted = [name for name in names if name in {options.columns.get(f, f) for f in FIELDS}]
+    read = {options.columns.get(field, field) for field in FIELDS} | _further(options)
+    wanted = [name for name in names if name in read]
     # Other columns may hold images or sounds, which take long to decode.
     return names, dataset.select_columns(wanted) if wanted else dataset
 
@@ -206,6 +232,11 @@ def _no_dataset(source: str, error: Exception) -> InputError:
     )
 
 
+def _further(options: Options) -> set[str]:
+    """The columns that are read beside those of the fields."""
+    return {*options.where, *([] if options.split_by is None else [options.split_by])}
+
+
 def _columns(source: str, there: list[str], options: Options) -> dict[str, str]:
     """The column of each field that has one."""
     columns = {}
@@ -218,18 +249,41 @@ def _columns(source: str, there: list[str], options: Options) -> dict[str, str]:
                 f"{source} has no column {name!r}; it has {names_of(map(repr, there)) or 'none'}; "
                 f"name the right one with --column {field}=COLUMN"
             )
+    for name in sorted(_further(options) - set(there)):
+        flag = f"--where {name}=..." if name in options.where else f"--split-by {name}"
+        raise InputError(
+            f"{flag}: {source} has no column {name!r}; it has {names_of(map(repr, there))}"
+        )
     return columns
 
 
+def _numbered(source: str, rows: Iterable[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows with what messages call them."""
+    return ((f"{source}, row {number}", row) for number, row in enumerate(rows, start=1))
+
+
+def _written(value: object) -> str:
+    """A value as a user writes it: a text as it is, anything else as JSON has it."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
 def _generations(
-    source: str,
-    rows: Iterable[dict[str, Any]],
+    rows: Iterable[tuple[str, dict[str, Any]]],
     columns: dict[str, str],
+    options: Options,
     *,
     no_text: str = "without text",
 ) -> Iterator[Found | Dropped]:
-    for number, row in enumerate(rows, start=1):
-        where = f"{source}, row {number}"
+    for where, row in rows:
+        if other := [n for n, value in options.where.items() if _written(row.get(n)) != value]:
+            yield Dropped(f"where {other[0]} is not {options.where[other[0]]}")
+            continue
+        model = None
+        if options.split_by is not None:
+            if row.get(options.split_by) is None:
+                yield Dropped(f"without a {options.split_by}")
+                continue
+            model = _written(row[options.split_by])
         values = {field: row.get(column) for field, column in columns.items()}
         prompt, texts = values["prompt"], values["text"]
         if isinstance(texts, list) and "sample" in columns:
@@ -248,7 +302,7 @@ def _generations(
             if text is None:
                 yield Dropped(no_text)
             elif isinstance(text, str):
-                yield Found(where, prompt, text, prompt_id, sample)
+                yield Found(where, prompt, text, prompt_id, sample, model)
             else:
                 raise _no_text(where, "text", columns["text"], text)
 

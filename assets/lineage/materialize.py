@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
+from assets.lineage.pace import remember
 from assets.lineage.progress import Silent
 from assets.lineage.staging import forget_staged, staged_partitions
 from assets.study.errors import InputError
@@ -75,7 +77,10 @@ def materialize(
         context = graph.context(
             name, partition, models=models, progress=progress, limits=limits, force=force
         )
-        return asset.make(context, data_version)
+        start = perf_counter()
+        made = asset.make(context, data_version)
+        remember(graph.lake, name, partition, perf_counter() - start, made.notes)
+        return made
 
 
 def forget_leftovers(graph: AssetGraph, stale: Collection[Node]) -> None:

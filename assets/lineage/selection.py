@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assets.study.errors import InputError
+from assets.study.errors import InputError, meant
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,10 +24,10 @@ def assets_named(name: str, assets: Collection[Asset]) -> list[str]:
         if name in (asset.name, asset.group, asset.name.rpartition("/")[2])
     ]
     if not matching:
-        names = ", ".join(asset.name for asset in assets)
-        groups = ", ".join(dict.fromkeys(asset.group for asset in assets))
+        names = [asset.name for asset in assets]
+        groups = list(dict.fromkeys(asset.group for asset in assets))
         raise InputError(
-            f"--select {name}: there is no such table, figure or group; there are {names}, and the "
-            f"groups {groups}"
+            f"--select {name}: there is no such table, figure or group{meant(name, names + groups)}"
+            f"; there are {', '.join(names)}, and the groups {', '.join(groups)}"
         )
     return matching

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from assets.study.digests import digest
-from assets.study.errors import InputError
+from assets.study.errors import InputError, meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,11 +60,9 @@ def check_rules(rules: Iterable[DriftRule], measures: Sequence[Measure]) -> None
     names = [measure.name for measure in measures if measure.is_quoted]
     for i, rule in enumerate(rules):
         if rule.measure not in names:
-            near = difflib.get_close_matches(rule.measure, names, n=1)
-            meant = f" (did you mean {near[0]}?)" if near else ""
             raise InputError(
                 f"drift[{i}].measure: there is no measure {rule.measure!r} with a level that is "
-                f"quoted{meant}; there are {', '.join(names)}"
+                f"quoted{meant(rule.measure, names)}; there are {', '.join(names)}"
             )
 
 

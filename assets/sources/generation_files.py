@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from assets.study.errors import InputError
+from assets.study.errors import InputError, names_of
 from assets.study.files import read_jsonl
 from models.files import read_once
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -18,6 +19,9 @@ _FILES_HELD = 8
 """Files whose generations are held in memory, which one step after the other may ask for."""
 _PROMPTS_HELD = 1 << 16
 """Different lists of prompts."""
+
+_IMPORTED_AS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+"""The format of an import, by a file's ending."""
 
 PromptTexts = tuple[tuple[str, str], ...]
 """Pairs of prompt_id and text."""
@@ -59,7 +63,7 @@ def read_generations(path: Path) -> tuple[Imported, ...]:
     generations: dict[tuple[str, int], Imported] = {}
     prompts: dict[str, str] = {}
     fields = {"prompt_id": str, "prompt": str, "sample": int, "text": str}
-    for number, row in read_jsonl(path, fields):
+    for number, row in _rows(path, fields):
         generation = Imported(**{name: row[name] for name in fields})  # type: ignore[arg-type]
         key = generation.prompt_id, generation.sample
         if key in generations:
@@ -77,6 +81,36 @@ def read_generations(path: Path) -> tuple[Imported, ...]:
     if not generations:
         raise InputError(f"{path} holds no generation")
     return tuple(generations.values())
+
+
+def _rows(path: Path, fields: Mapping[str, type]) -> Iterator[tuple[int, dict[str, object]]]:
+    """The lines of a file; raises `InputError` that names the import it needs, where it does."""
+    try:
+        yield from read_jsonl(path, fields)
+    except InputError:
+        _check_form(path, fields)
+        raise
+
+
+def _check_form(path: Path, fields: Iterable[str]) -> None:
+    """Looks how a file that cannot be read begins; raises `InputError` for another form."""
+    form = _IMPORTED_AS.get(path.suffix, "jsonl")
+    advice = f"`anchorlake import {form} {path} -o NEW.jsonl` makes such a file of it"
+    try:
+        _, first = next(read_jsonl(path, {}), (0, None))
+    except InputError:
+        if form == "jsonl" or not path.is_file():
+            raise
+        raise InputError(
+            f"{path}: generations are JSON Lines with {', '.join(fields)}; {advice}"
+        ) from None
+    missing = [name for name in fields if first is not None and name not in first]
+    if missing:
+        there = names_of(map(repr, first or {})) or "none"
+        raise InputError(
+            f"{path}, line 1: has no {missing[0]!r}; it has {there}, and every line "
+            f"needs {', '.join(fields)}; {advice}, told with --column which is which"
+        )
 
 
 @read_once

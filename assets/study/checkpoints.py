@@ -35,7 +35,16 @@ def check_name(name: str) -> str:
 
 
 class Checkpoint(Measured):
-    """A checkpoint to measure; its name is its partition key."""
+    """A checkpoint to measure; its name is its partition key.
+
+    Attributes:
+        name: Its name in tables and figures; letters, digits, `.`, `_` and `-`.
+        source: Where its weights, or its generations, come from.
+        series: The training run that its step counts in.
+        step: Its step there.
+        tokenizer: Where the tokenizer of a model behind a server, or of a file, is.
+        server: How its server is asked.
+    """
 
     name: StrictStr
     source: Source

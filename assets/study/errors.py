@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ def names_of(names: Iterable[str], most: int = _MOST_NAMES) -> str:
     listed = list(names)
     more = f" and {len(listed) - most:,} more" if len(listed) > most else ""
     return ", ".join(map(shown, listed[:most])) + more
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """` (did you mean X?)`, where one of the names is near; nothing elsewhere."""
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def shown(text: str, most: int = _LONGEST) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import StrictStr, field_validator
 
-from assets.study.errors import names_of
+from assets.study.errors import meant, names_of
 from assets.study.part import Part
 from assets.study.parts import Name
 
@@ -64,7 +64,7 @@ def check_ladders(ladders: Sequence[Ladder], checkpoints: Sequence[Checkpoint]) 
             if name not in by_name:
                 raise ValueError(
                     f"ladders: {name!r} on the ladder {ladder.name!r} is none of the study's "
-                    f"checkpoints ({names_of(by_name)})"
+                    f"checkpoints ({names_of(by_name)}){meant(name, by_name)}"
                 )
             other = first_of.setdefault(name, ladder)
             if other is not ladder and not (other.base == ladder.base == name):

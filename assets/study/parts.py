@@ -14,6 +14,7 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -28,6 +29,14 @@ TextFields = Annotated[
     tuple[StrictStr, ...],
     Field(min_length=1),
     BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            ]
+        }
+    ),
 ]
 
 
@@ -80,7 +89,13 @@ LEAST_DOCUMENTS = 10
 
 
 class Dataset(Part):
-    """Rows of text from outside."""
+    """Rows of text from outside.
+
+    Attributes:
+        config: The configuration of a dataset on the hub.
+        split: Its split.
+        text_field: The field, or fields, that hold the text.
+    """
 
     config: StrictStr | None = None
     split: StrictStr | None = None
@@ -88,7 +103,17 @@ class Dataset(Part):
 
 
 class Corpus(Dataset):
-    """A collection of documents."""
+    """A collection of documents.
+
+    Attributes:
+        name: What tables and figures call it.
+        source: Where its documents come from.
+        category: The kind of corpus, such as `pretraining` or `chat`; figures group by it.
+        separator: What stands between the texts of several fields.
+        documents: How many documents are scored, from the first; needed for a dataset on the hub.
+        max_words: Words of each document at most.
+        train_split: The split of a dataset on the hub that checkpoints are fine-tuned on.
+    """
 
     name: Name
     source: TextSource
@@ -120,7 +145,13 @@ class Corpus(Dataset):
 
 
 class Prefixes(Part):
-    """Beginnings of documents that every checkpoint continues (figure 5)."""
+    """Beginnings of documents that every checkpoint continues (figure 5).
+
+    Attributes:
+        documents: How many documents of each corpus are continued.
+        words: Words of each beginning.
+        samples: Continuations of each beginning, for each decoding.
+    """
 
     documents: Number
     words: Number = 32
@@ -128,7 +159,13 @@ class Prefixes(Part):
 
 
 class ShannonGame(Dataset):
-    """Passages whose last word is to be guessed (table 1): a dataset, or cut from the corpora."""
+    """Passages whose last word is to be guessed (table 1): a dataset, or cut from the corpora.
+
+    Attributes:
+        source: Where passages come from; `corpora` cuts them from the study's own.
+        passages: How many are read, from the first.
+        words: Words of a passage that is cut from a corpus.
+    """
 
     source: PassagesSource
     passages: Number | None = None
@@ -185,7 +222,16 @@ class Preferences(Part):
 
 
 class Probes(Part):
-    """How far ahead hidden states are asked for the tokens to come (figure 6)."""
+    """How far ahead hidden states are asked for the tokens to come (figure 6).
+
+    Attributes:
+        prompt_sets: Sets of prompts whose continuations are probed; by default all.
+        depth: After what share of the layers hidden states are read.
+        horizons: How many tokens after the predicted one a probe reads, each a probe of its own.
+        tokens: Tokens that a probe is trained on at most.
+        probe: `vocabulary` scores each token of the training texts, `output_layer` goes through the
+            model's own output layer; `auto` takes the second for a vocabulary over 65,536 tokens.
+    """
 
     prompt_sets: tuple[StrictStr, ...] = ()
     depth: float = Field(default=0.875, gt=0, le=1, strict=True)
@@ -220,7 +266,19 @@ class Divergence(Part):
 
 
 class Readaptation(Part):
-    """How checkpoints are fine-tuned on corpora before they are scored again (figure 2B)."""
+    """How checkpoints are fine-tuned on corpora before they are scored again (figure 2B).
+
+    Attributes:
+        corpora: Corpora that are learned, each by itself; by default all.
+        method: Whether all weights are trained, or adapters.
+        documents: Documents that are learned from at most.
+        steps: Steps of training.
+        documents_per_step: Documents of one step.
+        learning_rate: Learning rate; by default the method's.
+        rank: Rank of the adapters.
+        evaluate_every: Steps from one evaluation to the next.
+        keep_weights: Whether the fine-tuned weights stay in the lake.
+    """
 
     corpora: tuple[StrictStr, ...] = ()
     method: Literal["full", "lora"] = "full"
@@ -244,7 +302,12 @@ class Readaptation(Part):
 
 
 class DiversitySweep(Part):
-    """Further values of top_p at which the diversity of some prompts is measured (table 4)."""
+    """Further values of top_p at which the diversity of some prompts is measured (table 4).
+
+    Attributes:
+        top_p: The values.
+        prompts: How many prompts, from the first; by default all.
+    """
 
     top_p: tuple[NucleusMass, ...] = Field(min_length=1, max_length=1_000)
     prompts: Number | None = None
@@ -306,7 +369,15 @@ class Scores(Part):
 
 
 class DriftRule(Part):
-    """A measure of checkpoints in training, and where it is to warn."""
+    """A measure of checkpoints in training, and where it is to warn.
+
+    Attributes:
+        measure: The measure; `anchorlake tables` lists them.
+        over: Warns above this value.
+        under: Warns below this value.
+        over_base: Warns above so many times the base's value.
+        under_base: Warns below so many times the base's value.
+    """
 
     measure: StrictStr
     over: Limit | None = None

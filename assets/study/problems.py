@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from assets.study.checkpoints import Checkpoint
-from assets.study.errors import shown
+from assets.study.errors import meant, shown
 from assets.study.ladders import Ladder
 from assets.study.parts import (
     Corpus,
@@ -45,6 +46,7 @@ _PARTS: dict[object, type[BaseModel]] = {
     "watch": Watch,
     "server": ServerAccess,
 }
+_QUOTED = re.compile(r"'([^']*)'")
 _MESSAGES = {
     "model_type": "here must be keys and values",
     "path_type": "a path goes here, in quotes",
@@ -92,12 +94,15 @@ def _sentence(problem: Any, whole: type[BaseModel]) -> str:
     if problem["type"] == "string_type":
         message += "; put it in quotes"
     message = _MESSAGES.get(problem["type"], message)
+    if problem["type"] == "literal_error":
+        message += meant(str(problem["input"]), _QUOTED.findall(message))
     if problem["type"] == "missing":
         return f"{where}: is missing"
     if problem["type"] == "extra_forbidden":
         parts = [whole]
         parts += (_PARTS[step] for step in problem["loc"][:-1] if step in _PARTS)
-        return f"{where}: is no key; allowed here: {keys_of(parts[-1])}"
+        near = meant(str(problem["loc"][-1]), parts[-1].model_fields)
+        return f"{where}: is no key{near}; allowed here: {keys_of(parts[-1])}"
     if not where or (
         isinstance(problem["input"], dict | list) and problem["type"] == "value_error"
     ):

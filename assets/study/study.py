@@ -19,7 +19,7 @@ from pydantic import (
 
 from assets.study.checkpoints import Checkpoint, Registered
 from assets.study.embedder import EmbedderField
-from assets.study.errors import InputError, names_of, shown
+from assets.study.errors import InputError, meant, names_of, shown
 from assets.study.ladders import Ladder, check_ladders, in_ladder_order, with_bases
 from assets.study.part import Part
 from assets.study.parts import (
@@ -53,6 +53,29 @@ class Study(Part):
 
     Its checkpoints are in the order in which tables and figures show them: those on ladders first,
     as `in_ladder_order` puts them. `listed` has them in the order of the file.
+
+    Attributes:
+        name: The study's name; a lake is for one study.
+        ladders: Stages of post-training that were made from each other.
+        checkpoints: What is measured.
+        samples_per_prompt: Generations of each prompt, for each decoding that is not greedy.
+        max_new_tokens: Tokens of a generation at most.
+        seed: What randomness begins with.
+        prompts: A file of prompts, JSON Lines of prompt_id, category and text.
+        corpora: Human text that checkpoints predict.
+        prefixes: Beginnings of documents that checkpoints continue.
+        shannon_game: Passages whose last word is to be guessed.
+        probes: Probes that read the tokens to come from hidden states.
+        readaptation: Fine-tuning on documents that are not scored.
+        diversity_sweep: Further values of top_p for some prompts.
+        aligner: What aligns the generations of a prompt; `mafft` is a program to be installed.
+        thresholds: The numbers that derived tables are defined with.
+        drift: Where a measure is to warn.
+        sql: A folder of further tables and measures.
+        watch: Where checkpoints appear that are taken in by themselves.
+        watch_every: Seconds from one look at these places to the next.
+        schedule: When the daemon runs everything that is stale, as cron writes it.
+        retries: How often the daemon tries a failed step again.
     """
 
     name: Name
@@ -106,6 +129,7 @@ class Study(Part):
                 raise ValueError(
                     f"checkpoints: the base of {checkpoint.name!r} is {checkpoint.base!r}, which "
                     f"is none of the study's checkpoints ({names_of(names)})"
+                    f"{meant(checkpoint.base, names)}"
                 )
             if checkpoint.base == checkpoint.name:
                 raise ValueError(f"checkpoints: {checkpoint.name!r} is its own base")

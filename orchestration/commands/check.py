@@ -19,6 +19,7 @@ from orchestration.commands.console import (
 )
 
 if TYPE_CHECKING:
+    from assets.forecast import Forecast
     from warehouse import Lake
 
 
@@ -30,6 +31,7 @@ def check_command(
     ] = False,
 ) -> None:
     """Validate a study and all it names; print what a run would do, why, and what it needs."""
+    from assets.forecast import forecast
     from assets.lineage.reasons import some
     from assets.preflight import check_inputs, lacking
     from assets.registry import build_graph
@@ -71,8 +73,35 @@ def check_command(
         alike.setdefault((name, why), []).extend([partition] if partition else [])
     for (name, why), partitions in alike.items():
         out.print(f"  {name}{f' of {some(partitions)}' if partitions else ''}: {why}")
+    if stale:
+        _print_forecast(forecast(place, stale, needs))
     if damaged:
         raise typer.Exit(FAILED)
+
+
+def _print_forecast(forecast: Forecast) -> None:
+    """Says what a run would sample, what servers would be asked for, and how long it would take."""
+    from assets.lineage.reasons import some
+    from orchestration.progress import duration
+
+    if forecast.generations:
+        out.print(
+            f"it would sample at most {forecast.generations:,} generations, of "
+            f"{forecast.tokens:,} tokens"
+        )
+    for need in forecast.asked:
+        out.print(
+            f"{need.source} would be asked for {need.generations:,} of these generations, of at "
+            f"most {need.tokens:,} tokens"
+        )
+    unknown = ""
+    if forecast.unknown:
+        unknown = f"this lake has no rate yet of {some(list(forecast.unknown))}"
+    if forecast.seconds is None:
+        out.print(f"how long it would take is not known: {unknown}")
+    else:
+        time = f"it would take about {duration(forecast.seconds)} by the rates of this lake"
+        out.print(f"{time}, and more: {unknown}" if unknown else time)
 
 
 def _verified(lake: Lake) -> list[Path]:

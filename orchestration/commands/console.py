@@ -12,6 +12,7 @@ from rich.console import Console
 
 from assets.study.errors import InputError
 from warehouse import DeclarationError, Lake, QueryError, ResultError
+from warehouse.catalog import mend_catalog
 from warehouse.printable import printable
 
 if TYPE_CHECKING:
@@ -73,13 +74,18 @@ def study_at(path: Path) -> Study:
 
 
 def lake_at(folder: Path) -> Lake:
-    """A lake, there or not; raises `InputError` where there can be none."""
+    """A lake, there or not; raises `InputError` where there can be none.
+
+    Of one that was moved the catalog is mended, so that it reads what is there.
+    """
     root = folder.expanduser().absolute()
     if os.path.isfile(root):
         raise InputError(f"--lake {folder} is a file; name a folder")
     if set("*?[]{}") & set(str(root)):
         raise InputError(f"--lake {folder}: a lake's path cannot hold any of * ? [ ] {{ }}")
-    return Lake(root)
+    lake = Lake(root)
+    mend_catalog(lake)
+    return lake
 
 
 def writable_lake(folder: Path) -> Lake:

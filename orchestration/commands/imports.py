@@ -12,6 +12,8 @@ from assets.imports.tabular import FIELDS
 from assets.study.errors import InputError
 from orchestration.commands.console import input_errors, out
 
+_TABULAR = "jsonl, csv, parquet and hf-dataset"
+
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="The file to write.", show_default=False)
 ]
@@ -20,7 +22,22 @@ Column = Annotated[
     typer.Option(
         metavar="FIELD=COLUMN",
         help=f"What column a field is in, of {', '.join(FIELDS)}; by default one of its name. "
-        "FIELD= is in none. Repeatable. For csv, parquet and hf-dataset.",
+        f"FIELD= is in none. Repeatable. For {_TABULAR}.",
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN=VALUE",
+        help=f"Only rows that have this value there. Repeatable. For {_TABULAR}.",
+    ),
+]
+SplitBy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Write a file for each value of this column, such as model: of -o made.jsonl "
+        f"made-VALUE.jsonl. For {_TABULAR}.",
     ),
 ]
 
@@ -32,12 +49,14 @@ def import_command(
     file: Annotated[
         list[str],
         typer.Argument(
-            help="Files of one model; for hf-dataset folders, or org/name on the hub.",
+            help="One or more files; for hf-dataset folders, or org/name on the hub.",
             show_default=False,
         ),
     ],
     output: Output,
     column: Column = None,
+    where: Where = None,
+    split_by: SplitBy = None,
     generator: Annotated[
         str | None, typer.Option(help="Whose outputs are meant. For alpaca-eval.")
     ] = None,
@@ -50,14 +69,17 @@ def import_command(
     """Turn what another tool had a model write into generations for a study."""
     with input_errors():
         columns = dict(_column(text) for text in column or ())
-        options = Options(columns, generator, config, split)
+        wanted = dict(_condition(text) for text in where or ())
+        options = Options(columns, wanted, split_by, generator, config, split)
         written = import_files(format, file, output, options, force=force)
     if losses := written.losses():
         out.print(losses)
-    out.print(
-        f"{output}: {_count(written.samples, 'sample')} of {_count(written.prompts, 'prompt')}"
-    )
-    out.print(f'a study measures them as `source: "file:{output}"`')
+    for path, counts in written.files.items():
+        name = output.with_name(path.name) if split_by else output
+        out.print(
+            f"{name}: {_count(counts.samples, 'sample')} of {_count(counts.prompts, 'prompt')}"
+        )
+        out.print(f'a study measures them as `source: "file:{name}"`')
 
 
 def _count(number: int, noun: str) -> str:
@@ -71,3 +93,10 @@ def _column(text: str) -> tuple[str, str]:
             f"--column {text}: write FIELD=COLUMN, where FIELD is one of {', '.join(FIELDS)}"
         )
     return field, name
+
+
+def _condition(text: str) -> tuple[str, str]:
+    column, equals, value = text.partition("=")
+    if not equals or not column:
+        raise InputError(f"--where {text}: write COLUMN=VALUE, such as model=dpo")
+    return column, value

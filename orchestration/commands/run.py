@@ -41,7 +41,10 @@ def run_command(
     lake: LakeFolder = Path("lake"),
     select: Annotated[
         list[str] | None,
-        typer.Option(help="A table, figure or group; what it needs comes along. Repeatable."),
+        typer.Option(
+            help="Tables, figures or groups, with commas between them; what they need comes along. "
+            "Repeatable.",
+        ),
     ] = None,
     checkpoint: Annotated[
         list[str] | None, typer.Option(help="Only this checkpoint. Repeatable.")
@@ -62,6 +65,7 @@ def run_command(
     from models.files import one_look
     from warehouse.catalog import write_catalog
 
+    names = [name.strip() for listed in select or () for name in listed.split(",")]
     with input_errors():
         read = study_at(study)
         place = writable_lake(lake)
@@ -70,14 +74,14 @@ def run_command(
         take_in_new(read, place, say=err.print)
         with one_look():
             graph = build_graph(as_it_stands(read, place), place)
-            nodes = graph.select(select or (), checkpoint or ())
+            nodes = graph.select(names, checkpoint or ())
             stale = list(graph.stale(nodes))
-            if not (select or checkpoint):  # of all assets it is known whether they are stale
+            if not (names or checkpoint):  # of all assets it is known whether they are stale
                 forget_leftovers(graph, stale)
         if place.root.exists():  # it may have been moved, or its catalog removed
             write_catalog(place, list(graph.tables.values()))
         if force:
-            named = graph.named(select or ())
+            named = graph.named(names)
             stale = [node for node in nodes if node in stale or node[0] in named]
     if not stale:
         out.print(f"{read.name}: everything is up to date ({len(nodes)} of {len(nodes)} assets)")

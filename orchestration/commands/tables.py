@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table as Grid
 
-from assets.study.errors import InputError
+from assets.study.errors import InputError, meant
 from orchestration.commands.console import LakeFolder, input_errors, lake_at, out, show
 
 if TYPE_CHECKING:
@@ -63,36 +62,40 @@ def tables_command(
 
 
 def _unknown(name: str, names: Sequence[str]) -> InputError:
-    near = difflib.get_close_matches(name.removeprefix(_PREFIX), names, n=1)
-    meant = f" (did you mean {near[0]}?)" if near else ""
+    near = meant(name.removeprefix(_PREFIX), names)
     return InputError(
-        f"there is no table or measure {name!r}{meant}; there are {', '.join(dict.fromkeys(names))}"
+        f"there is no table or measure {name!r}{near}; there are {', '.join(dict.fromkeys(names))}"
     )
 
 
 def _list_tables(tables: Iterable[Table], lake: Lake) -> None:
-    grid = Grid("table", "grain", "what it holds", "files", box=None, pad_edge=False)
+    grid = Grid("table", "files", "what it holds, and what a row is of", box=None, pad_edge=False)
     for table in tables:
-        files = str(len(lake.files(table)))
-        grid.add_row(table.name, ", ".join(table.grain), table.description, files)
+        about = f"{_first_sentence(table.description)}\nby {', '.join(table.grain)}"
+        grid.add_row(table.name, str(len(lake.files(table))), about)
     show(grid)
 
 
 def _list_measures(measures: Iterable[Measure]) -> None:
-    grid = Grid(
-        *("measure", "group", "statistic", "format", "item", "level", "headline"),
-        "what it measures",
-        box=None,
-        pad_edge=False,
-    )
+    grid = Grid("measure", "what it measures, and how", box=None, pad_edge=False)
     for measure in measures:
-        grid.add_row(
-            *(measure.name, measure.group, measure.statistic, measure.format, measure.item),
-            measure.level or "",
-            "" if measure.headline is None else str(measure.headline),
-            measure.description,
-        )
+        about = f"{_first_sentence(measure.description)}\n{_summary(measure)}"
+        grid.add_row(measure.name, about)
     show(grid)
+
+
+def _summary(measure: Measure) -> str:
+    """How a measure is made, in a line."""
+    level = f", by {measure.level}" if measure.level else ""
+    headline = "" if measure.headline is None else f", headline {measure.headline}"
+    how = f"{measure.statistic} over {measure.item}s{level}{headline}"
+    return f"{measure.group}: {how}, as {measure.format}"
+
+
+def _first_sentence(text: str) -> str:
+    """The beginning of a description, which `anchorlake tables NAME` shows whole."""
+    sentence, stop, _ = text.partition(". ")
+    return sentence + "." if stop else text
 
 
 def _show_table(table: Table) -> None:

@@ -99,8 +99,12 @@ STUDY: dict[str, str] = {
     "schedule: '99 * * * *'": f"schedule: found '99 * * * *'; {CRON}",
     "schedule: '0 0 31 4 *'": f"schedule: found '0 0 31 4 *'; {CRON}",
     "schedule: ''": f"schedule: found ''; {CRON}",
-    "schedules: '0 3 * * *'": f"s.yaml: schedules: is no key; allowed here: {KEYS}",
-    "checkpoint: []": f"s.yaml: checkpoint: is no key; allowed here: {KEYS}",
+    "schedules: '0 3 * * *'": (
+        f"s.yaml: schedules: is no key (did you mean schedule?); allowed here: {KEYS}"
+    ),
+    "checkpoint: []": (
+        f"s.yaml: checkpoint: is no key (did you mean checkpoints?); allowed here: {KEYS}"
+    ),
     "ladders: null": "s.yaml: ladders: found None; input should be a valid list",
     "ladders: x": "s.yaml: ladders: found 'x'; input should be a valid list",
     "ladders: [x]": "s.yaml: ladders[0]: found 'x'; here must be keys and values",
@@ -474,7 +478,7 @@ CHECKPOINT: dict[str, str] = {
     ),
     "source: 'pypi:x', dtype: float8": (
         "s.yaml: checkpoints[0].dtype: found 'float8'; input should be 'auto', 'float32', "
-        "'bfloat16' or 'float16'"
+        "'bfloat16' or 'float16' (did you mean float32?)"
     ),
     "source: 'pypi:x', batch_tokens: 0": (
         "s.yaml: checkpoints[0].batch_tokens: found 0; input should be greater than or equal to 1"
@@ -717,7 +721,11 @@ GENERATIONS: dict[str, tuple[bytes | str, str]] = {
     ),
     "a field is missing": (
         '{"prompt_id": "p"}',
-        ("~/g.jsonl, line 1: has no 'prompt'; every line needs prompt_id, prompt, sample, text"),
+        (
+            "~/g.jsonl, line 1: has no 'prompt'; it has 'prompt_id', and every line needs "
+            "prompt_id, prompt, sample, text; `anchorlake import jsonl ~/g.jsonl -o NEW.jsonl` "
+            "makes such a file of it, told with --column which is which"
+        ),
     ),
     "a generation twice": (
         f"{GENERATION}\n{GENERATION}",
@@ -1017,8 +1025,8 @@ COMMANDS: dict[tuple[str, ...], str] = {
         "a is in the study's file, and the next run would measure it again; take it out there first"
     ),
     ("import", "nothing", "x", "-o", "o"): (
-        "there is no format 'nothing'; there are lm-eval, inspect, alpaca-eval, hf-dataset, "
-        "csv, parquet"
+        "there is no format 'nothing'; there are jsonl, lm-eval, inspect, alpaca-eval, "
+        "hf-dataset, csv, parquet"
     ),
     ("import", "csv", "nowhere.csv", "-o", "o"): "there is no file nowhere.csv",
     ("import", "csv", "\x1b[31m\u202e.csv", "-o", "o"): "there is no file \\u001b[31m\\u202e.csv",

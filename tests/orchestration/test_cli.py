@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib.metadata
 import io
 import json
 import os
@@ -364,6 +365,10 @@ def test_a_moved_lake_has_its_catalog_mended(measured: Path) -> None:
     run("run", "s.yaml", "--lake", "moved")
     with duckdb.connect(str(measured / "moved" / "catalog.duckdb"), read_only=True) as connection:
         assert connection.sql("select count(*) from generations").fetchall() == [(3,)]
+    (measured / "moved").rename(measured / "again")
+    run("tables", "generations", "--lake", "again")
+    with duckdb.connect(str(measured / "again" / "catalog.duckdb"), read_only=True) as connection:
+        assert connection.sql("select count(*) from generations").fetchall() == [(3,)]
 
 
 def test_a_lake_where_there_can_be_none(folder: Path) -> None:
@@ -562,3 +567,34 @@ def test_a_file_of_generations_is_parsed_and_digested_once(
     )
     run("check", "s.yaml")
     assert sorted(parsed) == sorted(digested) == sorted(names)
+
+
+def test_the_version_is_said() -> None:
+    assert run("--version").output == f"anchorlake {importlib.metadata.version('anchorlake')}\n"
+
+
+@in_memory
+def test_check_counts_and_times_what_a_run_would_do(measured: Path, llama_source: Source) -> None:
+    made = {"name": "m", "source": f"file:{measured / 'made.jsonl'}"}
+    shutil.copy(measured / "made.jsonl", measured / "other.jsonl")
+    write_study(measured, checkpoints=[made, {"name": "n", "source": "file:other.jsonl"}])
+    output = run("check", "s.yaml").output
+    assert "by the rates of this lake" in output
+    assert "would sample" not in output
+    (measured / "lake" / ".staging" / "pace.jsonl").unlink()
+    server = {"name": "n", "source": "openai:http://127.0.0.1:9/v1#n", "role": "aligned"}
+    write_study(measured, checkpoints=[made, server], samples_per_prompt=3, max_new_tokens=20)
+    output = run("check", "s.yaml").output
+    n_prompts = len((Path(__file__).parents[2] / "studies/prompts/demo.jsonl").open().readlines())
+    n = 3 * n_prompts
+    assert f"it would sample at most {n} generations, of {20 * n:,} tokens" in output
+    assert f"openai:http://127.0.0.1:9/v1#n would be asked for {n} of these" in output
+    assert "how long it would take is not known: this lake has no rate yet of" in output
+
+
+@in_memory
+def test_a_selection_takes_names_with_commas_between(measured: Path) -> None:
+    output = run("run", "s.yaml", "--select", "ngram_sharing, trajectory").output
+    assert "everything is up to date (8 of 8 assets)" in output
+    refused = run("run", "s.yaml", "--select", "trajectory,ngram_sharin", status=2).stderr
+    assert "--select ngram_sharin: there is no such table, figure or group (did you mean" in refused

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warehouse import Lake, Limits, QueryError, ask, catalog, session
-from warehouse.catalog import write_catalog
+from warehouse.catalog import mend_catalog, write_catalog
 from warehouse.sessions import create_view
 from warehouse.tables import BASE_TABLES, GENERATIONS, MEASURE_TABLES, PROMPTS
 
@@ -212,6 +213,49 @@ def test_the_catalog_is_written_again_only_where_it_would_differ(
     file.write_bytes(whole)
     assert written() != damaged
     assert views() == [("generations",)]
+
+
+def test_the_catalog_says_what_tables_and_columns_hold(
+    lake: Lake, put_generations: Callable
+) -> None:
+    put_generations({"a": ["one"]}, checkpoint="first")
+    write_catalog(lake, [replace(GENERATIONS, description="It's what checkpoints wrote.")])
+    with duckdb.connect(str(lake.catalog), read_only=True) as connection:
+        views = "select comment from duckdb_views() where not internal"
+        (comment,) = connection.sql(views).fetchall()
+        columns = "select column_name, comment from duckdb_columns() where not internal"
+        comments = dict(connection.sql(columns).fetchall())
+    assert comment == (
+        "It's what checkpoints wrote. One row for each checkpoint, decoding, prompt_set, "
+        "prompt_id, sample.",
+    )
+    assert comments["n_tokens"] == "how many; null where not known [tokens]"
+    assert comments["checkpoint"] == "name of the checkpoint"
+
+
+def test_the_catalog_of_a_moved_lake_reads_the_place_where_it_was(
+    lake: Lake, put_generations: Callable, tmp_path: Path
+) -> None:
+    put_generations({"a": ["one"]}, checkpoint="first")
+    write_catalog(lake, BASE_TABLES)
+    moved = Lake(tmp_path / "it's elsewhere")
+    shutil.copytree(lake.root, moved.root)
+    put_generations({"a": ["one"]}, checkpoint="second")  # where it was
+
+    def seen(catalog: Path) -> list[tuple]:
+        with duckdb.connect(str(catalog), read_only=True) as connection:
+            comments = "select count(comment) > 10 from duckdb_columns() where not internal"
+            assert connection.sql(comments).fetchall() == [(True,)]
+            return connection.sql("select checkpoint from generations order by 1").fetchall()
+
+    assert seen(moved.catalog) == [("first",), ("second",)]
+    mend_catalog(moved)
+    assert seen(moved.catalog) == [("first",)]
+    written = moved.catalog.stat().st_mtime_ns
+    mend_catalog(moved)
+    assert moved.catalog.stat().st_mtime_ns == written
+    mend_catalog(Lake(tmp_path / "nowhere"))
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_of_two_catalogs_that_are_written_at_once_neither_loses_a_view(

@@ -89,7 +89,17 @@ def of_files(folder: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-TABLES = [("csv", in_csv), ("parquet", in_parquet), ("hf-dataset", saved), ("hf-dataset", of_files)]
+def in_json_lines(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    return write_jsonl(folder / "rows.jsonl", rows)
+
+
+TABLES = [
+    ("csv", in_csv),
+    ("parquet", in_parquet),
+    ("hf-dataset", saved),
+    ("hf-dataset", of_files),
+    ("jsonl", in_json_lines),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +131,8 @@ class TestTables:
         assert read_generations(out)[0].prompt_id == "3"
         out.unlink()
         words = ["'sample' is 'x'", "whole number", "--column sample="]
-        refused(form, path, out, "row 1", *words, columns=columns)
+        row = "line 1" if form == "jsonl" else "row 1"
+        refused(form, path, out, row, *words, columns=columns)
 
     def test_an_unknown_column_is_said_with_those_there_are(
         self, tmp_path: Path, out: Path, form: str, write: Any
@@ -138,6 +149,28 @@ class TestTables:
         with pytest.raises(InputError, match="no generation is left; 2 of 2 rows dropped"):
             import_files(form, [str(path)], out, Options())
         assert not out.exists()
+
+    def test_several_files_go_on_counting_and_have_their_losses_named(
+        self, tmp_path: Path, out: Path, form: str, write: Any
+    ) -> None:
+        folders = [tmp_path / "a", tmp_path / "b"]
+        for folder in folders:
+            folder.mkdir()
+        paths = [str(write(folder, [*ROWS[:1], *ROWS[3:]])) for folder in folders]
+        written = import_files(form, paths, out, Options())
+        assert [(g.prompt, g.sample) for g in read_generations(out)] == [("Why?", 0), ("Why?", 1)]
+        losses = written.losses().replace(' (an empty text is "" in CSV)', "")
+        assert losses == "4 of 6 rows dropped: 2 without text, 2 without a prompt"
+
+    def test_rows_are_chosen_and_split_by_a_column(
+        self, tmp_path: Path, out: Path, form: str, write: Any
+    ) -> None:
+        rows = [ROWS[0] | {"m": model, "step": step} for model in "ab" for step in (1, 20)]
+        options = Options(where={"step": "20"}, split_by="m")
+        written = import_files(form, [str(write(tmp_path, rows))], out, options)
+        assert [path.name for path in written.files] == ["out-a.jsonl", "out-b.jsonl"]
+        assert [file.samples for file in written.files.values()] == [1, 1]
+        assert written.losses() == "2 of 4 rows dropped: 2 where step is not 20"
 
     def test_options_of_other_formats_are_refused(
         self, tmp_path: Path, out: Path, form: str, write: Any
@@ -157,7 +190,7 @@ def test_a_list_of_texts_has_a_sample_each(
     out.unlink()
     (tmp_path / "numbered").mkdir()
     numbered = write(tmp_path / "numbered", [row | {"sample": 0} for row in rows])
-    refused(form, numbered, out, "row 1", "--column sample=")
+    refused(form, numbered, out, " 1: ", "--column sample=")
 
 
 def test_what_csv_writers_write_is_read(tmp_path: Path, out: Path) -> None:
@@ -449,11 +482,14 @@ def test_a_file_that_is_there_is_kept(tmp_path: Path, out: Path) -> None:
         import_files("parquet", [path], tmp_path / "no" / "x", Options())
 
 
-def test_several_files_go_on_counting(tmp_path: Path, out: Path) -> None:
-    (tmp_path / "a").mkdir()
-    paths = [in_parquet(tmp_path, ROWS[:1]), in_parquet(tmp_path / "a", ROWS[:1])]
-    import_files("parquet", [str(path) for path in paths], out, Options())
+def test_several_files_of_alpaca_eval_go_on_counting(tmp_path: Path, out: Path) -> None:
+    answer = {"instruction": "Why?", "output": "So.", "generator": "m"}
+    paths = [tmp_path / name for name in ("a.json", "b.json")]
+    for path in paths:
+        path.write_text(json.dumps([answer, answer | {"output": None}]))
+    written = import_files("alpaca-eval", [str(path) for path in paths], out, Options())
     assert [(g.prompt, g.sample) for g in read_generations(out)] == [("Why?", 0), ("Why?", 1)]
+    assert written.losses() == "2 of 4 rows dropped: 2 without an output"
 
 
 def test_a_format_is_a_line_in_the_table(

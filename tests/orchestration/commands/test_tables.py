@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 from assets.measures.declared import PLACEHOLDERS, declared_measures, declared_tables
 from orchestration import cli
+from orchestration.commands import console
 from warehouse.measure_headers import GROUPS
 
 if TYPE_CHECKING:
@@ -32,22 +34,33 @@ def tables(*arguments: str, status: int = 0) -> str:
 
 
 def test_all_tables_are_listed_and_then_all_measures_by_group() -> None:
-    listed, _, of_measures = tables().partition(
-        "measure group statistic format item level headline what it measures"
-    )
+    listed, _, of_measures = tables().partition("measure what it measures, and how")
     for table in declared_tables():
-        assert f" {table.name} {', '.join(table.grain)} {table.description}" in listed
+        first = table.description.partition(". ")[0]
+        assert f" {table.name} 0 {first}" in listed
+        assert f" by {', '.join(table.grain)} " in listed
     places = []
     for measure in MEASURES:
-        about = [measure.name, measure.group, measure.statistic, measure.format, measure.item]
-        about += [measure.level or ""]
-        about += ["" if measure.headline is None else str(measure.headline), measure.description]
-        line = f" {' '.join(word for word in about if word)}"
-        assert line in of_measures
-        places.append(of_measures.index(line))
+        level = f", by {measure.level}" if measure.level else ""
+        headline = "" if measure.headline is None else f", headline {measure.headline}"
+        how = f"{measure.statistic} over {measure.item}s{level}{headline}, as {measure.format}"
+        line = f"{measure.group}: {how}"
+        about = re.search(rf" {measure.name} .*?{re.escape(line)}", of_measures)
+        assert about is not None
+        places.append(about.start())
     assert places == sorted(places)
     groups = [measure.group for measure in MEASURES]
     assert groups == sorted(groups, key=GROUPS.index)
+
+
+def test_the_list_of_tables_reads_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "out", console.Terminal(width=80, force_terminal=True))
+    lines = CliRunner().invoke(cli.app, ["tables"]).output.splitlines()
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in lines]
+    assert max(map(len, plain)) <= 80
+    assert "…" not in "".join(plain)
+    # A name, what it holds in two or three lines, and the columns of its grain in two at most.
+    assert len(plain) < 5 * (len(declared_tables()) + len(MEASURES))
 
 
 @pytest.mark.parametrize("name", ["anchored", "measures/anchored"])

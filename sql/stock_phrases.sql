@@ -24,11 +24,11 @@
 --   other_decoding  VARCHAR  the base's decoding
 --   n_prompts       INTEGER [prompts] those whose generations hold it
 --   n_holders       INTEGER [generations] those that hold it
---   n_samples       INTEGER [generations] all of the set
+--   n_generations       INTEGER [generations] all of the set
 --   n_places        BIGINT [n-grams] times that it stands in them
 --   n_total         BIGINT [n-grams] n-grams of n words in all of them
 --   other_n_holders INTEGER [generations] those of the base that hold it
---   other_n_samples INTEGER [generations] all of the base that are counted
+--   other_n_generations INTEGER [generations] all of the base that are counted
 --   other_n_places  BIGINT [n-grams] times that it stands in them
 --   other_n_total   BIGINT [n-grams] n-grams of n words in all of them
 --   log_odds        DOUBLE  of the phrase, less those in the base
@@ -74,8 +74,8 @@ with
         select
             collection,
             n,
-            count(*) filter (where is_ours) as n_samples,
-            count(*) filter (where not is_ours) as other_n_samples,
+            count(*) filter (where is_ours) as n_generations,
+            count(*) filter (where not is_ours) as other_n_generations,
             count(distinct prompt) filter (where is_ours) as n_prompts,
             sum(greatest(len(units) - n + 1, 0)) filter (where is_ours) as n_total,
             coalesce(
@@ -241,11 +241,11 @@ select
     other_decoding,
     n_prompts,
     n_holders,
-    n_samples,
+    n_generations,
     n_places,
     n_total,
     other_n_holders,
-    other_n_samples,
+    other_n_generations,
     other_n_places,
     other_n_total,
     estimate.log_odds,

@@ -73,7 +73,6 @@ class Measure:
         name: Its name, that of its file.
         description: What it measures.
         reads: The tables that its query reads.
-        beside_base: Whether its query reads the rows of a checkpoint's base, too.
         item: What is averaged over and paired by: prompt, document or passage.
         statistic: `mean` of numerator / denominator over items; `pooled`, sum / sum; or
             `exp_pooled`, the exponential of that.
@@ -91,12 +90,12 @@ class Measure:
         header: The comments that declare all this.
         query: The SQL after them.
         path: The file.
+        beside_base: Whether its query reads the rows of a checkpoint's base, too.
     """
 
     name: str
     description: str
     reads: tuple[str, ...]
-    beside_base: bool
     item: str
     statistic: str
     format: str
@@ -111,11 +110,17 @@ class Measure:
     header: str
     query: str
     path: Path
+    beside_base: bool = False
 
     @property
     def table(self) -> Table:
         """What it fills."""
         return measure_table(self.name, self.description, may_be_empty=self.empty is not None)
+
+    @property
+    def beside(self) -> str | None:
+        """What the header's line `beside` says."""
+        return BASE if self.beside_base else None
 
     @property
     def is_quoted(self) -> bool:

@@ -65,10 +65,14 @@ class Study(Part):
         corpora: Human text that checkpoints predict.
         prefixes: Beginnings of documents that checkpoints continue.
         shannon_game: Passages whose last word is to be guessed.
+        preferences: Pairs of answers to one prompt, of which one was preferred.
         probes: Probes that read the tokens to come from hidden states.
+        divergence: How much of their own text aligned checkpoints and their bases read together.
         readaptation: Fine-tuning on documents that are not scored.
         diversity_sweep: Further values of top_p for some prompts.
         aligner: What aligns the generations of a prompt; `mafft` is a program to be installed.
+        embedder: The sentence encoder that tells what generations mean; `default` is MiniLM.
+        scores: Scores of generations that were given elsewhere.
         thresholds: The numbers that derived tables are defined with.
         drift: Where a measure is to warn.
         sql: A folder of further tables and measures.

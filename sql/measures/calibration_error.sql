@@ -22,9 +22,9 @@ with
             corpus,
             text_id as item,
             rank = 1 as is_right,
-            top_mass[1]::double as confidence
+            exp(top_logprobs[1]::double) as confidence
         from token_distributions
-        where condition = 'gold' and top_mass is not null
+        where condition = 'gold' and top_logprobs is not null
     ),
     documents as (
         select

@@ -25,6 +25,8 @@ PREDICTIONS = {
     "perplexity",
     "top_k_mass",
     "support_size",
+    "position_statistics",
+    "calibration",
 }
 CHANGES: dict[str, tuple[Any, set[str]]] = {
     "ngram_lengths": ([5, 10], {"ngram_sharing"}),

@@ -41,7 +41,8 @@ PARAMETERS = (
     "$samples_per_prompt, $max_new_tokens, $seed, $ngram_lengths, $ngram_spread_length, "
     "$ngram_diversity_lengths, $ngram_similarity_length, $phrase_lengths, $phrase_share, "
     "$phrase_prior, $distinct_vocabulary, $opening_words, $loop_times, $kept_by, "
-    "$aligned_with, $span_characters, $span_share, $spans, $top_k, $support"
+    "$aligned_with, $span_characters, $span_share, $spans, $top_k, $support, "
+    "$same_answer, $same_sentence, $draws"
 )
 
 STUDY: dict[str, str] = {
@@ -199,8 +200,8 @@ STUDY: dict[str, str] = {
         "s.yaml: preferences[0]: preferences from the hub need `pairs: N`, how many are read"
     ),
     "preferences: [{name: p, source: 'file:p.jsonl', pair: 3}]": (
-        "s.yaml: preferences[0].pair: is no key; allowed here: name, source, config, split, pairs, "
-        "max_words"
+        "s.yaml: preferences[0].pair: is no key (did you mean pairs?); allowed here: name, "
+        "source, config, split, pairs, max_words"
     ),
     "preferences: [{name: p, source: 'file:p.jsonl'}, {name: p, source: 'file:q.jsonl'}]": (
         "s.yaml: preferences has two of the name 'p'; rename one"

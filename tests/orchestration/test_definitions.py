@@ -388,11 +388,12 @@ def test_a_run_is_a_checkpoint(bench: Bench) -> None:
         for stage in stages(graph, graph.select(()))
     ]
     assert found == [
-        [(None, 4)],  # what comes in
-        [("elsewhere", 21), ("llama", 31)],  # what is written, and what is made of it
-        [("llama", 15)],  # what is predicted, partners' text included
+        [(None, 5)],  # what comes in
+        [("elsewhere", 27), ("llama", 42)],  # what is written, and what is made of it
+        # What is predicted, partners' text included, and what is counted beside a base's texts.
+        [("llama", 22), ("elsewhere", 2)],
         [("elsewhere", 2), ("llama", 2)],  # summary and comparisons, whatever measure failed
-        [(None, 14)],  # figures
+        [(None, 17)],  # figures
     ]
 
 

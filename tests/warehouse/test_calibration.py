@@ -39,7 +39,9 @@ def tokens() -> list[Row]:
                         "text_id": f"d{document}",
                         "position": position,
                         "rank": 1 if is_right else 5,
-                        "top_mass": [confidence, 1.0],
+                        "top_mass": [1.0],  # of however many the study asks for
+                        "top_logprobs": [math.log(confidence)],
+                        "confidence": confidence,
                     }
                 )
     return rows
@@ -53,7 +55,7 @@ def bin_of(confidence: float) -> int:
 def by_bin(rows: list[Row]) -> dict[int, list[Row]]:
     bins: dict[int, list[Row]] = {}
     for row in rows:
-        bins.setdefault(bin_of(row["top_mass"][0]), []).append(row)
+        bins.setdefault(bin_of(row["confidence"]), []).append(row)
     return bins
 
 
@@ -62,7 +64,7 @@ def accuracy(rows: list[Row]) -> float:
 
 
 def confidence(rows: list[Row]) -> float:
-    return math.fsum(row["top_mass"][0] for row in rows) / len(rows)
+    return math.fsum(row["confidence"] for row in rows) / len(rows)
 
 
 def ece(rows: list[Row]) -> float:

@@ -363,9 +363,8 @@ def test_curves_are_smoothed_with_a_gaussian_and_mirrored_at_their_ends() -> Non
 
 def test_a_reader_walks_through_the_blueprints_of_all_prompts(drawn: Bench) -> None:
     prompts = set(drawn.lake.read(tables.PROMPTS)["text"].to_pylist())
-    of_report = sum(figure.pages is not None for figure in FIGURES)
     chart = drawn.lake.figures / "blueprint" / "chart.html"
-    for page, n_walks in ((chart, 1), (drawn.lake.report, of_report)):
+    for page, n_walks in ((chart, 1), (drawn.lake.report, 2)):
         text = page.read_text()
         assert text.count('class="walk"') == n_walks
         options = [unescape(h) for h in re.findall(r"<option[^>]*>([^<]*)</option>", text)]
@@ -477,8 +476,10 @@ def test_a_figure_that_is_selected_has_what_it_is_drawn_from(bench: Bench) -> No
 
 def test_generations_at_one_place_are_one_larger_dot() -> None:
     shown = data("meaning_map", 2)
-    page = next(iter(next(f for f in FIGURES if f.name == "meaning_map").pages(shown).values()))
-    dots = next(f for f in FIGURES if f.name == "meaning_map").draw(page, 720).to_dict()
-    drawn = [(dot["x"], dot["n"]) for dot in dots["data"]["values"]]
+    figure = next(f for f in FIGURES if f.name == "meaning_map")
+    assert figure.pages is not None
+    walk = figure.pages(shown)
+    specification = walk.turned_to(walk.pages[0], figure.draw(shown, 720).to_dict(), "wide")
+    drawn = [(dot["x"], dot["n"]) for dot in specification["datasets"]["dots"]]
     assert drawn[:2] == [(0, 2), (0, 2)]
     assert sorted(drawn[2:]) == [(i / 9, 1) for i in (1, 1, 2, 2, 3, 3)]

@@ -162,6 +162,8 @@ def test_a_change_makes_anew_only_what_depends_on_it(bench: Bench) -> None:
         "perplexity",
         "top_k_mass",
         "support_size",
+        "position_statistics",
+        "calibration",
     }
     assert {name for name, partition in made if partition == "elsewhere"} == {
         "checkpoints",
@@ -176,6 +178,7 @@ def test_a_change_makes_anew_only_what_depends_on_it(bench: Bench) -> None:
         "anchor_paths",
         "blueprint_flows",
         "anchor_coverage",
+        "stock_phrases",
     }
     assert ("figures/ngram_sharing", None) in made
     assert ("prompts", None) in made

@@ -154,9 +154,12 @@ def test_a_measure_that_is_dropped_in_appears_everywhere(made: Bench) -> None:
 
     # The data dictionary: the list, and the measure's own page.
     listed = run("tables", "--study", study, *lake)
-    assert "length other mean count prompt Words of a generation." in listed
-    assert "longest other mean count prompt Characters of a prompt's longest" in listed
-    assert "lengths checkpoint, decoding, prompt_set, prompt_id How many characters" in listed
+    assert "length Words of a generation. other: mean over prompts, as count" in listed
+    assert (
+        "longest Characters of a prompt's longest generation. other: mean over prompts, as count"
+        in listed
+    )
+    assert "lengths 3 How many characters" in listed
     for name in ("length", "measures/length"):
         page = run("tables", name, "--study", study, *lake)
         assert page.startswith("Words of a generation.")

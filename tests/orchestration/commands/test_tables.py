@@ -45,7 +45,8 @@ def test_all_tables_are_listed_and_then_all_measures_by_group() -> None:
         headline = "" if measure.headline is None else f", headline {measure.headline}"
         how = f"{measure.statistic} over {measure.item}s{level}{headline}, as {measure.format}"
         line = f"{measure.group}: {how}"
-        about = re.search(rf" {measure.name} .*?{re.escape(line)}", of_measures)
+        begins = re.escape(f" {measure.name} {measure.description[:20]}")
+        about = re.search(rf"{begins}.*?{re.escape(line)}", of_measures)
         assert about is not None
         places.append(about.start())
     assert places == sorted(places)

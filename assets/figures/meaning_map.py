@@ -45,8 +45,8 @@ def _draw(data: FigureData, width: int) -> Any:
     )
     plane = (
         alt.Chart(alt.NamedData("plane"))
-        .mark_text(align="left", baseline="bottom", color="#555")
-        .encode(x=alt.value(0), y=alt.value(-6), text="says:N")
+        .mark_text(align="left", baseline="top", color="#555")
+        .encode(x=alt.value(8), y=alt.value(4), text="says:N")
     )
     chart = alt.layer(dots, plane)
     return style.finish(chart.properties(width=width - 40, height=min(420, width - 40)))

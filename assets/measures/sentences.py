@@ -98,9 +98,14 @@ def _signed(numbers: Sequence[float], decimals: int, unit: str) -> str:
 
 
 def verdict(row: Mapping[str, Any]) -> Verdict:
-    """What a row of `comparisons` says of its difference, by the p-value of its family's if any."""
+    """What a row of `comparisons` says of its difference, by the p-value of its family's if any.
+
+    Items are too few to tell where the least p that they can give is not sure; and where p is that
+    least one, and not sure after the adjustment.
+    """
     p = row["p"] if row["p_adjusted"] is None else row["p_adjusted"]
-    if row["p_least"] >= SURE:
+    is_least = row["p"] is not None and row["p"] <= row["p_least"] * (1 + 1e-9)
+    if row["p_least"] >= SURE or (is_least and p >= SURE):
         return "too few to tell"
     if p is None or p >= SURE or row["difference"] is None or row["difference"] == 0:
         return "no clear difference"

@@ -59,7 +59,8 @@ def headline(context: AssetContext, measures: Sequence[Measure]) -> Headline:
     for measure in measures:
         if any(name == measure.name for _, name in values):
             cells = [cell(shown.checkpoint, measure) for shown in data.with_rows]
-            level = "" if measure.level is None else f" ({measure.level} = {measure.headline})"
+            # Level 0 of what comes by position or bin is all of it.
+            level = f" ({measure.level} = {measure.headline})" if measure.headline else ""
             groups.setdefault(measure.group, []).append((f"{measure.title}{level}", cells))
     return Headline([shown.label for shown in data.with_rows], groups)
 

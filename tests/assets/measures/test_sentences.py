@@ -190,6 +190,8 @@ def test_a_number_and_its_ends_have_as_many_digits(
         ({"p": 0.04, "p_adjusted": 0.04}, "higher"),
         ({"p_least": 2 / 2**5, "p": 2 / 2**5}, "too few to tell"),
         ({"p_least": 0.05, "p": 0.9}, "too few to tell"),
+        ({"p_least": 0.001, "p": 0.001, "p_adjusted": 0.06}, "too few to tell"),
+        ({"p_least": 0.001, "p": 0.001, "p_adjusted": 0.04}, "higher"),
         ({"p_least": 2 / 2**6, "p": 2 / 2**6}, "higher"),
         ({"p": None}, "no clear difference"),
         ({"difference": None}, "no clear difference"),

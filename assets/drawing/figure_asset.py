@@ -231,6 +231,7 @@ def drawing_of(figure: Figure, data: FigureData) -> Drawing:
         _draw(figure, data, style.WIDE),
         _draw(figure, data, style.NARROW),
         figure.pages(data) if figure.pages and data.rows else None,
+        is_empty=not data.rows,
     )
 
 

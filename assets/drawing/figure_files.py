@@ -77,8 +77,9 @@ def read_drawn(lake: Lake, figure: Figure) -> Drawn | None:
         table = Grid(**meta["table"]) if meta["table"] else None
         walk = Walk.from_dict(meta["walk"]) if meta["walk"] else None
         if walk:
-            wide = {key: value for key, value in wide.items() if key not in ("height", "datasets")}
-        drawing = Drawing(wide, meta["narrow"], walk)
+            of_page = {"datasets"} if walk.pages[0].wide.height is None else {"datasets", "height"}
+            wide = {key: value for key, value in wide.items() if key not in of_page}
+        drawing = Drawing(wide, meta["narrow"], walk, meta.get("is_empty", False))
         caveats = meta["caveats"]
         drift = [Crossing(**crossing) for crossing in meta.get("drift", [])]
         return Drawn(figure, provenance, meta["findings"], caveats, drift, table, drawing)
@@ -110,6 +111,7 @@ def write_drawn(lake: Lake, drawn: Drawn) -> None:
         "table": asdict(drawn.table) if drawn.table else None,
         "narrow": drawn.drawing.narrow,
         "walk": walk.to_dict() if walk else None,
+        "is_empty": drawn.drawing.is_empty,
     }
     specification = {**first, "usermeta": {_USERMETA: meta}}
 

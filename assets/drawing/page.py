@@ -28,11 +28,13 @@ class Drawing:
         wide: For large screens.
         narrow: For phones.
         walk: The pages that it is drawn with; None where it has its rows itself.
+        is_empty: Whether it says that there is nothing to draw.
     """
 
     wide: dict[str, Any]
     narrow: dict[str, Any]
     walk: Walk | None = None
+    is_empty: bool = False
 
     @property
     def first(self) -> dict[str, Any]:

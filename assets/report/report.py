@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from assets.drawing.figure import Grid
 from assets.drawing.figure_asset import SHARED_CODE, facts_of
-from assets.drawing.figure_files import read_drawn
+from assets.drawing.figure_files import Drawn, read_drawn
 from assets.drawing.page import Front, write_page
 from assets.lineage.asset import Asset, Materialization, provenance_of
 from assets.lineage.code import code_version
@@ -74,15 +74,20 @@ class ReportAsset(Asset):
             write_page(
                 page,
                 f"What alignment does: {context.study.name}",
-                [d.section() for d in drawn],
-                front=_front(context, self.measures),
+                [d.section() for d in drawn if not _is_blank(d)],
+                front=_front(context, self.measures, [d for d in drawn if _is_blank(d)]),
                 meta=provenance.to_footer(),
             )
         context.notes["path"] = str(context.lake.report)
         return Materialization(provenance, notes=context.notes)
 
 
-def _front(context: AssetContext, measures: Sequence[Measure]) -> Front:
+def _is_blank(drawn: Drawn) -> bool:
+    """Whether a figure shows nothing and says nothing."""
+    return drawn.drawing.is_empty and not (drawn.findings or drawn.drift)
+
+
+def _front(context: AssetContext, measures: Sequence[Measure], blank: Sequence[Drawn]) -> Front:
     facts, study = facts_of(context), context.study
     return Front(
         lines=[
@@ -93,6 +98,7 @@ def _front(context: AssetContext, measures: Sequence[Measure]) -> Front:
             *_predicted(context),
             *what_cannot_be(context, facts),
             *left_out(context, measures, facts),
+            *_left_blank(blank),
         ],
         headline=headline(context, measures) if "summary" in context.upstream else None,
         warnings=uncontrolled(facts),
@@ -123,6 +129,14 @@ def _predicted(context: AssetContext) -> list[str]:
         f"Each model whose weights are here predicts {n_documents:,} documents ({corpora}), its "
         "own text, and its partner's."
     ]
+
+
+def _left_blank(drawn: Sequence[Drawn]) -> list[str]:
+    """Which figures are left out, as they show nothing."""
+    if not drawn:
+        return []
+    titles = ", ".join(f"“{d.figure.title}”" for d in drawn)
+    return [f"Left out, as no checkpoint has what is drawn there: {titles}."]
 
 
 def _reminder(facts: dict[str, dict[str, Any]]) -> str:

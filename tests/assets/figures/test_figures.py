@@ -376,6 +376,20 @@ def test_a_reader_walks_through_the_blueprints_of_all_prompts(drawn: Bench) -> N
         assert [p["heading"] for p in pages] == headings
 
 
+def test_a_figure_without_content_is_left_out_of_the_report(drawn: Bench) -> None:
+    text = unescape(drawn.lake.report.read_text())
+    assert "what is drawn there: “Stock phrases: what recurs across prompts" in text
+    assert 'id="chart-stock_phrases"' not in text
+    assert 'id="chart-blueprint"' in text
+
+
+def test_a_map_is_as_high_in_the_report_as_in_its_file(drawn: Bench) -> None:
+    (specs,) = re.findall(r"^const specs = (.*);$", drawn.lake.report.read_text(), re.MULTILINE)
+    chart = json.loads((drawn.lake.figures / "meaning_map" / "chart.json").read_text())
+    assert chart["height"] == 420
+    assert json.loads(specs)["meaning_map"]["wide"]["height"] == 420
+
+
 def test_long_anchors_are_shortened_and_lines_are_seen_to_end() -> None:
     assert wrap("a b c", 80) == ["a b c"]
     lines = wrap(" ".join(f"word{i}" for i in range(100)), 30)

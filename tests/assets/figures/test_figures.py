@@ -177,7 +177,10 @@ def references(page: str) -> list[str]:
 def test_the_report_stands_alone_and_says_what_it_must(drawn: Bench) -> None:
     page = drawn.lake.report.read_text()
     assert references(page) == []
+    assert 'id="chart-stock_phrases"' not in page  # as nothing recurs across prompts
     for figure in IN_LAKE:
+        if figure.name == "stock_phrases":
+            continue
         assert f'id="chart-{figure.name}"' in page
         assert (figure.paper or "Beyond the paper") in page
     assert "Whether aligned was made from base is not known here" in page
@@ -379,7 +382,6 @@ def test_a_reader_walks_through_the_blueprints_of_all_prompts(drawn: Bench) -> N
 def test_a_figure_without_content_is_left_out_of_the_report(drawn: Bench) -> None:
     text = unescape(drawn.lake.report.read_text())
     assert "what is drawn there: “Stock phrases: what recurs across prompts" in text
-    assert 'id="chart-stock_phrases"' not in text
     assert 'id="chart-blueprint"' in text
 
 

@@ -143,7 +143,7 @@ def write_vectors(study: Study, folder: Path) -> None:
             lengths = np.ones(len(some), np.int32)
             yield from as_table(some, Embedded(vectors, lengths, lengths > 1)).to_batches()
 
-    write_table(lake, tables.EMBEDDINGS, batches(), Provenance("", "", "bench", ""), "made")
+    write_table(lake, tables.EMBEDDINGS, batches(), Provenance("made up", "", "bench", ""), "made")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from bench.scoring import (
     documents,
     forward_alone,
     median_ratio,
+    recorded,
     report,
     texts,
     timed,
@@ -34,8 +35,6 @@ from models import ModelPool
 from models.divergence import diverge_in_turn, diverge_together
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from models import LanguageModel, Text
 
 BUDGET = 1.3
@@ -52,26 +51,6 @@ def with_noise(model: LanguageModel, scale: float = 0.02) -> LanguageModel:
             noise = torch.randn(weights.shape, generator=generator)
             weights += scale * float(weights.std(correction=0)) * noise.to(weights.dtype)
     return dataclasses.replace(model, model=moved)
-
-
-def recorded(model: LanguageModel, base: LanguageModel, some: list[Text]) -> list[Call]:
-    """The base's forward passes that reading the texts takes; the model's are the same."""
-    calls: list[Call] = []
-    forward = base.forward
-    last: Any = None
-
-    def record(ids: Tensor, *, cache: Any = None, keep: int = 1) -> Tensor:
-        nonlocal last
-        calls.append(Call(ids, keep, cache is not None, cache is not last))
-        last = cache
-        return forward(ids, cache=cache, keep=keep)
-
-    base.forward = record  # type: ignore[method-assign, assignment]
-    try:
-        diverge_together(model, base, some)
-    finally:
-        del base.forward
-    return calls
 
 
 def both_alone(model: LanguageModel, base: LanguageModel, calls: list[Call]) -> None:
@@ -108,7 +87,8 @@ def main() -> None:
         f"{torch.__version__}\n{options.texts} texts\n\n"
         f"{'run':6} {'':24} {'tokens':>7} {'seconds':>8} {'tokens/s':>9}"
     )
-    calls = recorded(model, base, some)  # what is only set up once is done here
+    # The model's are the same. What is only set up once is done here.
+    calls = recorded(base, diverge_together, model, base, some)
     runs: dict[str, tuple[Any, ...]] = {
         "forward passes alone": (both_alone, model, base, calls),
         "both in memory": (diverge_together, model, base, some),

@@ -108,7 +108,7 @@ def scoring(name: str, model: LanguageModel, documents: int, repeat: int) -> Non
         )
         for i in range(documents)
     ]
-    calls = recorded(model, texts)
+    calls = recorded(model, ours, model, texts)
     alone = seconds(lambda: forward_alone(model, calls), repeat)
     whole = seconds(lambda: ours(model, texts), repeat)
     n_tokens = documents * DOCUMENT

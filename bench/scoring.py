@@ -85,8 +85,8 @@ class Call:
     first: bool  # with its cache
 
 
-def recorded(model: LanguageModel, some: list[Text]) -> list[Call]:
-    """Scores texts, and returns the forward passes that this took."""
+def recorded(model: LanguageModel, work: Any, *args: Any) -> list[Call]:
+    """Does some work, and returns the forward passes of a model that this took."""
     calls: list[Call] = []
     forward = model.forward
     last: Any = None
@@ -99,7 +99,7 @@ def recorded(model: LanguageModel, some: list[Text]) -> list[Call]:
 
     model.forward = record  # type: ignore[method-assign, assignment]
     try:
-        ours(model, some)
+        work(*args)
     finally:
         del model.forward
     return calls
@@ -143,7 +143,7 @@ def against_forward(model: LanguageModel, count: int, repeat: int) -> None:
     """Prints how much longer scoring takes than the forward passes in it."""
     some = list(texts(model, documents(count)))
     tokens = sum(len(text.token_ids) for text in some)
-    calls = recorded(model, some)  # what is only set up once is done here
+    calls = recorded(model, ours, model, some)  # what is only set up once is done here
     runs = {"forward pass alone": (forward_alone, calls), "models.score": (ours, some)}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for run in range(1, repeat + 1):

@@ -172,11 +172,12 @@ def check_alike(model: LanguageModel, base: LanguageModel) -> None:
     """
     if model.tokenizer_digest != base.tokenizer_digest:
         raise ModelError("the two models have different tokenizers")
-    if model.vocab_size != base.vocab_size:
-        raise ModelError(
-            f"one model gives {model.vocab_size:,} tokens a probability, and the other "
-            f"{base.vocab_size:,}"
-        )
+    _check_sizes(model.vocab_size, base.vocab_size)
+
+
+def _check_sizes(ours: int, theirs: int) -> None:
+    if ours != theirs:
+        raise ModelError(f"one model gives {ours:,} tokens a probability, and the other {theirs:,}")
 
 
 def _n_tokens(texts: Sequence[Text]) -> int:
@@ -294,11 +295,7 @@ def _read_against(
     on_tokens: Callable[[int], None],
 ) -> None:
     """Reads texts with the base, against the model's logits in a file."""
-    if base.vocab_size != kept.shape[1]:
-        raise ModelError(
-            f"one model gives {kept.shape[1]:,} tokens a probability, and the other "
-            f"{base.vocab_size:,}"
-        )
+    _check_sizes(kept.shape[1], base.vocab_size)
     at_once = batch_tokens or positions_at_once(base)
 
     def read(batch: Sequence[_Placed]) -> Sequence[None]:

@@ -76,10 +76,7 @@ def read_drawn(lake: Lake, figure: Figure) -> Drawn | None:
         provenance = Provenance.from_dict(meta["provenance"])
         table = Grid(**meta["table"]) if meta["table"] else None
         walk = Walk.from_dict(meta["walk"]) if meta["walk"] else None
-        if walk:
-            of_page = {"datasets"} if walk.pages[0].wide.height is None else {"datasets", "height"}
-            wide = {key: value for key, value in wide.items() if key not in of_page}
-        drawing = Drawing(wide, meta["narrow"], walk, meta.get("is_empty", False))
+        drawing = Drawing(meta["wide"] or wide, meta["narrow"], walk, meta["is_empty"])
         caveats = meta["caveats"]
         drift = [Crossing(**crossing) for crossing in meta.get("drift", [])]
         return Drawn(figure, provenance, meta["findings"], caveats, drift, table, drawing)
@@ -109,6 +106,7 @@ def write_drawn(lake: Lake, drawn: Drawn) -> None:
         "caveats": drawn.caveats,
         "drift": [asdict(crossing) for crossing in drawn.drift],
         "table": asdict(drawn.table) if drawn.table else None,
+        "wide": drawn.drawing.wide if walk else None,  # what all pages are drawn by
         "narrow": drawn.drawing.narrow,
         "walk": walk.to_dict() if walk else None,
         "is_empty": drawn.drawing.is_empty,

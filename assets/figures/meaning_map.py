@@ -9,6 +9,7 @@ import altair as alt
 
 from assets.drawing import style
 from assets.drawing.figure import Figure, FigureData, Grid
+from assets.drawing.texts import short
 from assets.drawing.walk import Page, Walk, links
 
 _AREA = 46
@@ -121,10 +122,10 @@ def _table(data: FigureData) -> Grid:
     rows = []
     for prompt, of_prompt in _by_prompt(data).items():
         values = {row["checkpoint"]: row["diversity"] for row in of_prompt}
-        words = " ".join(prompt.split())
-        title = words if len(words) <= 50 else f"{words[:49]}…"
         cells = (values.get(name) for name in names)
-        rows.append([title, *("–" if value is None else f"{value:.2f}" for value in cells)])
+        rows.append(
+            [short(prompt, 50), *("–" if value is None else f"{value:.2f}" for value in cells)]
+        )
     return Grid(["semantic diversity", *names], rows)
 
 

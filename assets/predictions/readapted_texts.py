@@ -12,10 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.lineage.asset import TableAsset
-from assets.lineage.signature import Signature, short
+from assets.lineage.signature import Signature
 from assets.lineage.staging import finished_parts, note_part_versions, stage, staging
 from assets.predictions.scored_texts import can_score
-from assets.sources.checkpoints import model_parameters, predicted_by, scorer_name, take_model
+from assets.sources.checkpoints import (
+    model_parameters,
+    predicted_by,
+    signature_of_facts,
+    take_model,
+)
 from assets.sources.training_documents import corpora_to_learn
 from assets.study.digests import digest
 from models import Text, score
@@ -197,17 +202,13 @@ def _signature(context: AssetContext) -> Signature:
     plan = schedule(context.study)
     how = f"{plan.method}:{plan.rank}" if plan.method == "lora" else plan.method
     documents = context.upstream["training_documents"].signature()
-    facts = context.lake.read(tables.CHECKPOINTS, checkpoint.name).to_pylist()[0]
-    return documents + Signature.of(
+    settings = Signature.of(
         tune=how,
         steps=f"{plan.steps}x{plan.documents_per_step}",
         learning_rate=f"{plan.learning_rate:g}",
         seed=plan.seed,
-        tokenizer=short(facts["tokenizer"]),
-        engine=scorer_name(),
-        device=predicted_by(checkpoint)["device"],
-        dtype=facts["dtype"],
     )
+    return documents + settings + signature_of_facts(context, checkpoint)
 
 
 READAPTED_TEXTS = TableAsset(

@@ -19,11 +19,12 @@ from assets.lineage.staging import stage, staged_files, staging
 from assets.predictions.scored_texts import can_score, own_texts
 from assets.sources.checkpoints import (
     describe_model,
+    facts_of_model,
     load_model,
     load_with,
     model_parameters,
     predicted_by,
-    scorer_name,
+    signature_of_facts,
 )
 from assets.study.digests import digest
 from assets.study.errors import InputError
@@ -84,7 +85,7 @@ def why_not_compared(context: AssetContext, checkpoint: Checkpoint) -> str | Non
     files = [context.lake.files(tables.CHECKPOINTS, one.name) for one in (name, base)]
     if not all(files):
         return None
-    ours, theirs = (_facts(context, one) for one in (checkpoint, base))
+    ours, theirs = (facts_of_model(context, one) for one in (checkpoint, base))
     if ours["tokenizer"] != theirs["tokenizer"]:
         difference = "have different tokenizers"
     elif ours["vocab_size"] != theirs["vocab_size"]:
@@ -99,18 +100,12 @@ def why_not_compared(context: AssetContext, checkpoint: Checkpoint) -> str | Non
     )
 
 
-def _facts(context: AssetContext, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Its row of `checkpoints`."""
-    row: dict[str, Any] = context.lake.read(tables.CHECKPOINTS, checkpoint.name).to_pylist()[0]
-    return row
-
-
 def _compared(
     context: AssetContext, checkpoint: Checkpoint, base: Checkpoint
 ) -> Iterator[pa.RecordBatch]:
     """Reads what is not staged yet, a piece after the other, and gives the rows of all of it."""
     model = load_model(context, checkpoint)
-    together = _fit(model, _facts(context, base))
+    together = _fit(model, facts_of_model(context, base))
     context_length = min(model.context_length, describe_model(base).context_length)
     texts = _texts(context, model, base, context_length)
     token_text = _token_text(model)
@@ -358,15 +353,10 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
 def _signature(context: AssetContext) -> Signature:
     checkpoint, base = _pair(context.study, context.checkpoint)
     assert context.study.divergence is not None
-    facts = _facts(context, checkpoint)
-    return Signature.of(
-        base=f"{base.name}@{short(base.digest())}",
-        tokens=context.study.divergence.tokens,
-        tokenizer=short(facts["tokenizer"]),
-        engine=scorer_name(),
-        device=predicted_by(checkpoint)["device"],
-        dtype=facts["dtype"],
+    settings = Signature.of(
+        base=f"{base.name}@{short(base.digest())}", tokens=context.study.divergence.tokens
     )
+    return settings + signature_of_facts(context, checkpoint)
 
 
 TOKEN_DIVERGENCE = TableAsset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -115,6 +115,23 @@ def model_signature(model: LanguageModel) -> Signature:
         engine=scorer_name(),
         device=model.device.type,
         dtype=model.dtype,
+    )
+
+
+def facts_of_model(context: AssetContext, checkpoint: Checkpoint) -> dict[str, Any]:
+    """The checkpoint's row of `checkpoints`."""
+    row: dict[str, Any] = context.lake.read(tables.CHECKPOINTS, checkpoint.name).to_pylist()[0]
+    return row
+
+
+def signature_of_facts(context: AssetContext, checkpoint: Checkpoint) -> Signature:
+    """What `model_signature` tells, of a model that is not loaded; by its row of `checkpoints`."""
+    facts = facts_of_model(context, checkpoint)
+    return Signature.of(
+        tokenizer=short(facts["tokenizer"]),
+        engine=scorer_name(),
+        device=predicted_by(checkpoint)["device"],
+        dtype=facts["dtype"],
     )
 
 

@@ -17,11 +17,11 @@ from assets.study.files import is_text
 from warehouse import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
-    from assets.study.parts import Corpus
+    from assets.study.parts import Corpus, Preferences
     from assets.study.study import Study
 
 _BATCH = 1000
@@ -94,14 +94,13 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     return {"corpora": [corpus.digest() for corpus in study.corpora]}
 
 
-def _signature(context: AssetContext) -> Signature:
-    return sum(
-        (
-            Signature.named(corpus.name, f"{corpus.source.scheme}@{short(corpus.digest())}")
-            for corpus in context.study.corpora
-        ),
-        Signature(),
+def signature_of(datasets: Iterable[Corpus | Preferences]) -> Signature:
+    """What people are told of where data sets come from."""
+    named = (
+        Signature.named(dataset.name, f"{dataset.source.scheme}@{short(dataset.digest())}")
+        for dataset in datasets
     )
+    return sum(named, Signature())
 
 
 DOCUMENTS = TableAsset(
@@ -114,5 +113,5 @@ DOCUMENTS = TableAsset(
     applies=lambda study, checkpoint: bool(study.corpora),
     table=tables.DOCUMENTS,
     rows=_rows,
-    signature=_signature,
+    signature=lambda context: signature_of(context.study.corpora),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from assets.lineage.asset import TableAsset
-from assets.lineage.signature import Signature, short
+from assets.sources.documents import signature_of
 from assets.sources.pairs import Answers, UnusableError, read_answers
 from assets.study.errors import InputError, shown
 from assets.study.files import is_text, read_jsonl
@@ -143,17 +143,6 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     return {"preferences": [preferences.digest() for preferences in study.preferences]}
 
 
-def _signature(context: AssetContext) -> Signature:
-    return sum(
-        (
-            Signature.named(preferences.name, f"{preferences.source.scheme}@{short(digest)}")
-            for preferences in context.study.preferences
-            for digest in [preferences.digest()]
-        ),
-        Signature(),
-    )
-
-
 PREFERENCES = TableAsset(
     name="preferences",
     group="sources",
@@ -164,5 +153,5 @@ PREFERENCES = TableAsset(
     applies=lambda study, checkpoint: bool(study.preferences),
     table=tables.PREFERENCES,
     rows=_rows,
-    signature=_signature,
+    signature=lambda context: signature_of(context.study.preferences),
 )

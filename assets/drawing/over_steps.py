@@ -5,6 +5,7 @@ There is a panel for each measure, and in it a line for each run or ladder.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ _STAGE_DOT = 70
 """Area of the point of a stage."""
 _POINTED = {"step": "pointed", "stage": "pointed_stage"}
 """Selections of the step, or the stage, that is pointed at, in whichever panel."""
+_POINTS = {"step": "points", "stage": "points_by_stage"}
+"""The views in which it is pointed at."""
 _LIMIT = "#b3261e"
 """The colour of limits."""
 _TEXT = "c"
@@ -48,14 +51,12 @@ class Panel:
         title: Its heading.
         kind: The measure's format.
         axis_format: How its axis is numbered.
-        number_format: How a point's numbers are written.
         limits: Where the study's rules of drift warn; drawn as dotted lines.
     """
 
     title: str
     kind: str
     axis_format: str
-    number_format: str
     limits: tuple[float, ...] = ()
 
 
@@ -103,7 +104,8 @@ def bases_of(data: FigureData) -> list[FigureCheckpoint]:
 def draw(data: FigureData, width: int, panels: Mapping[str, Panel], values: Values) -> Any:
     """Draws a panel for each measure, two beside each other where there is room.
 
-    Where there are ladders and series, a measure has a panel of either, the ladders' first.
+    All panels are drawn by one specification, which costs as much for one of them as for many.
+    Where there are ladders and series, the ladders' panels come first.
 
     Args:
         data: The checkpoints.
@@ -118,20 +120,8 @@ def draw(data: FigureData, width: int, panels: Mapping[str, Panel], values: Valu
             width,
         )
     encodings = _lines(kinds, width)
-    drawn = [
-        (kind, _draw_panel(width, measure, panel, values, kind, points, encodings))
-        for measure, panel in panels.items()
-        for kind in kinds
-        if (points := _points(kind, measure, panel.kind, values))
-    ]
-    chart: Any = alt.concat(
-        *(panel for _, panel in drawn),
-        columns=2 if width > style.NARROW else 1,
-        bounds="flush",
-        spacing={"row": _BELOW + max(kind.below for kind in kinds), "column": _LEFT + 12},
-    )
-    # Altair numbers the names of what it puts together.
-    names = [view.layer[-1].name for view in chart.concat]
+    drawn = [_draw_panels(width, panels, values, kind, encodings) for kind in kinds]
+    chart: Any = drawn[0] if len(drawn) == 1 else alt.vconcat(*drawn, spacing=_LEFT)
     chart.params = [
         alt.TopLevelSelectionParameter(
             name=_POINTED[kind.field],
@@ -142,7 +132,7 @@ def draw(data: FigureData, width: int, panels: Mapping[str, Panel], values: Valu
                 on="pointerover",
                 clear="pointerout",
             ),
-            views=[name for name, (of, _) in zip(names, drawn, strict=True) if of is kind],
+            views=[_POINTS[kind.field]],
         )
         for kind in kinds
     ]
@@ -260,12 +250,12 @@ def _called(name: str, line: list[FigureCheckpoint]) -> str:
     return with_stage(stages.pop() if len(stages) == 1 else None, name)
 
 
-def _points(kind: _Kind, measure: str, written_as: str, values: Values) -> list[dict[str, Any]]:
+def _points(kind: _Kind, measure: str, panel: Panel, values: Values) -> list[dict[str, Any]]:
     """A row for each checkpoint of a line that has the measure."""
 
     def number(checkpoint: str) -> str:
         value = values.get((checkpoint, measure))
-        return value.text(written_as) if value else "–"
+        return value.text(panel.kind) if value else "–"
 
     rows: list[dict[str, Any]] = []
     for name, line in kind.lines.items():
@@ -276,12 +266,15 @@ def _points(kind: _Kind, measure: str, written_as: str, values: Values) -> list[
             if value is None or not value.is_finite:
                 continue
             row: dict[str, Any] = {
+                "is": "point",
+                "measure": measure,
                 "series": name,
                 "checkpoint": shown.checkpoint,
+                "text": number(shown.checkpoint),
                 "base": number(shown.base or ""),
             }
             if kind.shades is None:
-                row |= {"step": shown.step, "dot": dot, "bar": int(len(line) == 1)}
+                row |= {"step": shown.step, "dot": dot, "bar": len(line) == 1}
             else:
                 row |= {
                     "stage": shown.tick,
@@ -289,10 +282,22 @@ def _points(kind: _Kind, measure: str, written_as: str, values: Values) -> list[
                     "before": number(by_rung.get((shown.rung or 0) - 1, "")),
                     "shade": kind.shades[shown.checkpoint],
                     "dot": _STAGE_DOT,
-                    "bar": 1,
+                    "bar": True,
                 }
             rows.append(asdict(value) | row)
     return rows
+
+
+def _rules(
+    kind: _Kind, measure: str, panel: Panel, values: Values
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A row for each base of a series that has the measure, and one for each limit."""
+    bases = [
+        {"is": "base", "measure": measure, "series": name, "value": value.value}
+        for name, base in kind.bases.items()
+        if (value := values.get((base.checkpoint, measure))) and value.is_finite
+    ]
+    return bases, [{"is": "limit", "measure": measure, "value": limit} for limit in panel.limits]
 
 
 def _inner_width(width: int) -> int:
@@ -300,21 +305,26 @@ def _inner_width(width: int) -> int:
     return (width - 2 * _LEFT - 20) // 2 if width > style.NARROW else width - _LEFT - 12
 
 
-def _draw_panel(
+def _draw_panels(
     width: int,
-    measure: str,
-    panel: Panel,
+    panels: Mapping[str, Panel],
     values: Values,
     kind: _Kind,
-    points: list[dict[str, Any]],
     encodings: tuple[alt.Color, alt.StrokeDash],
 ) -> Any:
-    """One measure: a line for each series or ladder, and a rule for each base of a series."""
-    rules = [
-        {"series": name, "value": values[base.checkpoint, measure].value}
-        for name, base in kind.bases.items()
-        if (base.checkpoint, measure) in values and values[base.checkpoint, measure].is_finite
-    ]
+    """A panel for each measure: lines of series or ladders, and a rule for each base of a series.
+
+    Their rows stand in one dataset; what a row `is` tells which of the marks it is drawn by.
+    """
+    rows: list[dict[str, Any]] = []
+    for measure, panel in panels.items():
+        if points := _points(kind, measure, panel, values):
+            bases, limits = _rules(kind, measure, panel, values)
+            rows += [*bases, *limits, *points]
+    shown = {measure: panels[measure] for measure in dict.fromkeys(row["measure"] for row in rows)}
+    formats = json.dumps({measure: panel.axis_format for measure, panel in shown.items()})
+    titles = json.dumps({measure: panel.title for measure, panel in shown.items()})
+
     colour, dash = encodings
     x = kind.x
     y = alt.Y(
@@ -322,7 +332,8 @@ def _draw_panel(
         title=None,
         scale=alt.Scale(zero=False, nice=False, padding=8),
         axis=alt.Axis(
-            labelExpr=f"format(datum.value, '{panel.axis_format}')",
+            # The group of a panel has the measure; all axes come of one specification.
+            labelExpr=f"format(datum.value, ({formats})[parent.measure])",
             tickCount=4,
             domain=False,
             ticks=False,
@@ -330,59 +341,72 @@ def _draw_panel(
         ),
     )
     low, high = alt.Y("low:Q", title=None), alt.Y2("high:Q")
-    number = panel.number_format
-    pointed = alt.when(alt.ParameterPredicate(param=_POINTED[kind.field], empty=False))
-    chart = alt.Chart()
+    # Screen readers have the table below; a label for each of thousands of marks would say less.
+    marks = {
+        name: alt.Chart().transform_filter(f"datum.is === '{name}'")
+        for name in ("point", "base", "limit")
+    }
+    pointed = alt.ParameterPredicate(param=_POINTED[kind.field], empty=False)
     layers = [
-        chart.mark_rule(strokeWidth=2).encode(
-            x=x, y=low, y2=high, color=colour, opacity=alt.Opacity("bar:Q", scale=None)
-        ),
-        chart.mark_rule(color="#999").encode(
-            x=x, opacity=pointed.then(alt.value(1)).otherwise(alt.value(0))
-        ),
-        chart.mark_line(strokeWidth=1.8, strokeJoin="round").encode(
-            x=x, y=y, color=colour, strokeDash=dash
-        ),
-        chart.mark_point(filled=True, opacity=1)
+        marks["base"]
+        .mark_rule(strokeWidth=1.8, aria=False)
+        .encode(y=y, color=colour, strokeDash=dash),
+        marks["limit"]
+        .transform_calculate(text=f"format(datum.value, ({formats})[datum.measure])")
+        .mark_rule(strokeWidth=1.2, strokeDash=[2, 3], color=_LIMIT, aria=False)
+        .encode(y=y, tooltip=[alt.Tooltip("text:N", format=_TEXT, title="limit of drift")]),
+        marks["point"]
+        .transform_filter("datum.bar")
+        .mark_rule(strokeWidth=2, aria=False)
+        .encode(x=x, y=low, y2=high, color=colour),
+        marks["point"].transform_filter(pointed).mark_rule(color="#999", aria=False).encode(x=x),
+        marks["point"]
+        .mark_line(strokeWidth=1.8, strokeJoin="round", aria=False)
+        .encode(x=x, y=y, color=colour, strokeDash=dash),
+        marks["point"]
+        .mark_point(filled=True, opacity=1, aria=False)
         .encode(
             x=x,
             y=y,
             color=colour,
-            size=pointed.then(alt.value(80)).otherwise(alt.Size("dot:Q", scale=None)),
+            size=alt.when(pointed)
+            .then(alt.value(80))
+            .otherwise(alt.Size("dot:Q", scale=None, legend=None)),
             tooltip=[
                 *kind.tooltip,
-                alt.Tooltip("value:Q", format=number),
-                alt.Tooltip("low:Q", format=number, title="95% from"),
-                alt.Tooltip("high:Q", format=number, title="to"),
+                alt.Tooltip("text:N", format=_TEXT, title="value [95%]"),
                 alt.Tooltip("base:N", format=_TEXT, title="its base"),
             ],
         )
-        .properties(name=measure),
+        .properties(name=_POINTS[kind.field]),
     ]
     if kind.shades is None:
-        band = chart.mark_area(opacity=0.16)
-        layers.insert(0, band.encode(x=x, y=low, y2=high, color=colour))
+        band = marks["point"].mark_area(opacity=0.16, aria=False)
+        layers.insert(2, band.encode(x=x, y=low, y2=high, color=colour))
     else:
         # A line would go through its points from left to right by their names.
-        layers[2] = layers[2].encode(order=alt.Order("rung:Q"))
-        shade = alt.Color("shade:N", scale=None, legend=None)
-        layers[3] = layers[3].encode(color=shade).properties(name=f"{measure}_by_stage")
-    if panel.limits:
-        limits = alt.Chart(style.data([{"value": limit} for limit in panel.limits]))
-        layers.insert(
-            0,
-            limits.mark_rule(strokeWidth=1.2, strokeDash=[2, 3], color=_LIMIT).encode(
-                y=y, tooltip=[alt.Tooltip("value:Q", format=number, title="limit of drift")]
-            ),
-        )
-    if rules:
-        base = alt.Chart(style.data(rules)).mark_rule(strokeWidth=1.8)
-        layers.insert(0, base.encode(y=y, color=colour, strokeDash=dash))
-    return alt.layer(*layers, data=style.data(points)).properties(
-        width=_inner_width(width),
-        height=150,
-        title=style.heading(panel.title),
+        layers[-2] = layers[-2].encode(order=alt.Order("rung:Q"))
+        layers[-1] = layers[-1].encode(color=alt.Color("shade:N", scale=None, legend=None))
+    panel_of_each = alt.layer(*layers, data=style.data(rows)).properties(
+        width=_inner_width(width), height=150
     )
+    return panel_of_each.facet(
+        facet=alt.Facet(
+            "measure:N",
+            title=None,
+            sort=list(shown),
+            header=alt.Header(
+                labelExpr=f"({titles})[datum.label]",
+                labelAnchor="start",
+                labelFontWeight="normal",
+                labelLimit=_inner_width(width),
+            ),
+        ),
+        columns=2 if width > style.NARROW else 1,
+        align="all",
+        bounds="flush",
+        spacing={"row": _BELOW + kind.below, "column": _LEFT + 12},
+    ).resolve_scale(x="independent", y="independent")
 
 
 def _lines(kinds: list[_Kind], width: int) -> tuple[alt.Color, alt.StrokeDash]:

@@ -13,14 +13,9 @@ from assets.measures.sentences import Number, change, verdict
 if TYPE_CHECKING:
     from assets.study.study import Study
 
-_FORMATS = {
-    "share": (".2~%", ".1%"),
-    "perplexity": (".4~s", ",.2f"),
-    "bits": (".4~f", ".3f"),
-    "count": (".4~s", ",.0f"),
-}
-"""How axes and points are numbered, by the format of a measure."""
-_OTHERWISE = ".4~s", ",.2f"
+_AXES = {"share": ".2~%", "bits": ".4~f"}
+"""How axes are numbered, by the format of a measure."""
+_OTHERWISE = ".4~s"
 _LISTED = 20
 """Steps of a series that the table has, the last ones."""
 _TOLD = 6
@@ -38,7 +33,7 @@ def _draw(data: FigureData, width: int) -> Any:
         measure.name: Panel(
             measure.title,
             measure.format,
-            *_FORMATS.get(measure.format, _OTHERWISE),
+            _AXES.get(measure.format, _OTHERWISE),
             limits=_limits(data, measure.name, values),
         )
         for measure in data.measures.values()

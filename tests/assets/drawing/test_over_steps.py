@@ -13,8 +13,8 @@ from assets.drawing.over_steps import Panel, draw, ladders_of, series_of, stages
 from assets.measures.sentences import Number
 
 PANELS = {
-    "perplexity": Panel("perplexity per token", "number", ".4~s", ",.2f"),
-    "overlap": Panel("overlap", "share", ".2~%", ".1%"),
+    "perplexity": Panel("perplexity per token", "number", ".4~s"),
+    "overlap": Panel("overlap", "share", ".2~%"),
 }
 
 
@@ -73,6 +73,11 @@ def drawing(data: FigureData, width: int = style.WIDE, **measures: float) -> dic
     return found
 
 
+def points_of(panels: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of checkpoints, of all panels of one kind."""
+    return [row for row in panels["data"]["values"] if row["is"] == "point"]
+
+
 def texts(chart: dict[str, Any]) -> list[str]:
     import vl_convert
 
@@ -103,7 +108,7 @@ def test_a_base_that_ladders_share_begins_each_of_them() -> None:
 def test_stages_are_an_axis_in_their_order_and_points_have_their_colours() -> None:
     data = data_of(*FOUR)
     chart = drawing(data)
-    points = chart["data"]["values"]
+    points = points_of(chart)
     assert [(p["stage"], p["checkpoint"], p["value"], p["rung"]) for p in points] == [
         ("base", "base", 10.0, 0),
         ("SFT", "z-sft", 20.0, 1),
@@ -119,9 +124,8 @@ def test_stages_are_an_axis_in_their_order_and_points_have_their_colours() -> No
         ("10 [5, 15]", "20 [15, 25]"),
         ("10 [5, 15]", "30 [25, 35]"),
     ]
-    (panel,) = chart["concat"]
-    assert panel["title"]["text"] == "perplexity per token"
-    *_, line, point = panel["layer"]
+    assert "perplexity per token" in texts(chart)
+    *_, line, point = chart["spec"]["layer"]
     assert line["encoding"]["order"]["field"] == "rung"
     for layer in (line, point):
         assert layer["encoding"]["x"]["field"] == "stage"
@@ -137,9 +141,8 @@ def test_the_line_goes_through_the_stages_from_left_to_right() -> None:
     import vl_convert
 
     svg = vl_convert.vegalite_to_svg(drawing(data_of(*FOUR)))
-    (line,) = re.findall(
-        r'aria-label="[^"]*" role="[^"]*" aria-rol[^>]*line mark[^>]*d="([^"]*)"', svg
-    )
+    colour = style.colour_of_ladder(data_of(*FOUR), "olmo")
+    (line,) = re.findall(f'<path [^>]*d="([^"]*)"[^>]*stroke="{colour}" stroke-width="1.8"', svg)
     places = [float(x) for x in re.findall(r"[ML]([-0-9.]+),", line)]
     assert len(places) == 4
     assert places == sorted(places)
@@ -149,7 +152,7 @@ def test_the_stage_before_need_not_have_the_measure() -> None:
     data = data_of(*FOUR)
     values = values_of(data, overlap=0.1)
     del values["z-sft", "overlap"]
-    points = draw(data, style.WIDE, PANELS, values).to_dict()["data"]["values"]
+    points = points_of(draw(data, style.WIDE, PANELS, values).to_dict())
     assert [(p["stage"], p["before"]) for p in points] == [
         ("base", "–"),
         ("DPO", "–"),
@@ -157,7 +160,7 @@ def test_the_stage_before_need_not_have_the_measure() -> None:
     ]
     # Nor need it be there at all.
     data = data_of(*FOUR, without=("z-sft",))
-    points = drawing(data)["data"]["values"]
+    points = points_of(drawing(data))
     assert [(p["stage"], p["before"]) for p in points] == [
         ("base", "–"),
         ("DPO", "–"),
@@ -165,15 +168,18 @@ def test_the_stage_before_need_not_have_the_measure() -> None:
     ]
 
 
-def test_ladders_and_series_have_panels_beside_each_other() -> None:
+def test_panels_of_ladders_come_before_those_of_series() -> None:
     chart = drawing(data_of(*FOUR, *STEPS), perplexity=10.0, overlap=0.1)
-    layers = [panel["layer"][-1] for panel in chart["concat"]]
-    assert [layer["encoding"]["x"]["field"] for layer in layers] == ["stage", "step"] * 2
-    titles = [panel["title"]["text"] for panel in chart["concat"]]
-    assert titles == ["perplexity per token"] * 2 + ["overlap"] * 2
+    layers = [panels["spec"]["layer"][-1] for panels in chart["vconcat"]]
+    assert [layer["encoding"]["x"]["field"] for layer in layers] == ["stage", "step"]
+    assert [panels["facet"]["sort"] for panels in chart["vconcat"]] == [
+        ["perplexity", "overlap"]
+    ] * 2
+    titles = [text for text in texts(chart) if text in {"perplexity per token", "overlap"}]
+    assert titles == ["perplexity per token", "overlap"] * 2
     assert {p["name"]: (p["select"]["fields"], p["views"]) for p in chart["params"]} == {
-        "pointed_stage": (["stage"], [layers[0]["name"], layers[2]["name"]]),
-        "pointed": (["step"], [layers[1]["name"], layers[3]["name"]]),
+        "pointed_stage": (["stage"], [layers[0]["name"]]),
+        "pointed": (["step"], [layers[1]["name"]]),
     }
     domain = layers[1]["encoding"]["color"]["scale"]["domain"]
     assert domain == ["olmo", "base (base)", "RL: run"]
@@ -183,7 +189,8 @@ def test_ladders_and_series_have_panels_beside_each_other() -> None:
 def test_a_ladder_and_a_series_of_one_name_are_told_apart() -> None:
     run = [FigureCheckpoint(f"r{i}", "-", "p", "aligned", None, "olmo", i) for i in (1, 2)]
     chart = drawing(data_of(*FOUR, *run))
-    assert chart["concat"][1]["layer"][-1]["encoding"]["color"]["scale"]["domain"] == [
+    series = chart["vconcat"][1]["spec"]["layer"][-1]
+    assert series["encoding"]["color"]["scale"]["domain"] == [
         "olmo (ladder)",
         "olmo",
     ]
@@ -207,3 +214,28 @@ def test_long_names_fit_and_say_how_they_end(n: int, width: int) -> None:
     assert drawn_width <= width / panels + 12
     labels = [text for text in texts(chart) if text.startswith("…")]
     assert [label[-6:] for label in labels] == [f"name-{i}" for i in range(n)]
+
+
+def test_each_panel_has_its_measure_numbered_and_limited_in_its_own_way() -> None:
+    data = data_of(FigureCheckpoint("base", "-", "p", "base", None), *STEPS)
+    panels = PANELS | {"overlap": Panel("overlap", "share", ".2~%", limits=(0.25,))}
+    values = values_of(data, perplexity=1_000.0, overlap=0.1)
+    chart = draw(data, style.WIDE, panels, values).to_dict()
+    rows = [row for row in chart["data"]["values"] if row["is"] != "point"]
+    assert rows == [
+        {"is": "base", "measure": "perplexity", "series": "base (base)", "value": 1_000.0},
+        {"is": "base", "measure": "overlap", "series": "base (base)", "value": 0.1},
+        {"is": "limit", "measure": "overlap", "value": 0.25},
+    ]
+    numbers = [text for text in texts(chart) if text[0].isdigit() and not text.endswith("0")]
+    assert {number[-1] for number in numbers} >= {"k", "%"}
+    assert not any(point["is"] == "point" and point["bar"] for point in points_of(chart))
+
+
+def test_200_checkpoints_cost_a_mark_a_point_and_no_more() -> None:
+    import vl_convert
+
+    run = [FigureCheckpoint(f"r{i}", "-", "p", "aligned", None, "run", i) for i in range(200)]
+    chart = drawing(data_of(*run), overlap=0.1)
+    # A point that is not shown is there to be pointed at, with the room around it.
+    assert vl_convert.vegalite_to_svg(chart).count("<path") < 2 * 200 + 30

@@ -14,14 +14,9 @@ import duckdb
 
 from warehouse.integrity import identity
 from warehouse.scratch import scratch
-from warehouse.sessions import (
-    load_macros,
-    load_vocabulary,
-    needs_vocabulary,
-    view_rows,
-    vocabulary_of,
-)
+from warehouse.sessions import view_rows
 from warehouse.storage import in_one_step
+from warehouse.vocabulary import load_macros, needs_vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set
@@ -161,11 +156,13 @@ def _made_of(lake: Lake, tables: Sequence[Table]) -> str:
 def _add(catalog: Path, lake: Lake, tables: Sequence[Table]) -> set[str]:
     """Makes views, and gives the names of the tables that need not be viewed again."""
     viewed = set()
+    is_new = not catalog.exists()
     with duckdb.connect(
         str(catalog), config={"storage_compatibility_version": _STORAGE}
     ) as connection:
-        load_macros(connection)
-        _set_folder(connection, lake)
+        connection.begin()  # else each statement is flushed to the disk by itself
+        if is_new:
+            _set_folder(connection, lake)
         for table in tables:
             # A damaged file hides its table until it is written anew.
             with suppress(duckdb.Error):
@@ -174,8 +171,9 @@ def _add(catalog: Path, lake: Lake, tables: Sequence[Table]) -> set[str]:
                 if view_rows(connection, table, connection.sql(_CATALOGUED, params=pattern)):
                     viewed.add(table.name)
                 _comment(connection, table)
-        if needs_vocabulary(tables):
-            load_vocabulary(connection)
+        if is_new or needs_vocabulary(tables):
+            load_macros(connection)
+        connection.commit()
     return viewed
 
 

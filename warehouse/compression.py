@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from contextlib import suppress
 
+import duckdb
 from duckdb.sqltypes import BIGINT, VARCHAR
-
-if TYPE_CHECKING:
-    import duckdb
 
 NAME = "compressed_bytes"
 """What queries call it."""
@@ -27,4 +25,5 @@ def compressed_bytes(text: str) -> int:
 
 def add_compression(connection: duckdb.DuckDBPyConnection) -> None:
     """Gives a session the function `compressed_bytes(text)`; of null it is null."""
-    connection.create_function(NAME, compressed_bytes, [VARCHAR], BIGINT)
+    with suppress(duckdb.CatalogException, duckdb.NotImplementedException):  # it has it already
+        connection.create_function(NAME, compressed_bytes, [VARCHAR], BIGINT)

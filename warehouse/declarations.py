@@ -36,8 +36,9 @@ from warehouse.schema import (
     arrow_type,
     is_table_name,
 )
-from warehouse.sessions import confine, create_view, load_vocabulary, session
+from warehouse.sessions import confine, create_view, session
 from warehouse.statements import QueryError, read_statement
+from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -282,7 +283,7 @@ def _columns_of(
         confine(connection)
         for table in inputs:
             create_view(connection, table, files=[])
-        load_vocabulary(connection)
+        load_words(connection, query)
         if beside_base:
             create_pair(connection, None)
         statement = read_statement(connection, query)

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from warehouse.declarations import used_parameters
 from warehouse.measures import values_of
-from warehouse.sessions import Limits, bind, confine, create_view, load_vocabulary, session
+from warehouse.sessions import Limits, bind, confine, create_view, session
 from warehouse.tables import GENERATIONS, PROMPTS
+from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,6 +97,7 @@ def matched_values(
         files = [str(file) for name in names for file in lake.files(GENERATIONS, name)]
         create_view(connection, sampled, files)
         confine(connection, [*prompts, *files])
+        load_words(connection, _CUT)
         connection.sql(
             _CUT,
             params={
@@ -106,7 +108,7 @@ def matched_values(
             },
         ).create("cut")
         connection.table("cut").create_view(GENERATIONS.name)  # what the vocabulary is made over
-        load_vocabulary(connection)
+        load_words(connection)
         made: set[str] = set()
         for measure in measures:
             for measurement in chain(measure, measurements) or ():

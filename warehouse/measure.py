@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from warehouse.beside import create_pair
 from warehouse.declarations import Measurement, used_parameters
 from warehouse.sessions import Limits, bind, confine, session
+from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,6 +50,7 @@ def measure(
     with session(lake, limits) as connection:
         names = None if checkpoint is None else [checkpoint, *([pair.other] if pair else [])]
         files = bind(connection, lake, tables, names)
+        load_words(connection, measurement.query)
         if measurement.beside_base:
             create_pair(connection, pair)
         confine(connection, files)

@@ -28,12 +28,11 @@ from warehouse.sessions import (
     bind,
     confine,
     create_view,
-    load_vocabulary,
-    needs_vocabulary,
     session,
 )
 from warehouse.statements import QueryError, read_statement
 from warehouse.storage import RejectedError
+from warehouse.vocabulary import load_words, needs_vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,7 +89,7 @@ def _check_queries(
         words_are_over = [table for table in tables if needs_vocabulary([table])]
         for table in words_are_over:
             create_view(connection, table, files=[])
-        load_vocabulary(connection)
+        load_words(connection)
         for table in words_are_over:
             connection.execute(f"drop view {table.name}")
         for measure in measures:
@@ -209,6 +208,7 @@ def measured(
     with session(lake, limits) as connection:
         names = [checkpoint, *([pair.other] if pair else [])]
         files = bind(connection, lake, tables, names)
+        load_words(connection, measure.query)
         if measure.beside_base:
             create_pair(connection, pair)
         confine(connection, files)

@@ -11,11 +11,11 @@ from warehouse.sessions import (
     Limits,
     confine,
     create_view,
-    load_vocabulary,
     read_files,
     session,
 )
 from warehouse.statements import QueryError, Statement, read_statement
+from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,5 +110,5 @@ def _create_views(
             if name in statement.tables:  # a damaged file troubles only those who ask for it
                 raise
         viewed += files
-    load_vocabulary(connection)
+    load_words(connection)
     return viewed

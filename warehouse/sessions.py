@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 import psutil
 
-from warehouse import compression
 from warehouse.scratch import scratch
 
 if TYPE_CHECKING:
@@ -22,20 +19,8 @@ if TYPE_CHECKING:
     from warehouse.schema import Table
 
 _HERE = Path(__file__).parent
-_MACROS = (_HERE / "macros.sql").read_text(encoding="utf-8")
-_VIEWS = (_HERE / "views.sql").read_text(encoding="utf-8")
 _PARTITIONS = (_HERE / "partitions.sql").read_text(encoding="utf-8")
 _NO_ROWS = (_HERE / "no_rows.sql").read_text(encoding="utf-8")
-_DRAWS = (_HERE / "draws.sql").read_text(encoding="utf-8")
-_VOCABULARY = {
-    ("prompts",): (_HERE / "prompts.sql").read_text(encoding="utf-8"),
-    ("answers",): _DRAWS,
-    ("scores",): _DRAWS,
-    ("generations",): (_HERE / "generations.sql").read_text(encoding="utf-8"),
-    ("generations", "alignments"): (_HERE / "alignments.sql").read_text(encoding="utf-8"),
-}
-"""Macros over views: DuckDB resolves what they read when they are made."""
-_MACRO = re.compile(r"^create or replace macro (\w+)", re.MULTILINE)
 
 _NOTHING_BY_ITSELF: Mapping[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
@@ -73,7 +58,7 @@ class Limits:
 def session(
     lake: Lake | None = None, limits: Limits | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory DuckDB connection with the lake's macros, closed at the end.
+    """An in-memory DuckDB connection, closed at the end.
 
     Args:
         lake: Where it may spill; without one it cannot.
@@ -94,8 +79,6 @@ def session(
             with suppress(OSError):  # the lake can only be read, so there is nowhere to spill to
                 config["temp_directory"] = str(stack.enter_context(scratch(lake)) / "spill")
         connection = stack.enter_context(duckdb.connect(config=config))
-        load_macros(connection)
-        compression.add_compression(connection)
         yield connection
 
 
@@ -142,7 +125,6 @@ def bind(
         files = [str(path) for path in paths]
         create_view(connection, table, files)
         read += files
-    load_vocabulary(connection)
     return read
 
 
@@ -178,37 +160,3 @@ def read_files(
 ) -> duckdb.DuckDBPyRelation:
     """The rows of a table's files, or patterns of files, with the columns that these have."""
     return connection.sql(_PARTITIONS, params={"files": list(files)})
-
-
-def load_macros(connection: duckdb.DuckDBPyConnection) -> None:
-    """Makes the words that every query may use."""
-    connection.execute(_MACROS)
-
-
-def vocabulary_of(tables: Iterable[str]) -> list[str]:
-    """The SQL of all words that a query over these tables may use."""
-    return [_MACROS, compression.MADE_WITH, *_vocabulary_over(tables)]
-
-
-@cache
-def words() -> dict[str, tuple[str, ...]]:
-    """The words that queries may use, each with the tables that it is made over."""
-    sources = {(): _MACROS, **_VOCABULARY}
-    macros = {name: tables for tables, sql in sources.items() for name in _MACRO.findall(sql)}
-    return {compression.NAME: (), **macros}
-
-
-def needs_vocabulary(tables: Iterable[Table]) -> bool:
-    """Whether words are made over any of these tables, so that they are to be loaded after it."""
-    return any(table.name in needed for table in tables for needed in _VOCABULARY)
-
-
-def load_vocabulary(connection: duckdb.DuckDBPyConnection) -> None:
-    """Makes the words over views, of those views that are there."""
-    for macros in _vocabulary_over(name for (name,) in connection.execute(_VIEWS).fetchall()):
-        connection.execute(macros)
-
-
-def _vocabulary_over(views: Iterable[str]) -> list[str]:
-    present = set(views)
-    return [macros for needed, macros in _VOCABULARY.items() if present.issuperset(needed)]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from warehouse.sessions import words
+from warehouse.vocabulary import words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

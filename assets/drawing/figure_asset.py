@@ -20,7 +20,8 @@ from assets.measures import drift, sentences, statistics
 from assets.sources.prompt_sets import prompt_set
 from warehouse import Lake, Provenance, session
 from warehouse.declarations import used_parameters
-from warehouse.sessions import bind, vocabulary_of
+from warehouse.sessions import bind
+from warehouse.vocabulary import load_words, vocabulary_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -179,6 +180,7 @@ def gather(figure: Figure, context: AssetContext, measures: Sequence[Measure]) -
     query = figure.query.read_text(encoding="utf-8")
     with session(context.lake, context.limits) as connection:
         bind(connection, context.lake, declarations, facts)
+        load_words(connection, query, _COMPARISONS, _SAMPLES)
         connection.register("shown", listed)
         connection.register("declared", _declared(measures))
         parameters = used_parameters(query, {"unit": unit})

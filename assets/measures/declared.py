@@ -11,10 +11,10 @@ from assets.lineage.signature import Signature
 from assets.measures.pairs import pair_with_base
 from assets.study.errors import InputError
 from assets.study.thresholds import Thresholds, written
-from warehouse import sessions
 from warehouse.declarations import read_measurements, used_parameters
 from warehouse.measures import read_measures
 from warehouse.tables import BASE_TABLES, MEASURE_TABLES
+from warehouse.vocabulary import vocabulary_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,7 +61,7 @@ def query_parameters(
         return {
             **used_parameters(query, study_parameters(study)),
             # A change in the words that it may use may change any value.
-            "vocabulary": sessions.vocabulary_of(reads),
+            "vocabulary": vocabulary_of(reads),
             **({"pair": asdict(pair)} if pair else {}),
         }
 

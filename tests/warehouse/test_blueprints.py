@@ -21,6 +21,7 @@ from warehouse.declarations import used_parameters
 from warehouse.schema import Table, arrow_type
 from warehouse.sessions import Limits, bind, create_view, session
 from warehouse.tables import ALIGNMENTS, BASE_TABLES, GENERATIONS
+from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -79,6 +80,7 @@ class Blueprints(NamedTuple):
         found: dict[str, list[Row]] = {}
         with session(self.lake, Limits(threads=threads)) as connection:
             bind(connection, self.lake, [GENERATIONS, ALIGNMENTS])
+            load_words(connection)
             for name in TABLES:
                 measurement = self.measurements[name]
                 used = used_parameters(measurement.query, chosen.values())

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from assets.measures.declared import SQL_FOLDER
-from warehouse.sessions import load_vocabulary, vocabulary_of
+from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,8 +80,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with these tokens, and the words that queries may use."""
     with duckdb.connect() as opened:
         opened.register("token_distributions", pa.Table.from_pylist(tokens()))
-        opened.execute(vocabulary_of([])[0])
-        load_vocabulary(opened)
+        load_words(opened)
         yield opened
 
 

@@ -13,8 +13,8 @@ from tests.warehouse.texts import Generations, random_generations, rows_of
 from warehouse import session
 from warehouse.beside import BasePair, create_pair
 from warehouse.measures import values_of
-from warehouse.sessions import load_vocabulary
 from warehouse.tables import GENERATIONS, PROMPTS
+from warehouse.vocabulary import load_words
 
 PAIR = BasePair("new", "top_p=0.9", "old", "greedy")
 Values = dict[tuple[str, str], tuple[float, float]]
@@ -34,7 +34,7 @@ def similarity(
     with session() as connection:
         connection.register("generations", pa.Table.from_pylist(rows, schema))
         connection.register("prompts", pa.Table.from_pylist(asked, PROMPTS.arrow_schema))
-        load_vocabulary(connection)
+        load_words(connection)
         create_pair(connection, PAIR)
         parameters = {**PLACEHOLDERS, "ngram_similarity_length": n}
         made = values_of(measure, connection, parameters).to_arrow_table().to_pylist()

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from assets.measures.declared import SQL_FOLDER
-from warehouse.sessions import load_vocabulary, vocabulary_of
+from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,8 +68,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as opened:
         opened.register("token_distributions", pa.Table.from_pylist(tokens()))
         opened.register("scored_texts", pa.Table.from_pylist(scored))
-        opened.execute(vocabulary_of([])[0])
-        load_vocabulary(opened)
+        load_words(opened)
         opened.register("position_statistics", opened.sql(query).to_arrow_table())
         yield opened
 

@@ -17,6 +17,7 @@ from warehouse import Lake, Limits, QueryError, ask, catalog, session
 from warehouse.catalog import mend_catalog, write_catalog
 from warehouse.sessions import create_view
 from warehouse.tables import BASE_TABLES, GENERATIONS, MEASURE_TABLES, PROMPTS
+from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,6 +306,7 @@ def test_every_whitespace_character_separates_words() -> None:
 def _connection(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
     global _session
     with session(Lake(tmp_path_factory.mktemp("lake"))) as _session:
+        load_words(_session)
         yield
 
 

@@ -16,6 +16,7 @@ from warehouse import Lake, QueryError, session
 from warehouse.sessions import bind, confine
 from warehouse.statements import _FUNCTIONS, read_statement
 from warehouse.tables import BASE_TABLES
+from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     lake, readable = write_watched(folder)
     with session(lake) as connection:
         confine(connection, [*bind(connection, lake, BASE_TABLES), readable])
+        load_words(connection)
         yield Watched(folder, connection, readable)
 
 
@@ -87,6 +89,7 @@ def test_a_locked_session_writes_nowhere_even_if_a_statement_gets_through(
     lake = Lake(watched.folder / "lake")
     with session(lake) as connection:
         confine(connection, bind(connection, lake, BASE_TABLES))
+        load_words(connection)
         writing = [statement for statement in HOSTILE.values() if "OUT/" in statement]
         assert len(writing) > 30
         for statement in writing:

@@ -17,6 +17,7 @@ from warehouse import session
 from warehouse.beside import BasePair, create_pair
 from warehouse.declarations import used_parameters
 from warehouse.tables import GENERATIONS
+from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     from tests.warehouse.texts import Generations
@@ -44,6 +45,7 @@ def phrases_of(stock_phrases: Measurement) -> Any:
         rows = rows_of(ours, "new") + rows_of(theirs, "old")
         used = used_parameters(stock_phrases.query, {**PLACEHOLDERS, **parameters})
         with session() as connection:
+            load_words(connection)
             connection.register("generations", pa.Table.from_pylist(rows, schema))
             create_pair(connection, pair)
             made = connection.sql(stock_phrases.query, params=used).to_arrow_table().to_pylist()
@@ -183,6 +185,7 @@ def test_log_odds_are_those_of_the_equations_on_random_counts() -> None:
     y, y2 = np.floor(y).astype(int) + 1, np.floor(y2).astype(int)
     prior = counts.integers(1, 100_000, size=20_000)
     with session() as connection:
+        load_words(connection)
         table = pa.table({"y": y, "n": n, "y2": y2, "n2": n2, "prior": prior})
         connection.register("counts", table)
         rows = connection.sql(

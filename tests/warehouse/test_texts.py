@@ -25,6 +25,7 @@ from warehouse import Lake, Measurement, session
 from warehouse.compression import compressed_bytes
 from warehouse.matched import Sampled, chain, matched_values
 from warehouse.tables import GENERATIONS
+from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +67,7 @@ def values(measures: dict[str, Measure], measurements: dict[str, Measurement]) -
 
 def asked(expression: str, text: str | None) -> Any:
     with session() as connection:
+        load_words(connection)
         return connection.execute(f"select {expression}", {"text": text}).fetchall()[0][0]
 
 
@@ -121,6 +123,7 @@ def test_sentences_of_random_texts_are_those_of_the_definition() -> None:
     texts = ["".join(source.choices(signs, k=source.randint(0, 30))) for _ in range(3000)]
     texts += [random_text(source, 8) for _ in range(300)]
     with session() as connection:
+        load_words(connection)
         connection.register("texts", pa.table({"place": range(len(texts)), "text": texts}))
         split = connection.sql("select sentences(text) from texts order by place").fetchall()
         cut = connection.sql("select spaced_words(text) from texts order by place").fetchall()
@@ -246,6 +249,7 @@ def test_the_adjustment_is_that_of_the_formula_on_100_000_cases() -> None:
     vocabulary = random_cases.integers(2, 10_000_000, size=100_000)
     drawn = np.floor(np.exp(random_cases.uniform(0, np.log(1e8), size=100_000))).astype(int)
     with session() as connection:
+        load_words(connection)
         connection.register("cases", pa.table({"v": vocabulary, "c": drawn}))
         computed = connection.sql("select expected_distinct(v, c) from cases").fetchnumpy()
     (ours,) = computed.values()

@@ -11,8 +11,8 @@ from warehouse import session
 from warehouse.declarations import used_parameters
 from warehouse.matched import chain
 from warehouse.measures import values_of
-from warehouse.sessions import load_vocabulary
 from warehouse.tables import GENERATIONS
+from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     import random
@@ -82,7 +82,7 @@ def measured_texts(
     rows = pa.Table.from_pylist(rows_of(generations), schema)
     with session() as connection:
         connection.register("generations", rows)
-        load_vocabulary(connection)
+        load_words(connection)
         for measurement in chain(measure, measurements) or ():
             used = used_parameters(measurement.query, given)
             connection.sql(measurement.query, params=used).create(measurement.table.name)

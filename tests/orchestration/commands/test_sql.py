@@ -19,9 +19,10 @@ from typer.testing import CliRunner
 
 from orchestration import cli
 from warehouse import Lake, session
-from warehouse.sessions import create_view, load_vocabulary
+from warehouse.sessions import create_view
 from warehouse.statements import read_statement
 from warehouse.tables import GENERATIONS
+from warehouse.vocabulary import load_words
 
 ROOT = Path(__file__).parents[3]
 LONG = "select count(*) from range(100_000_000) a, range(100_000_000) b where hash(a, b) = 1"
@@ -197,7 +198,7 @@ def test_the_documentation_asks_what_may_be_asked() -> None:
     with session() as connection:
         for table in tables.values():
             create_view(connection, table, [])
-        load_vocabulary(connection)
+        load_words(connection)
         for query in queries:
             statement = read_statement(connection, query, ["prices.csv"])
             assert statement.tables & set(tables)

@@ -47,7 +47,8 @@ test: $(COMPILED)
 test-fast: $(COMPILED)
 	$(PYTEST) -m "(core or not whole) and not (slow or soak or weights or lm_eval or inspect or browser or vllm)"
 
-# What takes minutes by its nature: training runs beside the lake.
+# What takes minutes by its nature: training runs beside the lake, and runs that are stopped at many
+# places (of which `make soak` tries all).
 test-slow: $(COMPILED)
 	$(BIN)/python -m pytest -m slow
 

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from warehouse.beside import BASE, create_pair
+from warehouse.beside import BASE
+from warehouse.rehearsal import rehearsal
 from warehouse.schema import (
     COMMON_COLUMNS,
     PARTITION_COLUMN,
@@ -36,9 +37,7 @@ from warehouse.schema import (
     arrow_type,
     is_table_name,
 )
-from warehouse.sessions import confine, create_view, session
 from warehouse.statements import QueryError, read_statement
-from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -279,13 +278,7 @@ def _columns_of(
     beside_base: bool,
 ) -> dict[str, str]:
     """The columns that a query gives, and their types; it runs over empty tables."""
-    with session() as connection:
-        confine(connection)
-        for table in inputs:
-            create_view(connection, table, files=[])
-        load_words(connection, query)
-        if beside_base:
-            create_pair(connection, None)
+    with rehearsal(inputs, beside_base=beside_base) as connection:
         statement = read_statement(connection, query)
         relation = connection.sql(statement.text, params=dict(parameters))
         if len(set(relation.columns)) < len(relation.columns):

@@ -23,16 +23,11 @@ import pyarrow.parquet as pq
 from warehouse.beside import create_pair
 from warehouse.declarations import DeclarationError, used_parameters
 from warehouse.measure_headers import GROUPS, Measure, read_measure
-from warehouse.sessions import (
-    Limits,
-    bind,
-    confine,
-    create_view,
-    session,
-)
+from warehouse.rehearsal import rehearsal
+from warehouse.sessions import Limits, bind, confine, session
 from warehouse.statements import QueryError, read_statement
 from warehouse.storage import RejectedError
-from warehouse.vocabulary import load_words, needs_vocabulary
+from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,28 +79,14 @@ def _check_queries(
 ) -> None:
     """Runs every query, and the floors' expressions, over empty tables."""
     by_name = {table.name: table for table in tables}
-    with session() as connection:
-        confine(connection)
-        words_are_over = [table for table in tables if needs_vocabulary([table])]
-        for table in words_are_over:
-            create_view(connection, table, files=[])
-        load_words(connection)
-        for table in words_are_over:
-            connection.execute(f"drop view {table.name}")
-        for measure in measures:
-            for name in measure.reads:
-                create_view(connection, by_name[name], files=[])
-            if measure.beside_base:
-                create_pair(connection, None)
-            try:
+    for measure in measures:
+        read = [by_name[name] for name in measure.reads]
+        try:
+            with rehearsal(read, beside_base=measure.beside_base) as connection:
                 _check_query(measure, connection, dict(parameters))
-            except (QueryError, DeclarationError, duckdb.Error) as error:
-                undeclared = _undeclared(measure, by_name, error)
-                raise DeclarationError(f"{measure.path}: {undeclared or error}") from error
-            for name in measure.reads:
-                connection.execute(f"drop view {name}")
-            if measure.beside_base:
-                connection.unregister("pair")
+        except (QueryError, DeclarationError, duckdb.Error) as error:
+            undeclared = _undeclared(measure, by_name, error)
+            raise DeclarationError(f"{measure.path}: {undeclared or error}") from error
 
 
 def _check_query(

@@ -45,7 +45,7 @@ def soak(folder: Path, sources: tuple[Source, Source], *, whole: bool, every: in
     return tally
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 def test_files_that_cannot_be_written_lose_nothing(
     tmp_path: Path, llama_source: Source, gemma: Source
 ) -> None:

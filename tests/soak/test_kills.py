@@ -50,7 +50,7 @@ def soak(folder: Path, n_kills: int, seed: int, longest: float, command: str) ->
     return tally
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 def test_a_run_that_is_killed_time_and_again_ends_as_one_that_is_not(
     tmp_path: Path, llama_source: Source, gemma: Source
 ) -> None:

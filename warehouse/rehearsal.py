@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from threading import Lock
@@ -50,6 +51,7 @@ def rehearsal(
 def _connection() -> duckdb.DuckDBPyConnection:
     """It has all words. They need the views that they are made over no more, once they are made."""
     connection = _OPEN.enter_context(session())
+    atexit.register(_close)  # DuckDB complains of one that is open still
     confine(connection)
     words_are_over = [table for table in BASE_TABLES if needs_vocabulary([table])]
     for table in words_are_over:
@@ -58,3 +60,8 @@ def _connection() -> duckdb.DuckDBPyConnection:
     for table in words_are_over:
         connection.execute(f"drop view {table.name}")
     return connection
+
+
+def _close() -> None:
+    _connection.cache_clear()
+    _OPEN.close()

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.semantics import embeddings
-from assets.semantics.sentences import sentences
 from tests.assets.measures.lakes import limited_to, rows_of
 from tests.encoders import count_words, counted
 from tests.studies import Bench, write_jsonl
+from tests.warehouse.texts import sentences_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +131,7 @@ BOTH = list(itertools.product(written(), PROMPTS))
 
 def test_each_different_text_is_embedded_once(made: tuple[Bench, WordCounter]) -> None:
     expected = {
-        name: {t for row in w for t in (row["text"], *(s.text for s in sentences(row["text"])))}
+        name: {t for row in w for t in (row["text"], *sentences_of(row["text"]))}
         for name, w in written().items()
     }
     found = rows(made, "embeddings")

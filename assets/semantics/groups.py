@@ -36,6 +36,7 @@ class Group:
         prompt_set: As in `generations`.
         prompt_id: As in `generations`.
         samples: Their numbers.
+        texts: What they say.
         vectors: float64 [generations, width], of length 1.
     """
 
@@ -43,6 +44,7 @@ class Group:
     prompt_set: str
     prompt_id: str
     samples: list[int]
+    texts: list[str]
     vectors: np.ndarray
 
     @property
@@ -67,8 +69,9 @@ def groups_of(context: AssetContext, checkpoint: Checkpoint) -> Iterator[Group]:
         bind(connection, context.lake, [tables.GENERATIONS, tables.EMBEDDINGS], [checkpoint.name])
         relation = connection.sql(_QUERY, params={"prompt_set": answered})
         for (decoding, prompt_id), rows in together(relation, ("decoding", "prompt_id")):
-            samples, vectors = rows["sample"].to_pylist(), vectors_of(rows["embedding"])
-            yield Group(decoding, answered, prompt_id, samples, vectors)
+            samples, texts = (rows[name].to_pylist() for name in ("sample", "text"))
+            vectors = vectors_of(rows["embedding"])
+            yield Group(decoding, answered, prompt_id, samples, texts, vectors)
 
 
 def together(

@@ -24,6 +24,7 @@ from assets.study.errors import InputError
 from assets.study.parts import LEAST_DOCUMENTS
 from models import ModelError
 from models.embedding import check_encoder
+from models.pair_classifier import check_pair_classifier
 from models.servers import check_extra, read_key
 from models.vllm import vllm_version
 
@@ -200,6 +201,11 @@ def _check_embedder(study: Study) -> None:
             check_encoder(study.embedder)
         except ModelError as error:
             raise InputError(f"embedder: {error}") from None
+    if study.answer_classifier is not None:
+        try:
+            check_pair_classifier(study.answer_classifier)
+        except ModelError as error:
+            raise InputError(f"answer_classifier: {error}") from None
 
 
 def _need(study: Study, checkpoint: Checkpoint) -> Need:

@@ -24,10 +24,10 @@ import yaml
 from assets.lineage.materialize import materialize
 from assets.registry import build_graph
 from assets.semantics.embeddings import EMBEDDINGS, as_table
-from assets.semantics.sentences import sentences
 from assets.study.study import Study, load_study
 from models.embedding import Embedded, SentenceEncoder, encoder_digest, load_encoder
-from warehouse import Lake, Provenance, tables, write_table
+from warehouse import Lake, Provenance, session, tables, write_table
+from warehouse.vocabulary import load_words
 
 _WORDS = (
     *("the", "of", "and", "to", "in", "that", "it", "was", "for", "on", "as", "with", "people"),
@@ -88,9 +88,11 @@ def write(folder: Path, prompts: int, samples: int) -> Study:
 def different_texts(path: Path) -> list[str]:
     """The texts that are embedded: generations and their sentences, each once."""
     texts: dict[str, None] = {}
-    for line in path.read_text().splitlines():
-        text = json.loads(line)["text"]
-        texts |= dict.fromkeys([text, *(sentence.text for sentence in sentences(text))])
+    query = "select text, sentences(text) from read_json($path)"
+    with session() as connection:
+        load_words(connection, query)
+        for text, sentences in connection.execute(query, {"path": str(path)}).fetchall():
+            texts |= dict.fromkeys([text, *sentences])
     return list(texts)
 
 

@@ -12,27 +12,6 @@ create or replace macro words(text) as
 create or replace macro spaced_words(text) as
     regexp_extract_all(text, '[' || whitespace() || ']*[^' || whitespace() || ']+');
 
--- Sentences of a text, their words joined by single spaces. A sentence ends after a run of . ! ? or
--- … and the quotes and brackets that close there, where whitespace follows; after a run of 。！？ and
--- such, whatever follows; and with its line. What holds no word is none. Abbreviations are not known:
--- "Dr. No" is two.
-create or replace macro sentences(text) as
-    list_filter(
-        list_transform(
-            regexp_split_to_array(
-                regexp_replace(
-                    text,
-                    '([.!?…]+[")''\]}”’»]*)[' || whitespace() || ']|([。！？]+[")''\]}”’»」』）]*)',
-                    '\1\2' || chr(10),
-                    'g'
-                ),
-                '[\n-\r\x{85}\x{2028}\x{2029}]'
-            ),
-            lambda line: array_to_string(words(line), ' ')
-        ),
-        lambda sentence: sentence <> ''
-    );
-
 -- Nats in bits.
 create or replace macro bits(nats) as
     nats / ln(2);

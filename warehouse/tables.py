@@ -372,7 +372,7 @@ ANSWERS = Table(
     columns=(
         *_common("checkpoint", "decoding", "prompt_set", "prompt_id", "sample"),
         Column("answer", "INTEGER", "number of the generation that is the first with this answer"),
-        Column("similarity", "DOUBLE", "cosine similarity to that one"),
+        Column("similarity", "DOUBLE", "to that one: cosine, or the score of answer_classifier"),
     ),
 )
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from warehouse.schema import Table
 
 _HERE = Path(__file__).parent
-_MACROS = (_HERE / "macros.sql").read_text(encoding="utf-8")
+SENTENCES = _HERE / "sentences.sql"
+"""What a sentence is."""
+_MACROS = "\n".join(path.read_text(encoding="utf-8") for path in (_HERE / "macros.sql", SENTENCES))
 _VIEWS = (_HERE / "views.sql").read_text(encoding="utf-8")
 _DRAWS = (_HERE / "draws.sql").read_text(encoding="utf-8")
 _OVER_VIEWS = {

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from assets.imports import alpaca_eval, inspect_logs, lm_eval, tabular
 from assets.imports.found import Dropped, Found, Options, Written, write_generations
+from assets.imports.scored import Scored, ScoreFile
 from assets.study.errors import InputError, meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["FORMATS", "Dropped", "Format", "Found", "Options", "Written", "import_files"]
+__all__ = ["FORMATS", "Dropped", "Format", "Found", "Options", "Scored", "Written", "import_files"]
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,12 @@ class Format:
     """A format that generations are imported from.
 
     Attributes:
-        read: Finds the generations of a file.
+        read: Finds the generations of a file, and their scores, each after its generation.
         takes: The fields of `Options` that it asks for.
         folders: Whether a file may be a folder, or stand for what is elsewhere.
     """
 
-    read: Callable[[str, Options], Iterator[Found | Dropped]]
+    read: Callable[[str, Options], Iterator[Found | Scored | Dropped]]
     takes: tuple[str, ...] = ()
     folders: bool = False
 
@@ -38,8 +39,8 @@ _LONGEST_NAME = 100
 _TABULAR = ("columns", "where", "split_by")
 FORMATS = {
     "jsonl": Format(tabular.read_json_lines, _TABULAR),
-    "lm-eval": Format(lm_eval.read),
-    "inspect": Format(inspect_logs.read),
+    "lm-eval": Format(lm_eval.read, ("checkpoint",)),
+    "inspect": Format(inspect_logs.read, ("checkpoint",)),
     "alpaca-eval": Format(alpaca_eval.read, ("generator",)),
     "hf-dataset": Format(tabular.read_dataset, (*_TABULAR, "config", "split"), folders=True),
     "csv": Format(tabular.read_csv, _TABULAR),
@@ -52,11 +53,13 @@ def import_files(
 ) -> Written:
     """Writes the generations of files of other tools into one, as `read_generations` reads it.
 
+    Their scores, where there are any, are written beside it, as `read_scores` reads them.
+
     Args:
         name: One of `FORMATS`.
         sources: The files.
         target: The file to write; where files are split by a column, `made.jsonl` stands for
-            `made-VALUE.jsonl`.
+            `made-VALUE.jsonl`. Scores go to `made.scores.jsonl`.
         options: What is to be known of the files.
         force: Replace a file that is there.
 
@@ -81,7 +84,11 @@ def import_files(
             raise InputError(f"{source} is a folder; name the files in it")
     rows = (row for source in sources for row in form.read(source, options))
     if options.split_by is None:
-        return write_generations(rows, _place(target, sources, force=force))
+        beside = target.with_suffix(".scores.jsonl")
+        scores = ScoreFile(
+            lambda: _place(beside, sources, force=force), options.checkpoint or target.stem
+        )
+        return write_generations(rows, _place(target, sources, force=force), scores)
     places: dict[str, Path] = {}
 
     def place_of(model: str) -> Path:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from assets.imports.outputs import losses, opened
+from assets.imports.scored import Scored
 from assets.study.errors import InputError
 from assets.study.files import is_text
-from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from typing import TextIO
+
+    from assets.imports.scored import ScoreFile, WrittenScores
 
 _ID_DIGITS = 12
 _MOST_FILES = 100
@@ -33,6 +36,8 @@ class Options:
         generator: Whose outputs are meant, where a file has those of several models.
         config: A configuration of a dataset on the hub.
         split: A split of a dataset.
+        checkpoint: What the study calls the model whose scores come along; by default as the file
+            of its generations is called.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -41,6 +46,7 @@ class Options:
     generator: str | None = None
     config: str | None = None
     split: str | None = None
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,9 +72,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Dropped:
-    """What is no generation, or none that can be used, and why: "without text"."""
+    """What cannot be used, and why: "without text".
+
+    Attributes:
+        why: The reason, as it follows a number.
+        what: What is dropped.
+    """
 
     why: str
+    what: Literal["rows", "scores"] = "rows"
 
 
 @dataclass
@@ -93,10 +105,12 @@ class Written:
     Attributes:
         files: The files written.
         dropped: How many generations were not written, by reason.
+        scores: What became of their scores; None where the format has none.
     """
 
     files: dict[Path, WrittenFile] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
+    scores: WrittenScores | None = None
 
     @property
     def samples(self) -> int:
@@ -110,21 +124,20 @@ class Written:
 
     def losses(self) -> str:
         """Says what was dropped and why; nothing where all was written."""
-        lost = self.dropped.total()
-        if not lost:
-            return ""
-        reasons = ", ".join(f"{n:,} {why}" for why, n in self.dropped.most_common())
-        return f"{lost:,} of {lost + self.samples:,} rows dropped: {reasons}"
+        return losses("rows", self.dropped, self.samples)
 
 
 def write_generations(
-    found: Iterable[Found | Dropped], target: Path | Callable[[str], Path]
+    found: Iterable[Found | Scored | Dropped],
+    target: Path | Callable[[str], Path],
+    scores: ScoreFile | None = None,
 ) -> Written:
     """Writes generations as `read_generations` reads them, each file in one step.
 
     Args:
-        found: Generations, and what is none.
+        found: Generations, their scores, and what is neither.
         target: The file, or that of the generations of a model; one that is there is replaced.
+        scores: Where the scores of what is written go; without it they are left out.
 
     Returns:
         What was written and what dropped.
@@ -136,11 +149,20 @@ def write_generations(
     written = Written()
     outputs: dict[Path, _Output] = {}
     with ExitStack() as stack:
+        if scores:
+            written.scores = stack.enter_context(scores).counts
         for one in found:
+            if isinstance(one, Scored):
+                if scores:
+                    scores.write(one, any(o.has_written(one) for o in outputs.values()))
+                continue
             if isinstance(one, Found) and not _is_text(one):
                 one = Dropped("with half a surrogate pair, which is no text")
             if isinstance(one, Dropped):
-                written.dropped[one.why] += 1
+                if one.what == "rows":
+                    written.dropped[one.why] += 1
+                elif scores:
+                    scores.counts.dropped[one.why] += 1
                 continue
             path = target(str(one.model)) if callable(target) else target
             if path not in outputs:
@@ -149,22 +171,12 @@ def write_generations(
                         f"{one.where}: is of the {_MOST_FILES + 1}th model, and each would have a "
                         "file of its own; split by another column, or choose rows with --where"
                     )
-                outputs[path] = stack.enter_context(_output(path))
+                outputs[path] = _Output(stack.enter_context(opened(path)))
                 written.files[path] = outputs[path].counts
             outputs[path].write(one)
         if not written.samples:
             raise InputError(f"no generation is left; {written.losses() or 'there is no row'}")
     return written
-
-
-@contextmanager
-def _output(target: Path) -> Iterator[_Output]:
-    """A file to write generations to, which is put in its place at the end, if all goes well."""
-    try:
-        with in_one_step(target) as path, path.open("w", encoding="utf-8", newline="\n") as file:
-            yield _Output(file)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror or error}") from None
 
 
 class _Output:
@@ -182,6 +194,10 @@ class _Output:
         self.counts.samples += 1
         self.counts.prompts = len(self._prompts.texts)
         self.counts.model = one.model
+
+    def has_written(self, score: Scored) -> bool:
+        """Whether the generation that is scored is in the file."""
+        return self._prompts.has(score.prompt_id, score.sample)
 
 
 def reason(error: Exception) -> str:
@@ -232,6 +248,10 @@ class _Prompts:
         samples[sample] = one.where
         self._next[prompt_id] = max(self._next[prompt_id], sample + 1)
         return {"prompt_id": prompt_id, "prompt": one.prompt, "sample": sample}
+
+    def has(self, prompt_id: str, sample: int) -> bool:
+        """Whether there was this sample of this prompt."""
+        return sample in self._samples.get(prompt_id, ())
 
     def _id_of(self, prompt: str) -> str:
         """A name for a prompt, the same in every import, and no other prompt's."""

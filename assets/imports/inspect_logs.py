@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.imports.found import Dropped, Found, reason
+from assets.imports.scored import Scored
 from assets.study.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,12 +17,17 @@ if TYPE_CHECKING:
 _NOT_READ = {"events", "events_data", "store"}  # what logs of agents are full of
 
 
-def read(source: str, options: Options) -> Iterator[Found | Dropped]:
+_MARKS = {"C": 1, "P": 0.5, "I": 0, "N": 0}
+_ANSWERS = {"yes": 1, "true": 1, "no": 0, "false": 0}
+
+
+def read(source: str, options: Options) -> Iterator[Found | Scored | Dropped]:
     """Finds the completions of a log; what Inspect calls a sample is a prompt here.
 
     A prompt is the input, or the user's message in it; system messages are not part of it. Epochs
     are samples. Of a conversation the last answer is none to the first question, so samples with
-    more than one question or answer are dropped.
+    more than one question or answer are dropped. Scores are of the first answer, and called after
+    their scorers.
 
     Args:
         source: The file.
@@ -50,6 +56,8 @@ def read(source: str, options: Options) -> Iterator[Found | Dropped]:
                 # What a solver made of the completion stands for the first answer.
                 text = one.output.completion if sample == first else answer.message.text
                 yield Found(where, prompt, text, str(one.id), sample, log.eval.model)
+            for name, score in (one.scores or {}).items():
+                yield Scored(where, str(one.id), first, name, _number_of(score.value))
 
 
 def _read(path: Path) -> Any:
@@ -86,3 +94,17 @@ def _prompt(given: Any) -> str | None:
         return given
     texts = [str(message.text) for message in given if message.role == "user"]
     return texts[0] if texts else None
+
+
+def _number_of(value: object) -> object:
+    """A score's value as Inspect's own `value_to_float` has it; as it is where that has none."""
+    if not isinstance(value, str):
+        return value
+    if value in _MARKS:
+        return _MARKS[value]
+    if value.lower() in _ANSWERS:
+        return _ANSWERS[value.lower()]
+    try:
+        return float(value)
+    except ValueError:
+        return value

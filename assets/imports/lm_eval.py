@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.imports.found import Dropped, Found
+from assets.imports.scored import Scored
 from assets.study.errors import InputError
 from assets.study.files import read_jsonl
 
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"(?:samples_)?(?P<task>.+?)(?:_\d{4}-\d\d-\d\dT[\d.+-]+)?")
 
 
-def read(source: str, options: Options) -> Iterator[Found | Dropped]:
+def read(source: str, options: Options) -> Iterator[Found | Scored | Dropped]:
     """Finds what tasks of the kind generate_until made; other requests are no generations.
 
     A prompt is the context as it went to the model, template and all. Its name is the task's, which
     the file's name tells, and the number of the document: `gsm8k/17`. Repeats are samples.
+
+    A score is called after its metric and, but for `none`, the filter: `exact_match,strict-match`.
+    The harness scores one text of a document, whatever its repeats.
 
     Args:
         source: The file.
@@ -52,6 +56,7 @@ def read(source: str, options: Options) -> Iterator[Found | Dropped]:
         # Every filter has a row of each document; what the model wrote is the same in all of them.
         if filters.setdefault(document, row.get("filter")) != row.get("filter"):
             yield Dropped("that repeat a text for a further filter")
+            yield from _scores(row, where, f"{task}/{document}", answers)
             continue
         for i, (request, texts) in enumerate(zip(requests, answers, strict=True)):
             prompt_id = f"{task}/{document}" + (f"/{i}" if len(requests) > 1 else "")
@@ -66,6 +71,31 @@ def read(source: str, options: Options) -> Iterator[Found | Dropped]:
                     yield Dropped("without text")
                 else:
                     raise InputError(f"{where}: 'resps' holds {text!r:.40} where a text must be")
+        yield from _scores(row, where, f"{task}/{document}", answers)
+
+
+def _scores(
+    row: dict[str, object], where: str, prompt_id: str, answers: list[list[object]]
+) -> Iterator[Scored | Dropped]:
+    """What a document's filtered text was found to be worth, by each metric."""
+    metrics = row.get("metrics")
+    for metric in metrics if isinstance(metrics, list) else ():
+        if len(answers) > 1:
+            yield Dropped("of several requests together", "scores")
+        elif (sample := _scored_sample(row, answers[0])) is None:
+            yield Dropped("of a text that the log does not tell from its repeats", "scores")
+        else:
+            name = metric if row.get("filter") in (None, "none") else f"{metric},{row['filter']}"
+            yield Scored(where, prompt_id, sample, name, row.get(metric))
+
+
+def _scored_sample(row: dict[str, object], texts: list[object]) -> int | None:
+    """The number of the repeat that the filter chose; None where it chose none as it stands."""
+    if len(texts) == 1:
+        return 0
+    chosen = row.get("filtered_resps")
+    text = chosen[0] if isinstance(chosen, list) and len(chosen) == 1 else None
+    return texts.index(text) if isinstance(text, str) and text in texts else None
 
 
 def _requests(row: dict[str, object]) -> list[list[object]] | None:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from assets.lineage.asset import TableAsset
+from assets.lineage.code import code_version
 from assets.lineage.signature import Signature, short
 from assets.lineage.staging import finished_rows, note_part_versions, stage
-from assets.semantics.sentences import sentences
 from assets.sources.prompt_sets import prompt_set
 from assets.study.digests import digest
 from models.embedding import encoder_digest, library_version, load_encoder
 from models.loading import resolve_device
 from warehouse import tables
+from warehouse.sessions import bind, session
+from warehouse.vocabulary import SENTENCES, load_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Set
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
     from models.embedding import Embedded
 
 _TABLE = tables.EMBEDDINGS
+_QUERY = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _WAY = "1"
-"""Changes when texts are cut into other sentences, or embedded otherwise."""
+"""Changes when texts are embedded otherwise."""
 _CHARACTERS = 1 << 19
 """Of texts that are embedded together, and then staged."""
 _ROWS = 1000
@@ -65,16 +68,15 @@ def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
 def _different(context: AssetContext, seen: set[bytes]) -> Iterator[str]:
     """The texts that are embedded, each once, in their order; their names are put into `seen`."""
     assert context.checkpoint is not None
-    answered = prompt_set(context.study, context.checkpoint).name
-    first = context.study.first_decoding(context.checkpoint)
-    for path in context.lake.files(tables.GENERATIONS, context.checkpoint.name):
-        file = pq.ParquetFile(path)
-        for batch in file.iter_batches(_ROWS, columns=["decoding", "prompt_set", "text"]):
-            rows = batch.filter(pc.equal(batch["prompt_set"], answered))
-            for decoding, text in zip(
-                *(rows[n].to_pylist() for n in ("decoding", "text")), strict=True
-            ):
-                parts = [part.text for part in sentences(text)] if decoding == first else []
+    parameters = {
+        "prompt_set": prompt_set(context.study, context.checkpoint).name,
+        "first_decoding": context.study.first_decoding(context.checkpoint),
+    }
+    with session(context.lake, context.limits) as connection:
+        bind(connection, context.lake, [tables.GENERATIONS], [context.checkpoint.name])
+        load_words(connection, _QUERY)
+        for batch in connection.sql(_QUERY, params=parameters).to_arrow_reader(_ROWS):
+            for text, parts in zip(*(column.to_pylist() for column in batch), strict=True):
                 for part in (text, *parts):
                     if (name := _name(part)) not in seen:
                         seen.add(name)
@@ -189,6 +191,7 @@ EMBEDDINGS = TableAsset(
     group="semantics",
     description=_TABLE.description,
     reads=("generations",),
+    version=code_version(SENTENCES),
     parameters=_parameters,
     settings=("embedder",),
     applies=has_embedder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,15 @@ from warehouse import tables
 from warehouse.sessions import bind, session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from duckdb import DuckDBPyRelation
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
 
 _QUERY = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _ROWS = 2_000
-_KEY = ("decoding", "prompt_id")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +36,7 @@ class Group:
         prompt_set: As in `generations`.
         prompt_id: As in `generations`.
         samples: Their numbers.
+        texts: What they say.
         vectors: float64 [generations, width], of length 1.
     """
 
@@ -41,6 +44,7 @@ class Group:
     prompt_set: str
     prompt_id: str
     samples: list[int]
+    texts: list[str]
     vectors: np.ndarray
 
     @property
@@ -63,37 +67,31 @@ def groups_of(context: AssetContext, checkpoint: Checkpoint) -> Iterator[Group]:
     answered = prompt_set(context.study, checkpoint).name
     with session(context.lake, context.limits) as connection:
         bind(connection, context.lake, [tables.GENERATIONS, tables.EMBEDDINGS], [checkpoint.name])
-        reader = connection.sql(_QUERY, params={"prompt_set": answered}).to_arrow_reader(_ROWS)
-        waiting: list[pa.Table] = []
-        for batch in reader:
-            for piece in _cut(pa.Table.from_batches([batch])):
-                if waiting and _key(waiting[0]) != _key(piece):
-                    yield _group(answered, waiting)
-                    waiting = []
-                waiting.append(piece)
-        if waiting:
-            yield _group(answered, waiting)
+        relation = connection.sql(_QUERY, params={"prompt_set": answered})
+        for (decoding, prompt_id), rows in together(relation, ("decoding", "prompt_id")):
+            samples, texts = (rows[name].to_pylist() for name in ("sample", "text"))
+            vectors = vectors_of(rows["embedding"])
+            yield Group(decoding, answered, prompt_id, samples, texts, vectors)
 
 
-def _cut(rows: pa.Table) -> Iterator[pa.Table]:
-    """Rows, those of each prompt by themselves."""
-    keys = list(zip(*(rows[name].to_pylist() for name in _KEY), strict=True))
-    changes = [i for i in range(1, len(keys)) if keys[i] != keys[i - 1]]
-    for start, stop in zip([0, *changes], [*changes, len(keys)], strict=True):
-        if stop > start:
-            yield rows.slice(start, stop - start)
-
-
-def _key(rows: pa.Table) -> tuple[Any, ...]:
-    return tuple(rows[name][0].as_py() for name in _KEY)
-
-
-def _group(answered: str, pieces: list[pa.Table]) -> Group:
-    rows = pa.concat_tables(pieces).combine_chunks()
-    decoding, prompt_id = _key(rows)
-    return Group(
-        decoding, answered, prompt_id, rows["sample"].to_pylist(), vectors_of(rows["embedding"])
-    )
+def together(
+    relation: DuckDBPyRelation, key: Sequence[str]
+) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
+    """The rows of a relation that is ordered by a key, those of each key by themselves."""
+    waiting: list[pa.Table] = []
+    last: tuple[Any, ...] = ()
+    for batch in relation.to_arrow_reader(_ROWS):
+        rows = pa.Table.from_batches([batch])
+        keys = list(zip(*(rows[name].to_pylist() for name in key), strict=True))
+        changes = [i for i in range(1, len(keys)) if keys[i] != keys[i - 1]]
+        for start, stop in itertools.pairwise([0, *changes, len(keys)]):
+            if waiting and keys[start] != last:
+                yield last, pa.concat_tables(waiting).combine_chunks()
+                waiting = []
+            last = keys[start]
+            waiting.append(rows.slice(start, stop - start))
+    if waiting:
+        yield last, pa.concat_tables(waiting).combine_chunks()
 
 
 def vectors_of(column: pa.ChunkedArray) -> np.ndarray:

@@ -3,6 +3,7 @@ select
     decoding,
     prompt_id,
     sample,
+    text,
     embedding
 from generations
 join embeddings

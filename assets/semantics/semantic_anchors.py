@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
 from contextlib import contextmanager
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from assets.lineage.asset import TableAsset
+from assets.lineage.code import code_version
 from assets.lineage.signature import Signature
 from assets.semantics.embeddings import has_embedder
 from assets.semantics.geometry import first_alike, medoid
-from assets.semantics.groups import vectors_of
-from assets.semantics.sentences import sentences
+from assets.semantics.groups import together, vectors_of
 from assets.sources.prompt_sets import prompt_set
 from assets.study.thresholds import written
 from warehouse import tables
+from warehouse.sessions import bind, session
+from warehouse.vocabulary import SENTENCES, load_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from assets.lineage.context import AssetContext
 
+_QUERY = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _KEYS = ("same_sentence", "span_share")
 
 
@@ -38,34 +39,27 @@ def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
 def _batches(context: AssetContext) -> Iterator[pa.RecordBatch]:
     checkpoint, thresholds = context.checkpoint, context.study.thresholds
     assert checkpoint is not None
-    (path,) = context.lake.files(tables.GENERATIONS, checkpoint.name)
     answered = prompt_set(context.study, checkpoint).name
     decoding = context.study.first_decoding(checkpoint)
-    generations = pq.read_table(
-        path,
-        columns=["prompt_id", "sample", "text"],
-        filters=(pc.field("decoding") == decoding) & (pc.field("prompt_set") == answered),
-        partitioning=None,
-    ).sort_by([("prompt_id", "ascending"), ("sample", "ascending")])
-    embedded = context.lake.read(tables.EMBEDDINGS, checkpoint.name, ["text", "embedding"])
-    place = {text: i for i, text in enumerate(embedded["text"].to_pylist())}
-    rows = generations.to_pylist()
-    for prompt_id, of_prompt in itertools.groupby(rows, key=lambda row: row["prompt_id"]):
-        texts = [(row["sample"], row["text"]) for row in of_prompt]
-        said = [(sample, sentence) for sample, text in texts for sentence in sentences(text)]
-        if not said:
-            continue
-        places = pa.array([place[sentence.text] for _, sentence in said])
-        vectors = vectors_of(embedded["embedding"].take(places))
-        key = {"decoding": decoding, "prompt_set": answered, "prompt_id": prompt_id}
-        found = anchors(said, vectors, len(texts), thresholds.same_sentence, thresholds.span_share)
-        yield from pa.Table.from_pylist(
-            [key | row for row in found], tables.SEMANTIC_ANCHORS.arrow_schema
-        ).to_batches()
+    parameters = {"decoding": decoding, "prompt_set": answered}
+    with session(context.lake, context.limits) as connection:
+        bind(connection, context.lake, [tables.GENERATIONS, tables.EMBEDDINGS], [checkpoint.name])
+        load_words(connection, _QUERY)
+        relation = connection.sql(_QUERY, params=parameters)
+        for (prompt_id,), rows in together(relation, ["prompt_id"]):
+            key = {"decoding": decoding, "prompt_set": answered, "prompt_id": prompt_id}
+            sentences = rows.select(["sample", "start", "text"]).to_pylist()
+            vectors, n_samples = vectors_of(rows["embedding"]), rows["n_samples"][0].as_py()
+            of_prompt = anchors(
+                sentences, vectors, n_samples, thresholds.same_sentence, thresholds.span_share
+            )
+            yield from pa.Table.from_pylist(
+                [key | row for row in of_prompt], tables.SEMANTIC_ANCHORS.arrow_schema
+            ).to_batches()
 
 
 def anchors(
-    said: Sequence[tuple[int, Any]],
+    sentences: Sequence[dict[str, Any]],
     vectors: np.ndarray,
     n_samples: int,
     same_sentence: float,
@@ -74,8 +68,8 @@ def anchors(
     """Classes of a prompt's sentences that enough of its generations hold, as rows.
 
     Args:
-        said: The number of the generation and the `Sentence`, in the order of generations and of
-            their texts.
+        sentences: Each with its `sample`, its `start` there and its `text`, in the order of
+            generations and of their texts.
         vectors: Those of the sentences, of length 1.
         n_samples: How many generations there are.
         same_sentence: Cosine similarity from which on two sentences say the same.
@@ -86,23 +80,23 @@ def anchors(
     classes = []
     for number in np.unique(first):
         members = np.flatnonzero(first == number).tolist()
-        n_holders = len({said[i][0] for i in members})
+        n_holders = len({sentences[i]["sample"] for i in members})
         if n_holders >= least:
             classes.append((n_holders, members))
     classes.sort(key=lambda held: -held[0])
     rows = []
     for nth, (n_holders, members) in enumerate(classes, start=1):
-        of_class = [said[i] for i in members]
+        of_class = [sentences[i] for i in members]
         rows.append(
             {
                 "anchor": nth,
-                "text": of_class[medoid(vectors[members])][1].text,
+                "text": of_class[medoid(vectors[members])]["text"],
                 "n_samples": n_samples,
                 "n_holders": n_holders,
-                "n_wordings": len({sentence.text for _, sentence in of_class}),
-                "samples": [sample for sample, _ in of_class],
-                "starts": [sentence.start for _, sentence in of_class],
-                "lengths": [len(sentence.text) for _, sentence in of_class],
+                "n_wordings": len({sentence["text"] for sentence in of_class}),
+                "samples": [sentence["sample"] for sentence in of_class],
+                "starts": [sentence["start"] for sentence in of_class],
+                "lengths": [len(sentence["text"]) for sentence in of_class],
             }
         )
     return rows
@@ -113,6 +107,7 @@ SEMANTIC_ANCHORS = TableAsset(
     group="semantics",
     description=tables.SEMANTIC_ANCHORS.description,
     reads=("generations", "embeddings"),
+    version=code_version(SENTENCES),
     parameters=lambda study, checkpoint: {key: getattr(study.thresholds, key) for key in _KEYS},
     settings=tuple(f"thresholds.{key}" for key in _KEYS),
     applies=has_embedder,

@@ -1,4 +1,4 @@
-"""The sentence encoder that a study names, by which generations are compared in sense."""
+"""The models that a study names to compare generations in sense."""
 
 from __future__ import annotations
 
@@ -33,3 +33,20 @@ def _embedder(value: Any, info: ValidationInfo) -> Source:
 
 
 EmbedderField = Annotated[Source, BeforeValidator(_embedder), PlainSerializer(str)]
+
+
+def _classifier(value: Any, info: ValidationInfo) -> Source:
+    if isinstance(value, Source):
+        return value
+    try:
+        source = parse_source(value, info)
+    except ValueError:
+        source = None
+    if source is None or source.scheme not in ("hf", "dir"):
+        raise ValueError(
+            "is a cross-encoder that sentence-transformers loads: hf:org/name or dir:PATH"
+        )
+    return source
+
+
+ClassifierField = Annotated[Source, BeforeValidator(_classifier), PlainSerializer(str)]

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from assets.study.checkpoints import Checkpoint, Registered
-from assets.study.embedder import EmbedderField
+from assets.study.embedder import ClassifierField, EmbedderField
 from assets.study.errors import InputError, meant, names_of, shown
 from assets.study.ladders import Ladder, check_ladders, in_ladder_order, with_bases
 from assets.study.part import Part
@@ -72,6 +72,8 @@ class Study(Part):
         diversity_sweep: Further values of top_p for some prompts.
         aligner: What aligns the generations of a prompt; `mafft` is a program to be installed.
         embedder: The sentence encoder that tells what generations mean; `default` is MiniLM.
+        answer_classifier: A cross-encoder that tells which generations are one answer, in the place
+            of the cosine similarity of their embeddings.
         scores: Scores of generations that were given elsewhere.
         thresholds: The numbers that derived tables are defined with.
         drift: Where a measure is to warn.
@@ -99,6 +101,7 @@ class Study(Part):
     diversity_sweep: DiversitySweep | None = None
     aligner: Literal["anchorlake", "mafft"] = "anchorlake"
     embedder: EmbedderField | None = None
+    answer_classifier: ClassifierField | None = None
     scores: Scores | None = None
     thresholds: Thresholds = Thresholds()
     drift: tuple[DriftRule, ...] = ()
@@ -123,6 +126,8 @@ class Study(Part):
 
     @model_validator(mode="after")
     def _check_names(self) -> Study:
+        if self.answer_classifier is not None and self.embedder is None:
+            raise ValueError("answer_classifier needs an embedder, too; add `embedder: default`")
         names = Counter(checkpoint.name for checkpoint in self.checkpoints)
         for name, number in names.items():
             if number > 1:

@@ -82,7 +82,8 @@ class Thresholds(Part):
         spans: Anchor spans that are picked at most.
         top_k: Numbers of most likely tokens whose probability together is kept.
         support: A token is in a distribution's support if it is more probable than this.
-        same_answer: Cosine similarity from which on two generations are one answer.
+        same_answer: Cosine similarity, or the classifier's score, from which on two generations
+            are one answer.
         same_sentence: Cosine similarity from which on two sentences say the same.
         draws: Numbers of samples at which distinct answers and coverage are given.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from assets.imports import FORMATS, Options, import_files
 from assets.imports.tabular import FIELDS
 from assets.study.errors import InputError
 from orchestration.commands.console import input_errors, out
+
+if TYPE_CHECKING:
+    from assets.imports.scored import WrittenScores
 
 _TABULAR = "jsonl, csv, parquet and hf-dataset"
 
@@ -64,13 +67,20 @@ def import_command(
         str | None, typer.Option(help="The dataset's configuration. For hf-dataset.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="The dataset's split. For hf-dataset.")] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="What the study calls the model, where scores come along; by default as -o is "
+            "called. For lm-eval and inspect."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Turn what another tool had a model write into generations for a study."""
     with input_errors():
         columns = dict(_column(text) for text in column or ())
         wanted = dict(_condition(text) for text in where or ())
-        options = Options(columns, wanted, split_by, generator, config, split)
+        options = Options(columns, wanted, split_by, generator, config, split, checkpoint)
         written = import_files(format, file, output, options, force=force)
     if losses := written.losses():
         out.print(losses)
@@ -80,6 +90,18 @@ def import_command(
             f"{name}: {_count(counts.samples, 'sample')} of {_count(counts.prompts, 'prompt')}"
         )
         out.print(f'a study measures them as `source: "file:{name}"`')
+    if written.scores:
+        _say_scores(written.scores, output)
+
+
+def _say_scores(scores: WrittenScores, output: Path) -> None:
+    if losses := scores.losses():
+        out.print(losses)
+    if scores.file:
+        name = output.with_name(scores.file.name)
+        by_name = ", ".join(f"{n:,} {score}" for score, n in scores.written.items())
+        out.print(f"{name}: scores of {scores.checkpoint}: {by_name}")
+        out.print(f"a study reads them as `scores: {{file: {name}}}`")
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,7 +1,7 @@
 -- Different answers among a prompt's generations (after NoveltyBench; Zhang et al., 2025).
 --
--- A generation joins the first earlier answer whose first generation has a cosine similarity of at
--- least $same_answer to it.
+-- A generation joins the first earlier answer whose first generation is so similar to it: by the
+-- cosine of their embeddings, or by the study's `answer_classifier`, at least $same_answer.
 --
 -- reads:     answers
 -- item:      prompt

@@ -1,6 +1,6 @@
 -- Share of a generation's sentences that repeat the one before (after Xu et al., 2022).
 --
--- `sentences()` says what a sentence is: line breaks end one, too. It is the mean over a prompt's
+-- `sentences()` says what a sentence is; line breaks end one, too. It is the mean over a prompt's
 -- generations; those without a sentence are left out, and so is a prompt of such alone.
 --
 -- reads:     generations

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from assets.study.study import Study
     from tests.studies import Bench
 
-SPANS = {"frequent_spans", "anchor_spans", "anchor_paths", "blueprint_flows", "anchor_coverage"}
+SPANS = {
+    *("frequent_spans", "anchor_spans", "anchor_paths", "blueprint_flows", "anchor_coverage"),
+    "span_meanings",
+}
 PREDICTIONS = {
     "token_distributions",
     "text_statistics",
@@ -43,11 +46,11 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "aligned_with": (3, {"alignment_overlap"}),
     "span_characters": (20, SPANS),
     "span_share": (0.5, SPANS | {"semantic_anchors"}),
-    "spans": (3, {"anchor_spans", "anchor_paths", "blueprint_flows"}),
+    "spans": (3, {"anchor_spans", "anchor_paths", "blueprint_flows", "span_meanings"}),
     "top_k": ([1, 3, 30], PREDICTIONS),
     "support": (1e-3, PREDICTIONS),
     "same_answer": (0.5, {"answers"}),
-    "same_sentence": (0.5, {"semantic_anchors"}),
+    "same_sentence": (0.5, {"semantic_anchors", "span_meanings"}),
     "draws": ([1, 4], set()),  # of measures alone
 }
 """For each key another value, and the tables that it makes stale beside measures."""

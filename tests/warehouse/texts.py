@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -26,7 +28,7 @@ Generations = dict[tuple[str, str, str], list[str]]
 
 SPACES = (" ", " ", " ", "  ", "\n", "\t", "\u3000", "\u00a0", " \x1d", "\u2028\n", "\r\n")
 ENDS = (".", ".", "!", "?!", "…", '."', ".)", "。", "！」", "", "", ",")
-NAMES = ("a", "b", "c", "Dr", "3.14", "über", "日本", "🙂", "e\u0301")
+NAMES = ("a", "We", "Dr", "3.14", "über", "日本", "🙂", "e\u0301")
 
 
 def random_text(source: random.Random, longest: int) -> str:
@@ -95,3 +97,40 @@ def measured_texts(
         for row in values
         if row["numerator"] is not None
     }
+
+
+LINE_ENDS = "\n\x0b\x0c\r\x85\u2028\u2029"
+_END = re.compile(
+    rf"""[{LINE_ENDS}]+|([.!?…]+)(["')\]}}”’»*_]*)(?=\s|\Z)|[。！？]+["')\]}}”’»」』）]*"""
+)
+_ABBREVIATION = re.compile(
+    r"(?:^|[^\w.-]|_)(?:[A-HJ-ZÀ-ÖØ-ÞΑ-ΩА-Я]|Mr|Mrs|Ms|Dr|Prof|St|Mt|Gen|Sen|Gov|Lt|Col|Capt|Sgt"
+    r"|Rev|vs|cf|[Ee]\.g|[Ii]\.e)$"
+)
+_NUMBERED = re.compile(r"\b(?:[Nn]o|[Ff]ig|[Vv]ol|[Ee]q|[Ss]ec|[Cc]h|pp?)$", re.ASCII)
+
+
+def sentences_of(text: str) -> list[str]:
+    """The sentences of a text by their definition, an end after the other."""
+    pieces, start = [], 0
+    for match in _END.finditer(text):
+        if match[1] is None or _ends(text, match):
+            pieces.append(text[start : match.end()])
+            start = match.end()
+    stripped = (piece.strip() for piece in [*pieces, text[start:]])
+    return [s for s in stripped if any(unicodedata.category(sign)[0] in "LN" for sign in s)]
+
+
+def _ends(text: str, match: re.Match[str]) -> bool:
+    """Whether a sentence ends with these stops."""
+    before, after = text[: match.start()], text[match.end() :]
+    line = re.split(f"[{LINE_ENDS}]", before)[-1]
+    following = re.match(r"""[\t \xa0]+(["'“‘«(\[*_]*)(.)""", after, re.DOTALL)
+    if following and unicodedata.category(following[2]) == "Ll":
+        return False
+    if match[1] != ".":
+        return True
+    if _ABBREVIATION.search(before) or re.fullmatch(r"[\t \xa0]*[0-9]+", line):
+        return False
+    is_numbered = not match[2] and _NUMBERED.search(before)
+    return not (is_numbered and re.match(r"[\t \xa0]+[0-9]", after))

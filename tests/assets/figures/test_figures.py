@@ -318,6 +318,12 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
             for i in range(30)
         ],
         "trajectory": [number | {"measure": name, "n_items": 3} for name in WIDEST.values()],
+        "semantic_anchors": [
+            {"anchor": anchor, "span": span, "text": "as was said before " * (9 - 3 * place)}
+            | {"n_samples": 100, "n_holders": 60 - place, "n_wordings": None if span else 55}
+            | {"middle": place / 9, "held": [10 * place + part for part in range(40)]}
+            for place, (anchor, span) in enumerate(((1, None), (1, "2"), (None, "1")))
+        ],
         "meaning_map": [
             {"sample": i, "x": i / 9, "y": i % 3, "x_share": 0.3, "y_share": 0.2}
             | {"text": "as was said before " * 9, "diversity": 0.4}
@@ -339,7 +345,7 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
     }
     several = (
         *("ngram_diversity", "alignment_overlap", "anchor_coverage", "blueprint"),
-        "meaning_map",
+        *("meaning_map", "semantic_anchors"),
     )
     rows = [
         {"checkpoint": s.checkpoint, "label": s.label, "prompt_id": prompt, "prompt": prompt}

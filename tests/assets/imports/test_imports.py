@@ -19,6 +19,7 @@ from assets.imports import FORMATS, Format, Options, import_files
 from assets.imports import found as found_module
 from assets.imports.found import Dropped, Found, write_generations
 from assets.sources.generation_files import read_generations
+from assets.sources.scores import read_scores
 from assets.study.errors import InputError
 from tests.studies import write_jsonl
 
@@ -545,6 +546,51 @@ def test_rows_of_lm_eval(tmp_path: Path, out: Path) -> None:
     assert read_generations(out)[0].prompt_id == "mine/0"
     with pytest.raises(InputError, match="'mine/0' stands twice"):
         import_files("lm-eval", [str(renamed)] * 2, out, Options(), force=True)
+
+
+def test_scores_of_lm_eval_come_along(tmp_path: Path, out: Path) -> None:
+    """A filter's score is of the text that it chose; one that repeats cannot tell is left out."""
+
+    def row(document: int, texts: list[str], name: str, chosen: object, **scores: object) -> object:
+        asked = {"doc_id": document, "arguments": [[f"Q{document}", {}]], "resps": [texts]}
+        filtered = {"filter": name, "filtered_resps": [chosen], "metrics": list(scores)}
+        return asked | filtered | scores
+
+    strict, two = "strict-match", ["5", "so 4"]
+    first = write_jsonl(
+        tmp_path / "samples_a_2026-01-31T12-00-00.0.jsonl",
+        [
+            row(0, ["so 4"], "none", "so 4", exact_match=0.0, bleu=["4", "so 4"]),
+            row(0, ["so 4"], strict, "4", exact_match=True),
+            row(1, two, "none", "so 4", exact_match=0.5, bleu=float("nan")),
+            row(1, two, strict, "4", exact_match=1.0),
+            row(2, ["\ud800"], "none", "x", exact_match=1.0),
+        ],
+    )
+    second = write_jsonl(
+        tmp_path / "samples_b.jsonl", [row(0, ["so 4"], "none", "so 4", exact_match=1)]
+    )
+    paths = [str(first), str(second)]
+    written = import_files("lm-eval", paths, out, Options(checkpoint="dpo"))
+    assert written.scores is not None
+    assert written.scores.file == out.with_suffix(".scores.jsonl")
+    assert [score[1:] for score in read_scores(written.scores.file)] == [
+        ("dpo", "a/0", 0, "exact_match", 0.0),
+        ("dpo", "a/0", 0, "exact_match,strict-match", 1.0),
+        ("dpo", "a/1", 1, "exact_match", 0.5),
+        ("dpo", "b/0", 0, "exact_match", 1.0),
+    ]
+    assert written.scores.losses() == (
+        "4 of 8 scores dropped: 2 'bleu' that are no numbers, 1 of a text that the log does not "
+        "tell from its repeats, 1 of generations that were dropped"
+    )
+    out.unlink()
+    with pytest.raises(InputError, match=r"out\.scores\.jsonl is there already"):
+        import_files("lm-eval", paths, out, Options())
+    assert not out.exists()
+    again = import_files("lm-eval", paths, out, Options(), force=True).scores
+    assert again is not None
+    assert again.checkpoint == out.stem
 
 
 @pytest.mark.parametrize(

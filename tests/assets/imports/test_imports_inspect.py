@@ -9,6 +9,7 @@ import pytest
 
 from assets.imports import Options, import_files
 from assets.sources.generation_files import read_generations
+from assets.sources.scores import read_scores
 from assets.study.errors import InputError
 
 pytestmark = pytest.mark.inspect
@@ -16,7 +17,13 @@ pytestmark = pytest.mark.inspect
 LONG = "Tell me all of it. " * 100  # logs keep long texts apart
 
 
-def run(folder: Path, samples: list[Any], model: str = "mockllm/model", **options: Any) -> Path:
+def run(
+    folder: Path,
+    samples: list[Any],
+    model: str = "mockllm/model",
+    scorers: list[Any] | None = None,
+    **options: Any,
+) -> Path:
     """Runs a task for real, with a model that says what it was asked, and gives its log.
 
     Asked "fail" it fails, asked "tool" it calls a tool first, and "nothing" is never asked.
@@ -61,7 +68,9 @@ def run(folder: Path, samples: list[Any], model: str = "mockllm/model", **option
         return solve
 
     task = inspect_ai.Task(
-        dataset=samples, solver=[system_message("Be short."), use_tools(look()), ask()]
+        dataset=samples,
+        solver=[system_message("Be short."), use_tools(look()), ask()],
+        scorer=scorers,
     )
     (log,) = inspect_ai.eval(
         task,
@@ -126,6 +135,39 @@ def test_epochs_are_samples_of_what_the_user_asked(tmp_path: Path, form: str) ->
         "without an output": 2,
         "without a message of the user's": 2,
     }
+
+
+def test_scores_of_several_logs_come_along_as_inspect_reads_them(tmp_path: Path) -> None:
+    """Each text is scored by itself, and values that are no numbers as Inspect has them."""
+    inspect_ai = pytest.importorskip("inspect_ai")
+    from inspect_ai.scorer import Score, match, mean, scorer, value_to_float
+
+    values = {"C": "C", "I": "I", "P": "P", "N": "N", "true": True, "half": "0.5", "yes": "Yes"}
+    odd = {"list": [1.0], "word": "perhaps", "unscored": float("nan")}
+
+    @scorer(metrics=[mean()])
+    def judge() -> Any:
+        async def score(state: Any, target: Any) -> Any:
+            return Score(value=(values | odd)[state.sample_id])
+
+        return score
+
+    asked = [inspect_ai.dataset.Sample(id=name, input=name) for name in [*values, *odd]]
+    first = run(tmp_path / "logs", asked, scorers=[judge()])
+    named = {"input": "twice", "target": "twice 0"}
+    other = [inspect_ai.dataset.Sample(id="two", **named)]
+    second = run(tmp_path / "logs", other, scorers=[match()], epochs=2)
+    out = tmp_path / "out.jsonl"
+    written = import_files("inspect", [str(first), str(second)], out, Options()).scores
+    assert written is not None
+    assert written.file is not None
+    scores = {score[1:5]: score.value for score in read_scores(written.file)}
+    as_number = value_to_float()
+    assert scores == {
+        ("out", name, 0, "judge"): as_number(value) for name, value in values.items()
+    } | {("out", "two", sample, "match"): 1.0 for sample in (0, 2)}
+    assert written.dropped == {"'judge' that are no numbers": 3}
+    assert len(read_generations(out)) == len(asked) + 4
 
 
 def test_logs_of_two_models_or_of_one_run_twice_are_not_mixed(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from assets.imports import Options, import_files
 from assets.sources.generation_files import read_generations
+from assets.sources.scores import read_scores
 from assets.study.errors import InputError
 from tests.studies import write_jsonl
 
@@ -108,6 +109,11 @@ def test_samples_are_what_the_model_wrote(
     assert [g.text for g in read] == [text for d in range(3) for text in texts[d, "first"]]
     assert len({g.text for g in read}) > 3
     assert written.losses() == ("3 of 12 rows dropped: 3 that repeat a text for a further filter")
+    assert written.scores is not None
+    assert written.scores.file is not None
+    scores = {score[1:5]: score.value for score in read_scores(written.scores.file)}
+    assert scores == {("out", f"tiny_gen/{d}", 0, "exact_match,first"): 0.0 for d in range(3)}
+    assert written.scores.losses().startswith("3 of 6 scores dropped: 3 of a text that the log")
 
 
 def test_scored_texts_are_no_generations(logs: dict[str, Path], tmp_path: Path) -> None:

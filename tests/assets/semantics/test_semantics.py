@@ -13,15 +13,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.semantics import embeddings
-from assets.semantics.sentences import sentences
+from models import Source
+from models.pair_classifier import load_pair_classifier
 from tests.assets.measures.lakes import limited_to, rows_of
-from tests.encoders import count_words, counted
+from tests.encoders import count_words, counted, save_classifier
 from tests.studies import Bench, write_jsonl
+from tests.warehouse.texts import sentences_of
+from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from models import Source
     from tests.encoders import WordCounter
 
 MEASURES = (
@@ -131,7 +133,7 @@ BOTH = list(itertools.product(written(), PROMPTS))
 
 def test_each_different_text_is_embedded_once(made: tuple[Bench, WordCounter]) -> None:
     expected = {
-        name: {t for row in w for t in (row["text"], *(s.text for s in sentences(row["text"])))}
+        name: {t for row in w for t in (row["text"], *sentences_of(row["text"]))}
         for name, w in written().items()
     }
     found = rows(made, "embeddings")
@@ -268,6 +270,39 @@ def test_the_map_has_each_generation_of_both_in_one_plane(made: tuple[Bench, Wor
     assert of_prompt[0]["x_share"] == pytest.approx(spectrum[-1] / spectrum.sum())
     assert np.var([row["x"] for row in of_prompt], ddof=1) == pytest.approx(spectrum[-1])
     assert np.mean([row["y"] for row in of_prompt]) == pytest.approx(0, abs=1e-9)
+
+
+def test_answers_are_classes_by_the_classifier_that_the_study_names(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each text joins the first earlier class whose first member it is held to say the same as."""
+    lay_out(bench)
+    count_words(monkeypatch)
+    source = Source("dir", str(save_classifier(bench.folder / "classifier", "other", "same")))
+    scores = load_pair_classifier(source, source.digest(), "cpu").scores
+    different = sorted({t for prompt in PROMPTS for t in texts("base", prompt)})
+    least = float(np.median([score for t in different for score in scores(t, different)]))
+    study = bench.study(
+        **STUDY
+        | {"checkpoints": STUDY["checkpoints"][:1], "scores": None}
+        | {"answer_classifier": str(source), "thresholds": {"same_answer": round(least, 4)}}
+    )
+    bench.run(study, only=("answers",))
+    path = bench.folder / "lake/answers/checkpoint=base/data.parquet"
+    found = pq.read_table(path, partitioning=None).to_pylist()
+    n_classes = 0
+    for prompt in PROMPTS:
+        own, firsts, answers = texts("base", prompt), list[int](), []
+        for i, text in enumerate(own):
+            same = (j for j in firsts if own[j] == text or scores(text, [own[j]])[0] >= least)
+            answers.append(next(same, i))
+            firsts += [i] if answers[-1] == i else []
+        assert [row["answer"] for row in found if row["prompt_id"] == prompt] == answers
+        n_classes += len(firsts)
+    assert len(PROMPTS) < n_classes < len(different)
+    provenance = bench.lake.provenance(tables.ANSWERS, "base")
+    assert provenance is not None
+    assert "classifier:classifier@" in provenance.signature
 
 
 class _Stopped(BaseException):

@@ -10,7 +10,9 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from assets.sources.generation_files import read_generations
+from assets.sources.scores import check_scores, scores_of
 from assets.study.errors import InputError
+from assets.study.study import load_study
 from orchestration import cli
 from tests.studies import write_jsonl
 
@@ -44,6 +46,28 @@ def test_an_import_says_what_it_wrote_and_what_not(folder: Path) -> None:
     ]
     found = [(g.prompt, g.sample, g.text) for g in read_generations(folder / "made.jsonl")]
     assert found == [("Why?", 0, "Because."), ("Why?", 1, "So.")]
+
+
+def test_scores_that_come_along_are_what_a_study_reads(folder: Path) -> None:
+    asked = {"doc_id": 0, "arguments": [["Why?", {}]], "resps": [["So."]], "filter": "none"}
+    scores = {"metrics": ["exact_match", "bleu"], "exact_match": 1.0, "bleu": ["So."]}
+    write_jsonl(folder / "samples_t.jsonl", [asked | scores])
+    arguments = ["import", "lm-eval", "samples_t.jsonl", "-o", "made.jsonl"]
+    output = run(*arguments, "--checkpoint", "dpo").stdout
+    assert output.splitlines()[2:] == [
+        "1 of 2 scores dropped: 1 'bleu' that are no numbers",
+        "made.scores.jsonl: scores of dpo: 1 exact_match",
+        "a study reads them as `scores: {file: made.scores.jsonl}`",
+    ]
+    study = {
+        "name": "s",
+        "checkpoints": [{"name": "dpo", "source": "file:made.jsonl"}],
+        "scores": {"file": "made.scores.jsonl", "right": {"exact_match": 1}},
+    }
+    (folder / "s.yaml").write_text(yaml.safe_dump(study))
+    read = load_study(folder / "s.yaml")
+    check_scores(read)
+    assert [score.value for score in scores_of(read, read.checkpoints[0])] == [1.0]
 
 
 ROWS = [

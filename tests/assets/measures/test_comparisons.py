@@ -303,8 +303,9 @@ def pair_of(
     *,
     whole: bool = True,
     main: bool = True,
+    base: str | None = None,
 ) -> Pair:
-    return Pair(one, other, whole, main, tokenizers)
+    return Pair(one, other, whole, main, tokenizers, base)
 
 
 NEW, OLD = Sampled("new", "a"), Sampled("old", "b")
@@ -372,6 +373,25 @@ def test_a_number_about_two_is_compared_with_the_others_about_the_first() -> Non
     rows = compare_slices(measure_of("number"), pair_of(NEW, OLD), ours, theirs)
     assert len(rows) == 2  # the collection and all
     assert len(compare_slices(measure_of("number"), pair_of(NEW, OLD), ours, {})) == 0
+
+
+def test_two_stages_are_compared_in_what_both_are_from_one_base() -> None:
+    stages = pair_of(NEW, OLD, base="base")
+    kl = measure_of("number", name="kl")
+    ours, theirs = (values_at(decoding, about="base") for decoding in ("a", "b"))
+    theirs["b", "base", "-", "-", 0]["s"]["x"] = (2.0, 2.0)
+    whole, _ = compare_slices(kl, stages, ours, theirs).to_pylist()
+    assert (whole["value"], whole["other_value"]) == (pytest.approx(5 / 12), pytest.approx(2 / 3))
+    assert whole["n_items"] == 2
+    # The base has no KL from itself, and one from another base is another number.
+    from_base = pair_of(NEW, Sampled("base", "b"), base="base")
+    assert len(compare_slices(kl, from_base, ours, {})) == 0
+    of_others = values_at("b", about="third")
+    assert len(compare_slices(kl, stages, values_at("a", about="third"), of_others)) == 0
+    # What the two have from each other comes first, as a row is about one number of each.
+    each_other = ours | values_at("a", about="old")
+    both = compare_slices(kl, stages, each_other, theirs | values_at("b", about="new")).to_pylist()
+    assert [row["other_value"] for row in both] == [pytest.approx(5 / 12)] * 2
 
 
 def test_a_collection_that_the_other_lacks_is_looked_for_in_all_of_its_own() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import assets.measures.comparisons as comparing
 import assets.measures.summary as summing
+from assets.measures.declared import PLACEHOLDERS, declared_measures
 from assets.measures.differences import adjusted, compare_slices
 from assets.measures.pairs import Pair
 from tests.assets.measures import reference
@@ -365,6 +366,12 @@ def test_texts_of_an_unknown_decoding_are_compared_with_those_of_a_known_one() -
         assert {(r["decoding"], r["other_decoding"]) for r in rows} == {
             (one.decoding, other.decoding)
         }
+
+
+@pytest.mark.parametrize("name", ["entropy", "support", "top_k_mass"])
+def test_comparisons_on_human_text_count_documents(name: str) -> None:
+    (measure,) = (m for m in declared_measures(PLACEHOLDERS) if m.name == name)
+    assert (measure.item_of("-"), measure.item_of("gold")) == ("prompt", "document")
 
 
 def test_a_number_about_two_is_compared_with_the_others_about_the_first() -> None:

@@ -23,7 +23,7 @@ from warehouse.declarations import used_parameters
 from warehouse.sessions import bind, vocabulary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from assets.lineage.context import AssetContext
     from assets.lineage.data_version import DataVersion
@@ -170,17 +170,10 @@ def gather(figure: Figure, context: AssetContext, measures: Sequence[Measure]) -
     shown = _shown(context.scope.limited_to(facts))
     tokenizers = {facts[s.checkpoint]["tokenizer"] for s in shown}
     unit = "token" if len(tokenizers) == 1 and None not in tokenizers else "word"
-    listed = pa.Table.from_pylist(
-        [asdict(s) | {"label": s.label, "place": place} for place, s in enumerate(shown)],
-        pa.schema(
-            [(name, pa.string()) for name in ("checkpoint", "decoding", "prompt_set", "label")]
-            + [("place", pa.int32())]
-        ),
-    )
     query = figure.query.read_text(encoding="utf-8")
     with session(context.lake, context.limits) as connection:
         bind(connection, context.lake, declarations, facts)
-        connection.register("shown", listed)
+        connection.register("shown", shown_in(context, facts))
         connection.register("declared", _declared(measures))
         parameters = used_parameters(query, {"unit": unit})
         rows = connection.sql(query, params=parameters).to_arrow_table().to_pylist()
@@ -201,6 +194,18 @@ def gather(figure: Figure, context: AssetContext, measures: Sequence[Measure]) -
         comparisons=compared,
         rules=context.study.drift,
         thresholds=context.study.thresholds,
+    )
+
+
+def shown_in(context: AssetContext, names: Collection[str]) -> pa.Table:
+    """The checkpoints of these names that are shown, as a relation that queries may use."""
+    shown = _shown(context.scope.limited_to(names))
+    return pa.Table.from_pylist(
+        [asdict(s) | {"label": s.label, "place": place} for place, s in enumerate(shown)],
+        pa.schema(
+            [(name, pa.string()) for name in ("checkpoint", "decoding", "prompt_set", "label")]
+            + [("place", pa.int32())]
+        ),
     )
 
 

@@ -28,6 +28,7 @@ from assets.predictions.scored_texts import SCORED_TEXTS
 from assets.predictions.shannon_guesses import SHANNON_GUESSES
 from assets.predictions.token_distributions import TOKEN_DISTRIBUTIONS
 from assets.predictions.token_divergence import TOKEN_DIVERGENCE
+from assets.predictions.token_texts import TOKEN_TEXTS
 from assets.report.report import report_asset
 from assets.semantics.answers import ANSWERS
 from assets.semantics.embeddings import EMBEDDINGS
@@ -58,6 +59,7 @@ BASE_ASSETS: tuple[TableAsset, ...] = (
     SCORED_TEXTS,
     TOKEN_DISTRIBUTIONS,
     TOKEN_DIVERGENCE,
+    TOKEN_TEXTS,
     SHANNON_GUESSES,
     PREFERENCE_SCORES,
     PROBE_GUESSES,
@@ -94,7 +96,11 @@ def assets_of(study: Study) -> list[Asset]:
         summary_asset(measures),
         comparisons_asset(measures, measurements),
         *(figure_asset(figure, measures) for figure in FIGURES),
-        report_asset(FIGURES, measures),
+        report_asset(
+            FIGURES,
+            measures,
+            [asset.name for asset in BASE_ASSETS] + [m.table.name for m in measurements],
+        ),
     ]
 
 

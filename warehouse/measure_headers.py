@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 KEYS = {
     "reads": "tables that the query reads",
     "beside": "base, for a query that reads the rows of the checkpoint's base, too",
-    "item": "what is averaged over and paired by",
+    "item": "what is averaged over and paired by; another one of a condition as `document of gold`",
     "statistic": "how items make one number",
     "format": "what kind of number it is",
     "says": "a sentence's part with {value}, and {level} where there are levels",
@@ -47,7 +47,7 @@ KEYS = {
 }
 """The keys of a header, and what they mean."""
 REQUIRED = ("reads", "item", "statistic", "format", "says")
-ITEMS = ("prompt", "document", "passage")
+ITEMS = ("prompt", "document", "passage", "pair")
 STATISTICS = ("mean", "pooled", "exp_pooled")
 GROUPS = (
     *("prediction", "concentration", "surface", "blueprint"),
@@ -58,6 +58,7 @@ FORMATS = ("share", "number", "count", "bits", "perplexity", "signed")
 COMPARABLE = ("same tokenizer", "same tokenizer, where unit is token")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _KEY = re.compile(r"([a-z_]+):\s*(.*)")
+_ITEM_OF = re.compile(r"(\w+) of (\S+)")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _SHARED = ("prompts", "documents", "passages")
 """The tables without a checkpoint that a measure may read beside others."""
@@ -67,13 +68,13 @@ _MISSPELT = 0.8
 
 @dataclass(frozen=True)
 class Measure:
-    """A number that each prompt, document or passage of a checkpoint has.
+    """A number that each prompt, document, passage or pair of a checkpoint has.
 
     Attributes:
         name: Its name, that of its file.
         description: What it measures.
         reads: The tables that its query reads.
-        item: What is averaged over and paired by: prompt, document or passage.
+        item: What is averaged over and paired by: prompt, document, passage or pair.
         statistic: `mean` of numerator / denominator over items; `pooled`, sum / sum; or
             `exp_pooled`, the exponential of that.
         format: share (0 to 1), number, count, bits or perplexity (none of them negative), or
@@ -91,6 +92,7 @@ class Measure:
         query: The SQL after them.
         path: The file.
         beside_base: Whether its query reads the rows of a checkpoint's base, too.
+        items_of: Conditions under which the item is another one, and that one.
     """
 
     name: str
@@ -111,11 +113,16 @@ class Measure:
     query: str
     path: Path
     beside_base: bool = False
+    items_of: tuple[tuple[str, str], ...] = ()
 
     @property
     def table(self) -> Table:
         """What it fills."""
         return measure_table(self.name, self.description, may_be_empty=self.empty is not None)
+
+    def item_of(self, condition: str) -> str:
+        """What is averaged over under a condition."""
+        return dict(self.items_of).get(condition, self.item)
 
     @property
     def beside(self) -> str | None:
@@ -170,7 +177,7 @@ def read_measure(
     for key, value in values.items():
         if not value:
             raise DeclarationError(f"{path}: {key}: has no value; it says {KEYS[key]}")
-    _check_one_of(path, "item", values["item"], ITEMS)
+    item, items_of = _read_items(path, values["item"])
     _check_one_of(path, "beside", values.get("beside", BASE), (BASE,))
     _check_one_of(path, "statistic", values["statistic"], STATISTICS)
     _check_one_of(path, "format", values["format"], FORMATS)
@@ -208,7 +215,8 @@ def read_measure(
         description=description,
         reads=reads,
         beside_base="beside" in values,
-        item=values["item"],
+        item=item,
+        items_of=items_of,
         statistic=values["statistic"],
         format=values["format"],
         says=values["says"],
@@ -223,6 +231,23 @@ def read_measure(
         query=query,
         path=path,
     )
+
+
+def _read_items(path: Path, text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """What is averaged over, and of conditions what else, such as `prompt, document of gold`."""
+    item, *others = (part.strip() for part in text.split(","))
+    _check_one_of(path, "item", item, ITEMS)
+    items_of = []
+    for other in others:
+        match = _ITEM_OF.fullmatch(other)
+        if match is None:
+            raise DeclarationError(
+                f"{path}: item: {other!r} does not say of which condition; write it as "
+                "`document of gold`"
+            )
+        _check_one_of(path, "item", match[1], ITEMS)
+        items_of.append((match[2], match[1]))
+    return item, tuple(items_of)
 
 
 def _read_header(path: Path, text: str) -> tuple[str, dict[str, str]]:

@@ -221,6 +221,21 @@ TOKEN_DIVERGENCE = Table(
     may_be_empty=True,  # where the two share no tokenizer
 )
 
+TOKEN_TEXTS = Table(
+    name="token_texts",
+    description="What each token adds to the text of a generation that its checkpoint predicts.",
+    grain=("checkpoint", "decoding", "prompt_set", "prompt_id", "sample"),
+    columns=(
+        *_common("checkpoint", "decoding", "prompt_set", "prompt_id", "sample"),
+        Column(
+            "pieces",
+            "VARCHAR[]",
+            "of each token its part of the text; empty for a special one, and for the first ones "
+            "of a character that several tokens make",
+        ),
+    ),
+)
+
 SHANNON_GUESSES = Table(
     name="shannon_guesses",
     description="How checkpoints guess the last words of passages.",
@@ -560,6 +575,7 @@ BASE_TABLES = (
     SCORED_TEXTS,
     TOKEN_DISTRIBUTIONS,
     TOKEN_DIVERGENCE,
+    TOKEN_TEXTS,
     SHANNON_GUESSES,
     PREFERENCE_SCORES,
     PROBE_GUESSES,

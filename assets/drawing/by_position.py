@@ -1,4 +1,4 @@
-"""Curves over the positions of tokens in a text, in logarithmic buckets, with their intervals."""
+"""Curves over positions in a text, in logarithmic buckets, or over times, with their intervals."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def panel(
     dashes: Mapping[str, list[int]] | None = None,
     rule: float | None = None,
     logarithmic: bool = False,
+    along: str = _TITLE,
 ) -> Any:
     """One panel: a line with its band for each checkpoint, and for each kind of value.
 
@@ -44,13 +45,14 @@ def panel(
         dashes: How the line of each kind of value is dashed.
         rule: Where a line goes across.
         logarithmic: Whether values are on a logarithmic scale, too.
+        along: What is counted from left to right.
     """
     kinds = [kind for kind in dashes or {} if any(row["kind"] == kind for row in rows)]
     points = [row | {"line": f"{row['checkpoint']}, {row.get('kind')}"} for row in rows]
     positions = sorted({row["position"] for row in rows})
     x = alt.X(
         "position:Q",
-        title=_TITLE,
+        title=along,
         scale=alt.Scale(
             type="log", base=2, domain=[positions[0], max(2, positions[-1])], nice=False
         ),
@@ -88,7 +90,7 @@ def panel(
         **marks,
         tooltip=[
             alt.Tooltip("line:N", title="of"),
-            alt.Tooltip("position:Q", title="from position"),
+            alt.Tooltip("position:Q", title="from position" if along == _TITLE else "time"),
             alt.Tooltip("value:Q", format=number),
             alt.Tooltip("low:Q", format=number, title="95% from"),
             alt.Tooltip("high:Q", format=number, title="to"),

@@ -24,7 +24,7 @@ from warehouse.sessions import bind
 from warehouse.vocabulary import load_words, vocabulary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from assets.lineage.context import AssetContext
     from assets.lineage.data_version import DataVersion
@@ -105,7 +105,8 @@ def figure_asset(figure: Figure, measures: Sequence[Measure]) -> FigureAsset:
         # A change in the words that its query may use may change any number.
         shown["vocabulary"] = vocabulary_of(figure.reads)
         shown["measures"] = [
-            [m.name, m.title, m.says, m.format, m.item, m.group, m.headline] for m in told
+            [m.name, m.title, m.says, m.format, m.item, m.items_of, m.group, m.headline]
+            for m in told
         ]
         rules = [rule.model_dump() for rule in study.drift]
         return shown | {"drift": rules} if figure.warnings else shown
@@ -170,18 +171,11 @@ def gather(figure: Figure, context: AssetContext, measures: Sequence[Measure]) -
     shown = _shown(context.scope.limited_to(facts))
     tokenizers = {facts[s.checkpoint]["tokenizer"] for s in shown}
     unit = "token" if len(tokenizers) == 1 and None not in tokenizers else "word"
-    listed = pa.Table.from_pylist(
-        [asdict(s) | {"label": s.label, "place": place} for place, s in enumerate(shown)],
-        pa.schema(
-            [(name, pa.string()) for name in ("checkpoint", "decoding", "prompt_set", "label")]
-            + [("place", pa.int32())]
-        ),
-    )
     query = figure.query.read_text(encoding="utf-8")
     with session(context.lake, context.limits) as connection:
         bind(connection, context.lake, declarations, facts)
         load_words(connection, query, _COMPARISONS, _SAMPLES)
-        connection.register("shown", listed)
+        connection.register("shown", shown_in(context, facts))
         connection.register("declared", _declared(measures))
         parameters = used_parameters(query, {"unit": unit})
         rows = connection.sql(query, params=parameters).to_arrow_table().to_pylist()
@@ -202,6 +196,18 @@ def gather(figure: Figure, context: AssetContext, measures: Sequence[Measure]) -
         comparisons=compared,
         rules=context.study.drift,
         thresholds=context.study.thresholds,
+    )
+
+
+def shown_in(context: AssetContext, names: Collection[str]) -> pa.Table:
+    """The checkpoints of these names that are shown, as a relation that queries may use."""
+    shown = _shown(context.scope.limited_to(names))
+    return pa.Table.from_pylist(
+        [asdict(s) | {"label": s.label, "place": place} for place, s in enumerate(shown)],
+        pa.schema(
+            [(name, pa.string()) for name in ("checkpoint", "decoding", "prompt_set", "label")]
+            + [("place", pa.int32())]
+        ),
     )
 
 

@@ -107,6 +107,21 @@ class Headline:
 
 
 @dataclass(frozen=True)
+class CheckpointPage:
+    """What a report says of one checkpoint, beside its figures.
+
+    Attributes:
+        name: The checkpoint's; its address is `#checkpoint/NAME`.
+        lines: Sentences.
+        grids: Tables, each with what stands above it.
+    """
+
+    name: str
+    lines: list[str]
+    grids: list[tuple[str, Grid]]
+
+
+@dataclass(frozen=True)
 class Front:
     """What a report says before its figures.
 
@@ -118,6 +133,7 @@ class Front:
         checkpoints: What the checkpoints are.
         measured: What was measured of each.
         signatures: Names and signatures of each checkpoint's generations and predictions.
+        pages: The page of each checkpoint.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -127,6 +143,7 @@ class Front:
     checkpoints: Grid = field(default_factory=lambda: Grid([], []))
     measured: Grid = field(default_factory=lambda: Grid([], []))
     signatures: list[tuple[str, str]] = field(default_factory=list)
+    pages: list[CheckpointPage] = field(default_factory=list)
 
 
 def write_page(

@@ -80,13 +80,13 @@ def _draw(data: FigureData, width: int) -> Any:
     )
 
 
-def _told_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def told_apart(rows: list[dict[str, Any]], most: int = _SHOWN) -> list[dict[str, Any]]:
     """The first phrases, but those that share two words in a row with one before."""
     kept: list[dict[str, Any]] = []
     taken: set[tuple[str, str]] = set()
     for row in rows:
         pairs = {*pairwise(row["phrase"].split())}
-        if not pairs & taken and len(kept) < _SHOWN:
+        if not pairs & taken and len(kept) < most:
             kept.append(row)
             taken |= pairs
     return kept
@@ -96,7 +96,7 @@ def _pages(data: FigureData) -> Walk:
     """A page for each checkpoint."""
     pages = []
     for shown in data.with_rows:
-        rows = _told_apart([row for row in data.rows if row["checkpoint"] == shown.checkpoint])
+        rows = told_apart([row for row in data.rows if row["checkpoint"] == shown.checkpoint])
         phrases = [[row[column] for column in _COLUMNS["phrases"]] for row in rows]
         shares = [
             [row["phrase"], writer, share]

@@ -213,4 +213,9 @@ def _texts_of(context: AssetContext) -> _Texts:
 
     prompts = read(tables.PROMPTS, ("prompt_set", "prompt_id", "text"))
     documents = read(tables.DOCUMENTS, ("corpus", "document_id", "text"))
-    return {"prompt": documents | prompts, "document": prompts | documents, "passage": {}}
+    return {
+        "prompt": documents | prompts,
+        "document": prompts | documents,
+        "passage": {},
+        "pair": {},
+    }

@@ -25,6 +25,7 @@ class Pair:
         whole: Whether all levels are compared, and not only those that are quoted.
         main: Whether numbers that no decoding is behind belong to this pair.
         tokenizers: The digests of their tokenizers; None where not known.
+        base: The base of the one; None where it has none.
     """
 
     one: Sampled
@@ -32,6 +33,7 @@ class Pair:
     whole: bool
     main: bool
     tokenizers: tuple[str | None, str | None]
+    base: str | None
 
     @property
     def unit(self) -> str:
@@ -42,17 +44,25 @@ class Pair:
     def partner_of(self, key: tuple[Any, ...], theirs: Container[Any]) -> tuple[Any, ...] | None:
         """The one of the other's slices that a slice is compared with; None where it is with none.
 
-        A slice without a decoding is of texts whose decoding is not known, or of no decoding.
+        A slice without a decoding is of texts whose decoding is not known, or of no decoding. A
+        number about two checkpoints is compared with the other's about the one. Where the other has
+        none, as two stages have their KL from the base and none from each other, both numbers are
+        about the base of the one.
         """
         decoding, about, *rest = key
-        # Where a number is about two checkpoints, each is compared with the other's about it.
-        if about not in ("-", self.other.checkpoint):
-            return None
-        partner_about = "-" if about == "-" else self.one.checkpoint
-        partners = [self.other.decoding] if decoding == self.one.decoding else []
-        partners += ["-"] if decoding == "-" and self.main else []
-        keys = [(partner_decoding, partner_about, *rest) for partner_decoding in partners]
-        return next((partner for partner in keys if partner in theirs), None)
+        decodings = [self.other.decoding] if decoding == self.one.decoding else []
+        decodings += ["-"] if decoding == "-" and self.main else []
+
+        def partner(its_about: str) -> tuple[Any, ...] | None:
+            keys = [(its_decoding, its_about, *rest) for its_decoding in decodings]
+            return next((candidate for candidate in keys if candidate in theirs), None)
+
+        if about == "-":
+            return partner("-")
+        mutual = partner(self.one.checkpoint)
+        if about == self.other.checkpoint:
+            return mutual
+        return partner(about) if about == self.base and mutual is None else None
 
 
 def base_of(study: Study, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
@@ -80,24 +90,26 @@ def pairs_of(
         checkpoint: The checkpoint.
         tokenizers: The digests of tokenizers by checkpoint, of those that are in the lake.
     """
-    name, first = checkpoint.name, study.first_decoding(checkpoint)
+    name, first, base = checkpoint.name, study.first_decoding(checkpoint), checkpoint.base
     own = _decodings_of(study, checkpoint)
     pairs = []
     for other in study.compared_with(checkpoint):
         if other.name not in tokenizers:
             continue
         both = tokenizers[name], tokenizers[other.name]
-        is_base = other.name == checkpoint.base
+        is_base = other.name == base
         theirs = study.first_decoding(other)
-        pairs.append(Pair(Sampled(name, first), Sampled(other.name, theirs), is_base, True, both))
+        first_of_both = Sampled(name, first), Sampled(other.name, theirs)
+        pairs.append(Pair(*first_of_both, is_base, True, both, base))
         shared = own & _decodings_of(study, other)
         pairs += [
-            Pair(Sampled(name, decoding), Sampled(other.name, decoding), False, False, both)
+            Pair(Sampled(name, decoding), Sampled(other.name, decoding), False, False, both, base)
             for decoding in sorted(shared)
             if (decoding, decoding) != (first, theirs)
         ]
+    itself = (tokenizers[name],) * 2
     pairs += [
-        Pair(Sampled(name, decoding), Sampled(name, first), False, False, (tokenizers[name],) * 2)
+        Pair(Sampled(name, decoding), Sampled(name, first), False, False, itself, base)
         for decoding in sorted(own - {first})
     ]
     return pairs

@@ -139,7 +139,8 @@ def sentence(row: Mapping[str, Any], measure: Measure, label: str, other: str) -
     where = "" if row["collection"] == "*" else f" ({row['collection']})"
     unit = f" ({row['unit']}s)" if row["unit"] != "-" else ""
     said = measure.says.format(value=value_text(row, measure), level=row["level"])
-    items = f"{row['n_items']:,} {measure.item}{'s' * (row['n_items'] != 1)}"
+    item = measure.item_of(row["condition"])
+    items = f"{row['n_items']:,} {item}{'s' * (row['n_items'] != 1)}"
     return (
         f"{beginning}{label}: {said}{unit}{where}; {other}: "
         f"{value_text(row, measure, 'other_value')}. {verdict(row).capitalize()} "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from assets.lineage.code import code_version
 from assets.lineage.signature import Signature
 from assets.report.headline import HEADLINES, headline, left_out
 from assets.report.measured import what_cannot_be, what_was_measured
+from assets.report.pages import READ, pages
 from warehouse import Provenance
 from warehouse.storage import in_one_step
 
@@ -51,10 +52,12 @@ class ReportAsset(Asset):
     Attributes:
         figures: What it shows, in this order.
         measures: What its first table shows.
+        derived: The tables that the pages of checkpoints are made of, as far as there are such.
     """
 
     figures: tuple[Figure, ...]
     measures: tuple[Measure, ...]
+    derived: tuple[str, ...]
 
     def stored(self, lake: Lake, checkpoint: str | None) -> Provenance | None:
         """Reads it from the page's meta elements."""
@@ -75,7 +78,10 @@ class ReportAsset(Asset):
                 page,
                 f"What alignment does: {context.study.name}",
                 [d.section() for d in drawn if not _is_blank(d)],
-                front=_front(context, self.measures, [d for d in drawn if _is_blank(d)]),
+                front=replace(
+                    _front(context, self.measures, [d for d in drawn if _is_blank(d)]),
+                    pages=pages(context, self.measures, self.derived),
+                ),
                 meta=provenance.to_footer(),
             )
         context.notes["path"] = str(context.lake.report)
@@ -201,32 +207,43 @@ def uncontrolled(facts: dict[str, dict[str, Any]]) -> list[str]:
     return sentences
 
 
-def report_asset(figures: Iterable[Figure], measures: Iterable[Measure]) -> ReportAsset:
+def report_asset(
+    figures: Iterable[Figure], measures: Iterable[Measure], known: Iterable[str]
+) -> ReportAsset:
     """The asset of a report that shows figures, as far as a study has something for them.
 
     Args:
         figures: The figures, in their order.
         measures: All measures.
+        known: Names of all tables.
     """
     figures, measures = tuple(figures), tuple(measures)
+    known = set(known)
+    derived = tuple(name for name in READ if name in known)
     results = ("summary", "comparisons")
     names = tuple(f"figures/{figure.name}" for figure in figures)
     return ReportAsset(
         name="report",
         group="figures",
         description="Every figure beside the paper's statement that it tests, in one offline file.",
-        reads=(*names, *results, "documents", "checkpoints", "generations", "token_distributions"),
-        optional=(*names, *results, "documents", "token_distributions"),
+        reads=tuple(
+            dict.fromkeys(
+                [*names, *results, "checkpoints", "generations", "token_distributions", *derived]
+            )
+        ),
+        optional=(*names, *results, "token_distributions", *(set(derived) - {"generations"})),
         partitioned=False,
         parameters=lambda study, checkpoint: {
             "samples_per_prompt": study.samples_per_prompt,
             "max_new_tokens": study.max_new_tokens,
+            "opening_words": study.thresholds.opening_words,
             "measures": [[m.name, m.title, m.format, m.item, m.group] for m in measures],
         },
-        settings=("samples_per_prompt", "max_new_tokens"),
+        settings=("samples_per_prompt", "max_new_tokens", "thresholds.opening_words"),
         over="compared",
         code="how it is written",
         version=code_version(Path(__file__).parent, HEADLINES, *SHARED_CODE),
         figures=figures,
         measures=measures,
+        derived=derived,
     )

@@ -75,6 +75,7 @@ class Thresholds(Part):
         distinct_vocabulary: Size of the vocabulary that `expectation_adjusted_distinct` supposes.
         opening_words: Words that a generation's opening has.
         loop_times: How often a generation's last words must repeat for it to end in a loop.
+        repetitions: Times up to which `self_reinforcement` follows a sentence that repeats.
         kept_by: Generations that must have one same character in a column for it to be kept.
         aligned_with: Others that must share a generation's character for it to count as aligned.
         span_characters: Characters of a window, and so the least of an anchor span.
@@ -98,6 +99,7 @@ class Thresholds(Part):
     distinct_vocabulary: Vocabulary = 50_257
     opening_words: Words = 5
     loop_times: Times = 3
+    repetitions: Times = 10
     kept_by: Generations = 5
     aligned_with: Generations = 5
     span_characters: Length = 30

@@ -4,12 +4,12 @@
 -- text; the others are its positions in logarithmic buckets, named by their first position, from 1.
 --
 -- reads:      position_statistics
--- item:       prompt
+-- item:       prompt, document of gold
 -- statistic:  pooled
 -- format:     bits
 -- title:      entropy of the next token
 -- group:      concentration
--- says:       an entropy of {value} bits a token on its own text
+-- says:       an entropy of {value} bits a token
 -- level:      position
 -- headline:   0
 -- comparable: same tokenizer

@@ -3,7 +3,7 @@
 -- The condition `per token` compares log-probabilities over each answer's tokens.
 --
 -- reads:      preference_scores
--- item:       prompt
+-- item:       pair
 -- statistic:  mean
 -- format:     share
 -- title:      chosen answer more likely

@@ -3,7 +3,7 @@
 -- The condition `per token` is the same of log-probabilities over each answer's tokens.
 --
 -- reads:      preference_scores
--- item:       prompt
+-- item:       pair
 -- statistic:  mean
 -- format:     signed
 -- title:      margin of chosen answers

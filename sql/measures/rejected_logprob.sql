@@ -3,7 +3,7 @@
 -- The condition `per token` is the same over the answer's tokens.
 --
 -- reads:      preference_scores
--- item:       prompt
+-- item:       pair
 -- statistic:  mean
 -- format:     signed
 -- title:      log-probability of rejected answers

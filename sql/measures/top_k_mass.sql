@@ -3,7 +3,7 @@
 -- It is of a checkpoint's own text, and under the condition `gold` of human text.
 --
 -- reads:     text_statistics
--- item:      prompt
+-- item:      prompt, document of gold
 -- statistic: mean
 -- format:    share
 -- title:     mass of the most likely token

@@ -42,6 +42,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "distinct_vocabulary": (1000, set()),
     "opening_words": (3, set()),
     "loop_times": (4, set()),
+    "repetitions": (3, set()),
     "kept_by": (3, {"alignment_overlap", "anchor_coverage"}),
     "aligned_with": (3, {"alignment_overlap"}),
     "span_characters": (20, SPANS),

@@ -389,11 +389,11 @@ def test_a_run_is_a_checkpoint(bench: Bench) -> None:
     ]
     assert found == [
         [(None, 5)],  # what comes in
-        [("elsewhere", 27), ("llama", 42)],  # what is written, and what is made of it
+        [("elsewhere", 27), ("llama", 43)],  # what is written, and what is made of it
         # What is predicted, partners' text included, and what is counted beside a base's texts.
-        [("llama", 22), ("elsewhere", 2)],
+        [("llama", 23), ("elsewhere", 2)],
         [("elsewhere", 2), ("llama", 2)],  # summary and comparisons, whatever measure failed
-        [(None, 17)],  # figures
+        [(None, 18)],  # figures
     ]
 
 

@@ -224,6 +224,14 @@ def test_a_value_that_is_not_allowed_is_named_with_those_that_are(read: Callable
     ("change", "sentence"),
     [
         (("-- says", "-- item: prompt\n-- says"), "the key `item:` stands twice; leave one"),
+        (
+            ("item:      prompt", "item: prompt, document gold"),
+            "item: 'document gold' does not say",
+        ),
+        (
+            ("item:      prompt", "item: prompt, text of gold"),
+            "item: 'text' is not allowed; allowed",
+        ),
         (("-- Words of a generation.", "--"), "its first comment line must say what it measures"),
         (("-- says", "-- Mean.\n-- says"), "'Mean.' is neither `key: value` nor goes on with"),
         (("generations\n", "of_all\n"), "reads: of_all is of all checkpoints together; allowed"),

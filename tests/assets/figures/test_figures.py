@@ -40,6 +40,7 @@ WITH_CORPUS = {
     "preferences": [{"name": "pairs", "source": "file:pairs.jsonl"}],
     "embedder": "dir:encoder",
     "scores": {"file": "scores.jsonl", "right": {"judge": 1}},
+    "divergence": {"tokens": 40},
 }
 MEASURES = {
     measure.name: measure for measure in declared_measures(PLACEHOLDERS) if measure.is_quoted
@@ -49,15 +50,14 @@ WIDEST = {
     for measure in sorted(MEASURES.values(), key=lambda measure: len(measure.title))
 }
 """Of each format the measure with the longest title."""
-OF_PAIRS = ("token_shift",)
-"""Figures of models that share a tokenizer with their base, of which that lake has none."""
-IN_LAKE = [figure for figure in FIGURES if figure.name not in OF_PAIRS]
+BLANK = ("stock_phrases", "self_reinforcement")
+"""Figures of what recurs, across prompts or in a text, as nothing does in that lake."""
 HELD = "one two three four five six seven eight nine ten"
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory, llama_source: Source) -> Bench:
-    """A lake with two checkpoints made elsewhere, of which one shares n-grams, and a model.
+    """A lake with two checkpoints made elsewhere, of which one shares n-grams, and two models.
 
     Not to be written to.
     """
@@ -78,6 +78,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, llama_source: Source) -> Ben
             "decodings": [{"top_p": 0.9}],
         },
         {"name": "llama", "source": str(bench.llama), "series": "run", "step": 10},
+        {"name": "twin", "source": str(bench.llama), "base": "llama"},
     ]
     scores = [
         {"checkpoint": name, "prompt_id": row["prompt_id"], "sample": row["sample"]}
@@ -134,7 +135,7 @@ def test_the_share_of_generations_is_what_the_figure_shows(drawn: Bench) -> None
     assert cut.startswith("Cut to as many words a prompt: aligned (top_p=0.9): 100%")
 
 
-@pytest.mark.parametrize("figure", IN_LAKE, ids=lambda figure: figure.name)
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 def test_a_figure_is_written_in_every_format_for_offline_use(drawn: Bench, figure: Any) -> None:
     folder = drawn.lake.figures / figure.name
     assert sorted(p.name for p in folder.iterdir()) == [
@@ -168,6 +169,7 @@ def references(page: str) -> list[str]:
                 value or ""
                 for name, value in attrs
                 if name in ("src", "href", "srcset", "data", "poster")
+                and not (value or "").startswith("#")
             )
 
     Reader().feed(page)
@@ -177,12 +179,14 @@ def references(page: str) -> list[str]:
 def test_the_report_stands_alone_and_says_what_it_must(drawn: Bench) -> None:
     page = drawn.lake.report.read_text()
     assert references(page) == []
-    assert 'id="chart-stock_phrases"' not in page  # as nothing recurs across prompts
-    for figure in IN_LAKE:
-        if figure.name == "stock_phrases":
+    for figure in FIGURES:
+        assert (f'id="chart-{figure.name}"' in page) == (figure.name not in BLANK)
+        if figure.name in BLANK:
             continue
-        assert f'id="chart-{figure.name}"' in page
         assert (figure.paper or "Beyond the paper") in page
+    pages = re.findall(r'<details class="checkpoint" id="checkpoint/([^"]*)">', page)
+    assert pages == ["base", "aligned", "llama", "twin"]
+    assert page.partition('id="checkpoint/aligned"')[2].count(HELD) >= 1  # its anchor
     assert "Whether aligned was made from base is not known here" in page
     assert "+75 points [+75, +75]" in page.replace("&#43;", "+")
     assert "Not all pairs are known to be controlled" in page
@@ -262,6 +266,11 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
             for what in ("value", "change")
             for kind in ("its own text", "human text")
             for p in (0, 1, 2, 4, 512)
+        ],
+        "self_reinforcement": [
+            number | {"kind": kind, "position": p, "n_items": 3}
+            for kind in ("its own text", "its own text, greedy")
+            for p in (1, 2, 3, 10)
         ],
         "calibration": [
             number | {"bin": b, "confidence": b / 15, "share": 1 / 15, "n_tokens": 9, "n_items": 3}

@@ -10,7 +10,8 @@ import pyarrow as pa
 from assets.drawing.figure import FigureCheckpoint, FigureData
 from assets.figures.semantic_anchors import FIGURE
 from warehouse import session, tables
-from warehouse.sessions import create_view, load_vocabulary
+from warehouse.sessions import create_view
+from warehouse.vocabulary import load_words
 
 MEANINGS = Path(__file__).parent.parent.parent.parent / "sql" / "span_meanings.sql"
 KEY = {"checkpoint": "m", "decoding": "-", "prompt_set": "s", "prompt_id": "p"}
@@ -42,7 +43,7 @@ def asked() -> tuple[list[Any], list[dict[str, Any]]]:
         connection.register("anchor_spans", pa.Table.from_pylist(spans))
         connection.register("shown", pa.Table.from_pylist(shown))
         create_view(connection, tables.PROMPTS, [])
-        load_vocabulary(connection)
+        load_words(connection)
         meanings = connection.sql(MEANINGS.read_text()).to_arrow_table()
         connection.register("span_meanings", meanings)
         drawn = connection.sql(FIGURE.query.read_text()).to_arrow_table().to_pylist()

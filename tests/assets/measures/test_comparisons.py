@@ -12,6 +12,7 @@ import pytest
 
 import assets.measures.comparisons as comparing
 import assets.measures.summary as summing
+from assets.measures.declared import PLACEHOLDERS, declared_measures
 from assets.measures.differences import adjusted, compare_slices
 from assets.measures.pairs import Pair
 from tests.assets.measures import reference
@@ -303,8 +304,9 @@ def pair_of(
     *,
     whole: bool = True,
     main: bool = True,
+    base: str | None = None,
 ) -> Pair:
-    return Pair(one, other, whole, main, tokenizers)
+    return Pair(one, other, whole, main, tokenizers, base)
 
 
 NEW, OLD = Sampled("new", "a"), Sampled("old", "b")
@@ -366,12 +368,37 @@ def test_texts_of_an_unknown_decoding_are_compared_with_those_of_a_known_one() -
         }
 
 
+@pytest.mark.parametrize("name", ["entropy", "support", "top_k_mass"])
+def test_comparisons_on_human_text_count_documents(name: str) -> None:
+    (measure,) = (m for m in declared_measures(PLACEHOLDERS) if m.name == name)
+    assert (measure.item_of("-"), measure.item_of("gold")) == ("prompt", "document")
+
+
 def test_a_number_about_two_is_compared_with_the_others_about_the_first() -> None:
     ours = values_at("a", about="old") | values_at("a", about="third")
     theirs = values_at("b", about="new") | values_at("b", about="third")
     rows = compare_slices(measure_of("number"), pair_of(NEW, OLD), ours, theirs)
     assert len(rows) == 2  # the collection and all
     assert len(compare_slices(measure_of("number"), pair_of(NEW, OLD), ours, {})) == 0
+
+
+def test_two_stages_are_compared_in_what_both_are_from_one_base() -> None:
+    stages = pair_of(NEW, OLD, base="base")
+    kl = measure_of("number", name="kl")
+    ours, theirs = (values_at(decoding, about="base") for decoding in ("a", "b"))
+    theirs["b", "base", "-", "-", 0]["s"]["x"] = (2.0, 2.0)
+    whole, _ = compare_slices(kl, stages, ours, theirs).to_pylist()
+    assert (whole["value"], whole["other_value"]) == (pytest.approx(5 / 12), pytest.approx(2 / 3))
+    assert whole["n_items"] == 2
+    # The base has no KL from itself, and one from another base is another number.
+    from_base = pair_of(NEW, Sampled("base", "b"), base="base")
+    assert len(compare_slices(kl, from_base, ours, {})) == 0
+    of_others = values_at("b", about="third")
+    assert len(compare_slices(kl, stages, values_at("a", about="third"), of_others)) == 0
+    # What the two have from each other comes first, as a row is about one number of each.
+    each_other = ours | values_at("a", about="old")
+    both = compare_slices(kl, stages, each_other, theirs | values_at("b", about="new")).to_pylist()
+    assert [row["other_value"] for row in both] == [pytest.approx(5 / 12)] * 2
 
 
 def test_a_collection_that_the_other_lacks_is_looked_for_in_all_of_its_own() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,12 @@ def test_a_sentence_says_whose_what_how_sure_and_of_how_many() -> None:
         "Higher (+26 points [+20, +32], adjusted p = 0.03, 20 prompts)."
     )
     matched = row | {"condition": "matched", "collection": "wild", "n_items": 1, "p_least": 1.0}
+    human = row | {"condition": "gold", "n_items": 32, "unit": "-"}
+    of_documents = replace(share, items_of=(("gold", "document"),))
+    assert sentence(human, of_documents, "dpo", "base").endswith(
+        "adjusted p = 0.03, 32 documents)."
+    )
+    assert sentence(row, of_documents, "dpo", "base").endswith("20 prompts).")
     assert sentence(matched, share, "dpo", "base") == (
         "Cut to as many words a prompt: dpo: 34% hold its 10-gram (words) (wild); base: 8%. "
         "Too few to tell (+26 points [+20, +32], adjusted p = 0.03, 1 prompt)."

@@ -1,0 +1,13 @@
+-- The phrases across prompts that stand out most against the base; the figure of stock phrases has more.
+select
+    checkpoint,
+    phrase,
+    n_prompts,
+    n_holders / n_generations as share,
+    other_n_holders / other_n_generations as base_share
+from stock_phrases
+join shown
+    using (checkpoint, decoding, prompt_set)
+where log_odds_low > 0
+qualify row_number() over (partition by checkpoint order by z desc, phrase) <= 40 * $rows
+order by checkpoint, z desc, phrase

@@ -41,6 +41,7 @@ KEYS = {
     "group": "what it is about; by default other",
     "level": "what it comes in several of, such as n or k",
     "headline": "the level that is quoted",
+    "leading": "yes, for a measure that stands in the report's first table",
     "floor": "what it is where nothing is shared: an expression of numerator and denominator",
     "comparable": "when two checkpoints may be compared by it",
     "empty": "why it may have no rows",
@@ -84,6 +85,7 @@ class Measure:
         group: What it is about, one of `GROUPS`.
         level: What it comes in several of; None where it does not.
         headline: The level that is quoted; None where it is a curve alone.
+        leading: Whether it stands in the report's first table; the others stand below it.
         floor: What it is where nothing is shared, as an SQL expression; None where it has no floor.
         comparable: When two checkpoints may be compared by it, one of `COMPARABLE`; None for
             always.
@@ -114,6 +116,7 @@ class Measure:
     path: Path
     beside_base: bool = False
     items_of: tuple[tuple[str, str], ...] = ()
+    leading: bool = False
 
     @property
     def table(self) -> Table:
@@ -182,6 +185,7 @@ def read_measure(
     _check_one_of(path, "statistic", values["statistic"], STATISTICS)
     _check_one_of(path, "format", values["format"], FORMATS)
     _check_one_of(path, "group", values.get("group", "other"), GROUPS)
+    _check_one_of(path, "leading", values.get("leading", "yes"), ("yes",))
     if "comparable" in values:
         _check_one_of(path, "comparable", values["comparable"], COMPARABLE)
     reads = tuple(dict.fromkeys(name.strip() for name in values["reads"].split(",")))
@@ -224,6 +228,7 @@ def read_measure(
         group=values.get("group", "other"),
         level=values.get("level"),
         headline=None if headline is None else int(headline),
+        leading="leading" in values,
         floor=values.get("floor"),
         comparable=values.get("comparable"),
         empty=values.get("empty"),

@@ -84,10 +84,12 @@ class Grid:
     Attributes:
         columns: Its heads.
         rows: Its rows, texts.
+        links: Of each row the page's anchor that its first cell leads to; without any none leads.
     """
 
     columns: list[str]
     rows: list[list[str]]
+    links: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)

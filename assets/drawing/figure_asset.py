@@ -256,4 +256,5 @@ def _draw(figure: Figure, data: FigureData, width: int) -> dict[str, Any]:
         else:
             chart = style.note("No checkpoint has what this figure shows.", width)
         specification: dict[str, Any] = chart.to_dict(validate=False)
-    return specification
+    # What screen readers say of the picture; the findings and the table tell what is in it.
+    return {"description": figure.title, **specification}

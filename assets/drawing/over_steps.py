@@ -6,7 +6,8 @@ There is a panel for each measure, and in it a line for each run or ladder.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _DOTS = {30: 36, 80: 12}
 """Areas of points, by up to how many a series has; beyond them there are none."""
+_MOST_POINTED = 100
+"""Points of a line that can be pointed at: more are nearer to each other than fingers point."""
 _STAGE_DOT = 70
 """Area of the point of a stage."""
 _POINTED = {"step": "pointed", "stage": "pointed_stage"}
@@ -261,30 +264,31 @@ def _points(kind: _Kind, measure: str, panel: Panel, values: Values) -> list[dic
     for name, line in kind.lines.items():
         dot = next((size for most, size in _DOTS.items() if len(line) <= most), 0)
         by_rung = {shown.rung: shown.checkpoint for shown in line}
-        for shown in line:
+        every = math.ceil(len(line) / _MOST_POINTED)
+        for place, shown in enumerate(line):
             value = values.get((shown.checkpoint, measure))
             if value is None or not value.is_finite:
                 continue
-            row: dict[str, Any] = {
-                "is": "point",
-                "measure": measure,
-                "series": name,
-                "checkpoint": shown.checkpoint,
-                "text": number(shown.checkpoint),
-                "base": number(shown.base or ""),
-            }
-            if kind.shades is None:
-                row |= {"step": shown.step, "dot": dot, "bar": len(line) == 1}
-            else:
+            row: dict[str, Any] = {"is": "point", "measure": measure, "series": name}
+            row |= {"value": value.value, "low": value.low, "high": value.high}
+            row |= {"step": shown.step} if kind.shades is None else {"stage": shown.tick}
+            if (len(line) - 1 - place) % every == 0:  # the last one is one of them
                 row |= {
-                    "stage": shown.tick,
-                    "rung": shown.rung,
-                    "before": number(by_rung.get((shown.rung or 0) - 1, "")),
-                    "shade": kind.shades[shown.checkpoint],
-                    "dot": _STAGE_DOT,
-                    "bar": True,
+                    "checkpoint": shown.checkpoint,
+                    "text": number(shown.checkpoint),
+                    "base": number(shown.base or ""),
                 }
-            rows.append(asdict(value) | row)
+                if kind.shades is None:
+                    row |= {"dot": dot, "bar": len(line) == 1}
+                else:
+                    row |= {
+                        "rung": shown.rung,
+                        "before": number(by_rung.get((shown.rung or 0) - 1, "")),
+                        "shade": kind.shades[shown.checkpoint],
+                        "dot": _STAGE_DOT,
+                        "bar": True,
+                    }
+            rows.append(row)
     return rows
 
 
@@ -364,6 +368,7 @@ def _draw_panels(
         .mark_line(strokeWidth=1.8, strokeJoin="round", aria=False)
         .encode(x=x, y=y, color=colour, strokeDash=dash),
         marks["point"]
+        .transform_filter("datum.checkpoint")
         .mark_point(filled=True, opacity=1, aria=False)
         .encode(
             x=x,

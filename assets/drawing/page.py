@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 import vl_convert
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from assets.drawing import style
 from assets.drawing.figure import Grid
@@ -17,6 +17,8 @@ from assets.drawing.figure import Grid
 if TYPE_CHECKING:
     from assets.drawing.walk import Walk
 
+_SHOWN = 5
+"""Sentences of a figure that are read at once; the others open."""
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
@@ -94,16 +96,40 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Headline:
-    """The report's first table.
+class Sampled:
+    """A checkpoint as it heads a column.
 
     Attributes:
-        checkpoints: Its columns.
-        groups: For each group of measures its rows: a title, and a cell a checkpoint.
+        label: What it is called.
+        sampled: How many samples it has of how many prompts.
     """
 
-    checkpoints: list[str]
-    groups: dict[str, list[tuple[str, list[Cell]]]]
+    label: str
+    sampled: str
+
+
+Groups = dict[str, list[tuple[str, list[Cell]]]]
+"""For each group of measures the rows of a table: a title, and a cell a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The report's first table, and that of all other measures.
+
+    Attributes:
+        checkpoints: The columns of both.
+        leading: The first.
+        further: The other.
+    """
+
+    checkpoints: list[Sampled]
+    leading: Groups
+    further: Groups
+
+    @property
+    def n_further(self) -> int:
+        """Rows of the other table."""
+        return sum(map(len, self.further.values()))
 
 
 @dataclass(frozen=True)
@@ -126,20 +152,20 @@ class Front:
     """What a report says before its figures.
 
     Attributes:
-        lines: What was measured, a sentence each.
+        opening: What was measured, in a sentence or two.
+        lines: What else a reader is to know of it, a sentence each.
         headline: Its first table; None where there is nothing of it.
         warnings: What keeps a reader from concluding more than there is.
-        reminder: The warnings in a few words, for each figure; empty without any.
         checkpoints: What the checkpoints are.
         measured: What was measured of each.
         signatures: Names and signatures of each checkpoint's generations and predictions.
         pages: The page of each checkpoint.
     """
 
+    opening: str = ""
     lines: list[str] = field(default_factory=list)
     headline: Headline | None = None
     warnings: list[str] = field(default_factory=list)
-    reminder: str = ""
     checkpoints: Grid = field(default_factory=lambda: Grid([], []))
     measured: Grid = field(default_factory=lambda: Grid([], []))
     signatures: list[tuple[str, str]] = field(default_factory=list)
@@ -170,6 +196,7 @@ def write_page(
         meta=meta or {},
         specs={section.name: section.drawing.to_dict() for section in sections},
         breakpoint=style.WIDE + 80,
+        shown=_SHOWN,
         library=Markup(_library()),
     )
     path.write_text(page, encoding="utf-8")
@@ -181,9 +208,18 @@ def _shown(specification: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _spelled(text: str) -> Markup:
+    """A text whose parts between backticks are code."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts)
+    )
+
+
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters["spelled"] = _spelled
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
 

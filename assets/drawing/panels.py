@@ -83,6 +83,11 @@ def panel_width(data: FigureData, width: int) -> int:
     return width if _n_columns(data, width) == 1 else style.NARROW
 
 
+def links_of(prompts: Mapping[str, list[dict[str, Any]]]) -> list[str]:
+    """What the page of each prompt is called in addresses."""
+    return links(rows[0]["prompt_id"] for rows in prompts.values())
+
+
 def walk(
     data: FigureData,
     columns: dict[str, list[str]],
@@ -101,7 +106,7 @@ def walk(
             rows and a panel's width. What is in a panel is at places from its upper left.
         subtitle: What stands under the title of a row's panel.
     """
-    names = links(rows[0]["prompt_id"] for rows in prompts.values())
+    names = links_of(prompts)
     widths = {size: panel_width(data, size) for size in (style.WIDE, style.NARROW)}
     pages = []
     for (prompt, rows), link in zip(prompts.items(), names, strict=True):

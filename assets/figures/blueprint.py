@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import altair as alt
 
@@ -236,11 +237,13 @@ def _by_prompt(data: FigureData) -> dict[str, list[dict[str, Any]]]:
 def _table(data: FigureData) -> Grid:
     """For each prompt the share of generations that pass an anchor span, and how many there are."""
     names = [shown.checkpoint for shown in data.with_rows]
+    by_prompt = _by_prompt(data)
     rows = []
-    for prompt, of_prompt in _by_prompt(data).items():
+    for prompt, of_prompt in by_prompt.items():
         cells = {row["checkpoint"]: _cell(row) for row in of_prompt}
         rows.append([short(prompt, 50), *(cells.get(name, "–") for name in names)])
-    return Grid(["prompt", *names], rows)
+    pages = panels.links_of(by_prompt)
+    return Grid(["prompt", *names], rows, [f"blueprint/{quote(page, safe='')}" for page in pages])
 
 
 def _cell(row: dict[str, Any]) -> str:

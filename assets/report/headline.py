@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from assets.drawing.figure_asset import gather
-from assets.drawing.page import Cell, Headline
+from assets.drawing.page import Cell, Groups, Headline, Sampled
 from assets.figures.trajectory import FIGURE as TRAJECTORY
 from assets.measures.measures import LEFT_OUT
 from assets.measures.sentences import Number, change, p_text, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from assets.lineage.context import AssetContext
     from warehouse.measure_headers import Measure
@@ -23,12 +23,15 @@ HEADLINES = TRAJECTORY.query
 """The query of the first table; that of the trajectory, which shows the same values."""
 
 
-def headline(context: AssetContext, measures: Sequence[Measure]) -> Headline:
+def headline(
+    context: AssetContext, measures: Sequence[Measure], sampled: Mapping[str, str]
+) -> Headline:
     """Every measure at the level that it is quoted at, of every checkpoint.
 
     Args:
         context: What the report is made for.
         measures: All measures.
+        sampled: By checkpoint what was sampled of it.
     """
     data = gather(TRAJECTORY, context, measures)
     values = {(row["checkpoint"], row["measure"]): row for row in data.rows}
@@ -55,14 +58,20 @@ def headline(context: AssetContext, measures: Sequence[Measure]) -> Headline:
             how_sure.split()[0],
         )
 
-    groups: dict[str, list[tuple[str, list[Cell]]]] = {}
+    leading: Groups = {}
+    further: Groups = {}
     for measure in measures:
         if any(name == measure.name for _, name in values):
             cells = [cell(shown.checkpoint, measure) for shown in data.with_rows]
             # Level 0 of what comes by position or bin is all of it.
             level = f" ({measure.level} = {measure.headline})" if measure.headline else ""
+            groups = leading if measure.leading else further
             groups.setdefault(measure.group, []).append((f"{measure.title}{level}", cells))
-    return Headline([shown.label for shown in data.with_rows], groups)
+    if not leading:
+        leading, further = further, {}
+    differ = len(set(sampled.values())) > 1  # else it stands above the table
+    columns = [Sampled(s.label, sampled.get(s.checkpoint, "") * differ) for s in data.with_rows]
+    return Headline(columns, leading, further)
 
 
 def left_out(

@@ -20,6 +20,7 @@ from assets.lineage.signature import Signature
 from assets.report.headline import HEADLINES, headline, left_out
 from assets.report.measured import what_cannot_be, what_was_measured
 from assets.report.pages import READ, pages
+from assets.report.sampled import in_words, sampled
 from warehouse import Provenance
 from warehouse.storage import in_one_step
 
@@ -94,21 +95,22 @@ def _is_blank(drawn: Drawn) -> bool:
 
 
 def _front(context: AssetContext, measures: Sequence[Measure], blank: Sequence[Drawn]) -> Front:
-    facts, study = facts_of(context), context.study
+    facts = facts_of(context)
+    samples = sampled(context, facts)
     return Front(
+        opening=in_words(samples, facts),
         lines=[
-            f"{len(facts)} checkpoint{'s' * (len(facts) > 1)}, each sampled "
-            f"{study.samples_per_prompt} times on every prompt, up to {study.max_new_tokens} "
-            "tokens; generations made elsewhere are as they came. After Li et al. (2024), "
-            "Predicting vs. Acting: A Trade-off Between World Modeling & Agent Modeling.",
+            "Measures and figures are those of Li et al. (2024), Predicting vs. Acting: A "
+            "Trade-off Between World Modeling & Agent Modeling, and further ones.",
+            f"Generations have up to {context.study.max_new_tokens:,} tokens; those that were "
+            "made elsewhere are as they came.",
             *_predicted(context),
             *what_cannot_be(context, facts),
             *left_out(context, measures, facts),
             *_left_blank(blank),
         ],
-        headline=headline(context, measures) if "summary" in context.upstream else None,
+        headline=headline(context, measures, samples) if "summary" in context.upstream else None,
         warnings=uncontrolled(facts),
-        reminder=_reminder(facts),
         checkpoints=Grid(
             ["checkpoint", *_FACTS.values()],
             [[name, *(_text(row[key]) for key in _FACTS)] for name, row in facts.items()],
@@ -143,11 +145,6 @@ def _left_blank(drawn: Sequence[Drawn]) -> list[str]:
         return []
     titles = ", ".join(f"“{d.figure.title}”" for d in drawn)
     return [f"Left out, as no checkpoint has what is drawn there: {titles}."]
-
-
-def _reminder(facts: dict[str, dict[str, Any]]) -> str:
-    """That there are warnings, in a few words, for each place where checkpoints are compared."""
-    return "Not all pairs are known to be controlled (see above)." if uncontrolled(facts) else ""
 
 
 def _text(value: Any) -> str:
@@ -234,12 +231,11 @@ def report_asset(
         optional=(*names, *results, "token_distributions", *(set(derived) - {"generations"})),
         partitioned=False,
         parameters=lambda study, checkpoint: {
-            "samples_per_prompt": study.samples_per_prompt,
             "max_new_tokens": study.max_new_tokens,
             "opening_words": study.thresholds.opening_words,
-            "measures": [[m.name, m.title, m.format, m.item, m.group] for m in measures],
+            "measures": [[m.name, m.title, m.format, m.item, m.group, m.leading] for m in measures],
         },
-        settings=("samples_per_prompt", "max_new_tokens", "thresholds.opening_words"),
+        settings=("max_new_tokens", "thresholds.opening_words"),
         over="compared",
         code="how it is written",
         version=code_version(Path(__file__).parent, HEADLINES, *SHARED_CODE),

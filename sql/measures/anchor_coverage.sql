@@ -6,6 +6,7 @@
 -- format:    share
 -- title:     generations in an anchor span
 -- group:     blueprint
+-- leading:   yes
 -- says:      {value} of a prompt's generations are in an anchor span
 -- empty:     where no prompt has several generations
 select

@@ -6,6 +6,7 @@
 -- format:    bits
 -- title:     bits per byte, human text
 -- group:     prediction
+-- leading:   yes
 -- says:      {value} bits per byte on human text
 -- empty:     where a study has no corpora, or a server runs the model
 select

@@ -9,6 +9,7 @@
 -- format:    share
 -- title:     prompts with a right generation among k
 -- group:     quality
+-- leading:   yes
 -- says:      {level} generations of a prompt hold a right one with a probability of {value}
 -- level:     k
 -- headline:  10

@@ -9,6 +9,7 @@
 -- format:    number
 -- title:     different answers
 -- group:     meaning
+-- leading:   yes
 -- says:      a prompt has {value} different answers
 -- floor:     1
 select

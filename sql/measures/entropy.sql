@@ -9,6 +9,7 @@
 -- format:     bits
 -- title:      entropy of the next token
 -- group:      concentration
+-- leading:    yes
 -- says:       an entropy of {value} bits a token
 -- level:      position
 -- headline:   0

@@ -10,6 +10,7 @@
 -- format:    number
 -- title:     KL from the base
 -- group:     prediction
+-- leading:   yes
 -- says:      a KL divergence of {value} nats a token from its base, on its own text
 -- level:     position
 -- headline:  0

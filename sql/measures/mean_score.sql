@@ -8,6 +8,7 @@
 -- format:    signed
 -- title:     mean score
 -- group:     quality
+-- leading:   yes
 -- says:      generations have a mean score of {value}
 select
     checkpoint,

@@ -8,6 +8,7 @@
 -- format:     share
 -- title:      different n-grams
 -- group:      surface
+-- leading:    yes
 -- says:       {value} of a prompt's {level}-grams are different ones
 -- level:      n
 -- headline:   3

@@ -8,6 +8,7 @@
 -- format:     share
 -- title:      generations with the most common n-gram
 -- group:      surface
+-- leading:    yes
 -- says:       {value} of a prompt's generations hold its most common {level}-gram
 -- level:      n
 -- headline:   10

@@ -8,6 +8,7 @@
 -- format:    share
 -- title:     generations with the most common opening
 -- group:     surface
+-- leading:   yes
 -- says:      {value} of a prompt's generations begin with its most common first $opening_words words
 -- floor:     1 / denominator
 -- empty:     where no generation has so many words, or no prompt several generations

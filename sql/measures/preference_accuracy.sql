@@ -8,6 +8,7 @@
 -- format:     share
 -- title:      chosen answer more likely
 -- group:      ability
+-- leading:    yes
 -- says:       {value} of chosen answers are more likely than the rejected ones
 -- comparable: same tokenizer, where unit is token
 with

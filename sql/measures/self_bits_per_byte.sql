@@ -6,6 +6,7 @@
 -- format:    bits
 -- title:     bits per byte, own text
 -- group:     concentration
+-- leading:   yes
 -- says:      {value} bits per byte on its own text
 -- empty:     where a server tells no log-probabilities
 with

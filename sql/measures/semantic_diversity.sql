@@ -8,6 +8,7 @@
 -- format:    number
 -- title:     semantic diversity
 -- group:     meaning
+-- leading:   yes
 -- says:      pairs of a prompt's generations have a semantic distance of {value}
 -- empty:     where no prompt has several generations
 select

@@ -8,6 +8,7 @@
 -- format:    share
 -- title:     mass of the most likely token
 -- group:     concentration
+-- leading:   yes
 -- says:      {value} of the probability is with the {level} most likely tokens
 -- level:     k
 -- headline:  1

@@ -280,7 +280,11 @@ def test_many_steps_are_one_line_and_one_step_is_a_point() -> None:
         assert found["facet"]["sort"] == ["support"]
         points = found["data"]["values"]
         assert [point["step"] for point in points] == [10 * i for i in range(n_steps)]
-        assert {(point["dot"], point["bar"]) for point in points} == {(dot, bar)}
+        pointed = [point for point in points if "checkpoint" in point]
+        assert {(point["dot"], point["bar"]) for point in pointed} == {(dot, bar)}
+        # Of many every other, or fewer, can be pointed at; the last one always.
+        assert len(pointed) == min(n_steps, 100)
+        assert pointed[-1] == points[-1]
 
 
 @pytest.mark.parametrize("n_panels", [1, 2, 7])

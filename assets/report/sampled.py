@@ -1,0 +1,53 @@
+"""What was really sampled of each checkpoint, which need not be what its study asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assets.drawing.figure_asset import shown_in
+from warehouse import session
+from warehouse.sessions import bind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from assets.lineage.context import AssetContext
+
+_QUERY = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+
+
+def sampled(context: AssetContext, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Such as `16 samples of 8 prompts`, by checkpoint.
+
+    Args:
+        context: What the report is made for.
+        facts: Rows of `checkpoints`, by name.
+    """
+    with session(context.lake, context.limits) as connection:
+        bind(connection, context.lake, [context.tables["generations"]], facts)
+        connection.register("shown", shown_in(context, facts))
+        rows = connection.sql(_QUERY).to_arrow_table().to_pylist()
+    return {
+        row["checkpoint"]: f"{_between(row['fewest'], row['most'])} of "
+        f"{row['n_prompts']:,} {'prompt' if row['n_prompts'] == 1 else 'prompts'}"
+        for row in rows
+    }
+
+
+def in_words(by_checkpoint: Mapping[str, str], names: Iterable[str]) -> str:
+    """A sentence of how many checkpoints there are, and what was sampled of them."""
+    listed = list(names)
+    count = f"{len(listed)} {'checkpoint' if len(listed) == 1 else 'checkpoints'}"
+    different = set(by_checkpoint.values())
+    if not different:
+        return f"{count}, without generations."
+    if len(different) > 1:
+        return f"{count}; how often each was sampled stands below its name."
+    each = "" if len(listed) == 1 else "each with "
+    return f"{count}, {each}{different.pop()}."
+
+
+def _between(fewest: int, most: int) -> str:
+    number = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    return f"{number} {'sample' if most == 1 else 'samples'}"

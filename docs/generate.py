@@ -201,7 +201,8 @@ def measures_listed() -> str:
 
 def _measure(measure: Measure) -> str:
     level = f"by {measure.level}" if measure.level else ""
-    quoted = f"quoted at {measure.level} = {measure.headline}" if measure.headline else ""
+    is_quoted = measure.headline is not None
+    quoted = f"quoted at {measure.level} = {measure.headline}" if is_quoted else ""
     facts = [
         ["format", measure.format],
         ["statistic", f"{measure.statistic} over {measure.item}s"],

@@ -205,7 +205,7 @@ def _measure(measure: Measure) -> str:
     quoted = f"quoted at {measure.level} = {measure.headline}" if is_quoted else ""
     facts = [
         ["format", measure.format],
-        ["statistic", f"{measure.statistic} over {measure.item}s"],
+        ["statistic", f"{measure.statistic} over {_items(measure)}"],
         ["levels", "; ".join(filter(None, [level, quoted]))],
         ["floor", f"`{measure.floor}`" if measure.floor else ""],
         ["comparable", measure.comparable or ""],
@@ -215,6 +215,12 @@ def _measure(measure: Measure) -> str:
     ]
     listed = "\n".join(f"- {name}: {_prose(fact)}" for name, fact in facts if fact)
     return f"#### {measure.name} {{#{measure.name}}}\n\n{_prose(measure.description)}\n\n{listed}"
+
+
+def _items(measure: Measure) -> str:
+    """What it is averaged over, such as `prompts (documents under the condition gold)`."""
+    others = "".join(f" ({item}s under the condition `{name}`)" for name, item in measure.items_of)
+    return f"{measure.item}s{others}"
 
 
 def figures() -> str:

@@ -16,7 +16,7 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 .PHONY: setup weights demo test test-fast test-slow soak test-browser test-compare test-vllm \
-	install-browser install-compare lint format bench ui clean
+	install-browser install-compare install-docs docs pictures lint format bench ui clean
 
 setup: $(INSTALLED)
 
@@ -63,7 +63,7 @@ $(COMPILED): $(INSTALLED) $(KERNELS)
 	$(BIN)/python -m tests.compile
 	touch $@
 
-install-browser install-compare: install-%: $(INSTALLED)
+install-browser install-compare install-docs: install-%: $(INSTALLED)
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[$*]'
 
 # The UI and its daemon, looked at in the system's Chromium.
@@ -86,6 +86,15 @@ $(VLLM)/.installed:
 
 test-vllm: $(WEIGHTS) $(VLLM)/.installed
 	ANCHORLAKE_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python -m pytest -m vllm
+
+# The pages, into site/. What the code says of keys, measures and tables is written anew first.
+docs: install-docs
+	$(BIN)/python -m docs.generate
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The pages' pictures, of the lake that the demo made.
+pictures: install-browser
+	$(BIN)/python -m docs.pictures --lake $(LAKE)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -113,4 +122,4 @@ bench: $(WEIGHTS)
 	$(BIN)/python -m bench.drawing
 
 clean:
-	rm -rf $(VENV) $(VLLM) $(LAKE)
+	rm -rf $(VENV) $(VLLM) $(LAKE) site

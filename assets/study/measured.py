@@ -113,7 +113,8 @@ class Measured(Part):
         device: Where it runs.
         batch_tokens: Tokens of one batch at most; by default as many as memory holds.
         tensor_parallel: GPUs that vLLM splits it over.
-        prompt_format: As `PromptFormat.template`, or `file:PATH` of a text file with `{prompt}`.
+        prompt_format: How it is given a prompt: `chat`, `plain`, a text with `{prompt}` in it, or
+            `file:PATH` of such a text; by default `chat` if it is aligned, else `plain`.
         system: What the system says first in a chat.
         chat_template_kwargs: Arguments of the chat template, such as `enable_thinking`.
         stop: Texts that end an answer.

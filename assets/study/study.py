@@ -71,7 +71,8 @@ class Study(Part):
         readaptation: Fine-tuning on documents that are not scored.
         diversity_sweep: Further values of top_p for some prompts.
         aligner: What aligns the generations of a prompt; `mafft` is a program to be installed.
-        embedder: The sentence encoder that tells what generations mean; `default` is MiniLM.
+        embedder: The model of sentence-transformers that tells what generations mean; `default` is
+            all-MiniLM-L6-v2.
         answer_classifier: A cross-encoder that tells which generations are one answer, in the place
             of the cosine similarity of their embeddings.
         scores: Scores of generations that were given elsewhere.

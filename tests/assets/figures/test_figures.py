@@ -18,12 +18,13 @@ from assets.drawing.figure_asset import drawing_of, gather
 from assets.drawing.texts import spelled, wrap
 from assets.figures import FIGURES
 from assets.figures.ngram_diversity import matched_top_p
-from assets.measures.declared import PLACEHOLDERS, declared_measures
+from assets.measures.declared import PLACEHOLDERS, declared_measures, declared_tables
 from assets.registry import build_graph
 from assets.report.report import uncontrolled
 from tests.encoders import count_words
+from tests.pages import DOCS
 from tests.studies import Bench, imported, write_jsonl
-from warehouse import tables
+from warehouse import ask, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +66,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, llama_source: Source) -> Ben
     shared = imported("p", *[f"{i} {HELD} </script> {i}" for i in range(4)])
     shared += imported("q", *[f"{i} {HELD}" for i in range(4)])
     other = [row | {"text": f"{row['sample']} " * 12} for row in shared]
+    other[-1]["text"] = shared[-1]["text"]  # the two have some n-grams in common
     write_jsonl(bench.folder / "aligned.jsonl", shared)
     write_jsonl(bench.folder / "base.jsonl", other)
     pairs = [{"prompt": f"{i}?", "chosen": "Yes.", "rejected": "No."} for i in range(3)]
@@ -116,6 +118,25 @@ def gathered(bench: Bench, name: str) -> FigureData:
     graph = build_graph(bench.study_there(), bench.lake)
     asset = graph.assets[f"figures/{name}"]
     return gather(asset.figure, graph.context(asset.name), asset.measures)
+
+
+TABLES = declared_tables()
+COOKBOOK = re.findall(
+    r"(?ms)^### ([^\n]+)\n(?:(?!^### ).)*?^```sql\n(.*?)^```$",
+    (DOCS / "cookbook.md").read_text(encoding="utf-8"),
+)
+"""The headings of the cookbook's queries, and the queries."""
+
+
+def test_the_cookbook_has_a_query_under_every_heading() -> None:
+    text = (DOCS / "cookbook.md").read_text(encoding="utf-8")
+    assert text.count("\n### ") == text.count("```sql") == len(COOKBOOK) >= 12
+
+
+@pytest.mark.parametrize(("heading", "query"), COOKBOOK, ids=[title for title, _ in COOKBOOK])
+def test_a_query_of_the_cookbook_gives_rows(drawn: Bench, heading: str, query: str) -> None:
+    with ask(drawn.lake, TABLES, query) as relation:
+        assert relation.fetchall(), heading
 
 
 def test_the_share_of_generations_is_what_the_figure_shows(drawn: Bench) -> None:

@@ -15,7 +15,7 @@ from assets.figures.trajectory import FIGURE as TRAJECTORY
 from assets.measures import comparisons, summary
 from models import Source
 from orchestration import cli
-from tests.assets.measures.readme import blocks, section
+from tests.pages import blocks, section
 from tests.studies import TOLD_OF, Bench, imported, write_jsonl
 from warehouse.measure_headers import COMPARABLE, FORMATS, GROUPS, ITEMS, KEYS, REQUIRED, STATISTICS
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.whole
 
+PAGE = "extend.md"
 WORDS = """\
 -- Words of a generation.
 --
@@ -315,13 +316,13 @@ def test_a_wrong_measure_of_a_study_is_found_by_check(made: Bench, tmp_path: Pat
     assert f"{file}: there is no key `statistics:` (did you mean statistic?)" in refused
 
 
-def test_the_readme_shows_the_measure_that_is_added_here() -> None:
-    first, *_ = blocks("Measures", "sql")
+def test_the_page_shows_the_measure_that_is_added_here() -> None:
+    first, *_ = blocks(section(PAGE, "Add a measure"), "sql")
     assert first == WORDS
 
 
-def test_the_readme_names_every_key_and_what_it_may_say() -> None:
-    text = section("Measures")
+def test_the_page_names_every_key_and_what_it_may_say() -> None:
+    text = section(PAGE, "Add a measure")
     for key in KEYS:
         assert f"| `{key}`{'' if key in REQUIRED else ', if any'} |" in text
     for word in (*ITEMS, *STATISTICS, *FORMATS, *GROUPS, *COMPARABLE):
@@ -329,16 +330,16 @@ def test_the_readme_names_every_key_and_what_it_may_say() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_the_queries_of_the_readme_run(made: Bench, number: int) -> None:
-    query = blocks("Measures", "sql")[number]
+def test_the_queries_of_the_page_run(made: Bench, number: int) -> None:
+    query = blocks(section(PAGE, "Add a measure"), "sql")[number]
     assert ask(made, query)
 
 
 def test_a_figure_is_two_files(
     made: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (module,) = blocks("Add a figure", "python")
-    (query,) = blocks("Add a figure", "sql")
+    (module,) = blocks(section(PAGE, "Add a figure"), "python")
+    (query,) = blocks(section(PAGE, "Add a figure"), "sql")
     (tmp_path / "anchored.py").write_text(module)
     (tmp_path / "anchored.sql").write_text(query)
     specification = importlib.util.spec_from_file_location("anchored", tmp_path / "anchored.py")
@@ -347,7 +348,7 @@ def test_a_figure_is_two_files(
     loaded = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(loaded)
     figure: Figure = loaded.FIGURE
-    assert figure.name in section("Add a figure")
+    assert figure.name in section(PAGE, "Add a figure")
     monkeypatch.setattr("assets.registry.FIGURES", [figure])
     shutil.copytree(made.folder, tmp_path / "copy")
     bench = Bench(tmp_path / "copy", made.llama)

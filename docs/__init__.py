@@ -1,0 +1,1 @@
+"""Pages for people; what in them the code declares is written by `docs.generate`."""

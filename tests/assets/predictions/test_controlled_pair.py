@@ -69,7 +69,11 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     bench = Bench(tmp_path_factory.mktemp("pair"), Source("pypi", PACKAGE))
     train(bench.folder)
     write_jsonl(bench.folder / "pairs.jsonl", PAIRS)
-    write_jsonl(bench.folder / "questions.jsonl", [{"text": text} for text in QUESTIONS])
+    questions = [
+        {"prompt_id": f"q{i}", "category": "generic", "text": text}
+        for i, text in enumerate(QUESTIONS)
+    ]
+    write_jsonl(bench.folder / "questions.jsonl", questions)
     tuned = {"adapter_on": f"pypi:{PACKAGE}", "base": "base", "prompt_format": "plain"}
     decodings = [{"top_p": 0.9}, "greedy"]
     study = bench.study(

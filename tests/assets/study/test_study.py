@@ -151,6 +151,8 @@ def with_checkpoint(keys: str) -> str:
         (ONE + "samples_per_prompt: 0", ["samples_per_prompt", "0"]),
         (ONE + "max_new_tokens: 1.5", ["max_new_tokens", "1.5"]),
         (ONE + "aligner: clustal", ["aligner", "'clustal'", "'mafft'"]),
+        (ONE + "answer_classifier: dir:c", ["needs an embedder, too; add `embedder: default`"]),
+        (ONE + "answer_classifier: pypi:c", ["answer_classifier", "hf:org/name or dir:PATH"]),
         (ONE + "diversity_sweep: {top_p: [0.5, 1.5]}", ["diversity_sweep.top_p[1]", "1.5"]),
         (ONE + "diversity_sweep: {top_p: [0]}", ["diversity_sweep.top_p[0]", "greater than 0"]),
         (ONE + "diversity_sweep: {top_q: [1]}", ["diversity_sweep.top_q", "top_p, prompts"]),

@@ -1,4 +1,4 @@
-"""`token_distributions`: what a checkpoint makes of every token of a text."""
+"""`token_distributions`: how likely a checkpoint takes every token of a text to be."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ KEYS = {
     "item": "what is averaged over and paired by; another one of a condition as `document of gold`",
     "statistic": "how items make one number",
     "format": "what kind of number it is",
-    "says": "a sentence's part with {value}, and {level} where there are levels",
+    "says": "a sentence's part with {value}, and {level} where there are levels; of a condition, "
+    "if it is another one, after `; of CONDITION: `",
     "title": "what charts and tables call it; by default its name",
     "group": "what it is about; by default other",
     "level": "what it comes in several of, such as n or k",
@@ -59,6 +60,7 @@ FORMATS = ("share", "number", "count", "bits", "perplexity", "signed")
 COMPARABLE = ("same tokenizer", "same tokenizer, where unit is token")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _KEY = re.compile(r"([a-z_]+):\s*(.*)")
+_SAYS_OF = re.compile(r"; of (\S+): ")
 _ITEM_OF = re.compile(r"(\w+) of (\S+)")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _SHARED = ("prompts", "documents", "passages")
@@ -95,6 +97,7 @@ class Measure:
         path: The file.
         beside_base: Whether its query reads the rows of a checkpoint's base, too.
         items_of: Conditions under which the item is another one, and that one.
+        says_of: Conditions of which a sentence says something else, and what.
     """
 
     name: str
@@ -117,6 +120,7 @@ class Measure:
     beside_base: bool = False
     items_of: tuple[tuple[str, str], ...] = ()
     leading: bool = False
+    says_of: tuple[tuple[str, str], ...] = ()
 
     @property
     def table(self) -> Table:
@@ -126,6 +130,10 @@ class Measure:
     def item_of(self, condition: str) -> str:
         """What is averaged over under a condition."""
         return dict(self.items_of).get(condition, self.item)
+
+    def said_of(self, condition: str) -> str:
+        """What a sentence says of a value under a condition."""
+        return dict(self.says_of).get(condition, self.says)
 
     @property
     def beside(self) -> str | None:
@@ -213,7 +221,9 @@ def read_measure(
     words = {name: _spelled(value) for name, value in parameters.items()}
     values = {key: _with_words(path, key, value, words) for key, value in values.items()}
     description = _with_words(path, "its first line", description, words)
-    _check_says(path, values["says"], has_level="level" in values)
+    says, *others = _SAYS_OF.split(values["says"])
+    for part in (says, *others[1::2]):
+        _check_says(path, part, has_level="level" in values)
     return Measure(
         name=path.stem,
         description=description,
@@ -223,7 +233,8 @@ def read_measure(
         items_of=items_of,
         statistic=values["statistic"],
         format=values["format"],
-        says=values["says"],
+        says=says,
+        says_of=tuple(zip(others[::2], others[1::2], strict=True)),
         title=values.get("title") or path.stem.replace("_", " "),
         group=values.get("group", "other"),
         level=values.get("level"),

@@ -105,7 +105,7 @@ def figure_asset(figure: Figure, measures: Sequence[Measure]) -> FigureAsset:
         # A change in the words that its query may use may change any number.
         shown["vocabulary"] = vocabulary_of(figure.reads)
         shown["measures"] = [
-            [m.name, m.title, m.says, m.format, m.item, m.items_of, m.group, m.headline]
+            [m.name, m.title, m.says, m.says_of, m.format, m.item, m.items_of, m.group, m.headline]
             for m in told
         ]
         rules = [rule.model_dump() for rule in study.drift]

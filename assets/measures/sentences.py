@@ -28,6 +28,8 @@ _CONDITIONS = {
     "before": "Before fine-tuning",
     "partner": "On the other's text",
     "per token": "Per token",
+    "marginal": "",
+    "unshifted": "",
 }
 """How a sentence about a condition begins."""
 Verdict = Literal["higher", "lower", "no clear difference", "too few to tell"]
@@ -138,7 +140,8 @@ def sentence(row: Mapping[str, Any], measure: Measure, label: str, other: str) -
     beginning = f"{condition}: " if condition else ""
     where = "" if row["collection"] == "*" else f" ({row['collection']})"
     unit = f" ({row['unit']}s)" if row["unit"] != "-" else ""
-    said = measure.says.format(value=value_text(row, measure), level=row["level"])
+    said = measure.said_of(row["condition"])
+    said = said.format(value=value_text(row, measure), level=row["level"])
     item = measure.item_of(row["condition"])
     items = f"{row['n_items']:,} {item}{'s' * (row['n_items'] != 1)}"
     return (

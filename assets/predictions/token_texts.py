@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
 from assets.predictions.scored_texts import can_score
-from assets.sources.checkpoints import facts_of_model
-from models.loading import load_tokenizer
+from assets.sources.checkpoints import facts_of_model, load_model
 from models.pieces import pieces_of
 from warehouse import tables
 
@@ -37,7 +36,8 @@ def _batches(context: AssetContext) -> Iterator[pa.RecordBatch]:
     assert checkpoint is not None
     rows = context.lake.read(tables.GENERATIONS, checkpoint.name, [*_KEY, "token_ids"])
     compared = pa.array(context.study.compared_decodings(checkpoint), pa.string())
-    tokenizer = load_tokenizer(checkpoint.source)
+    # Of the model that the run has loaded for other steps: reading a large tokenizer takes seconds.
+    tokenizer = load_model(context, checkpoint).tokenizer
     for batch in rows.filter(pc.is_in(rows["decoding"], compared)).to_batches(max_chunksize=1000):
         pieces = [pieces_of(tokenizer, token_ids) for token_ids in batch["token_ids"].to_pylist()]
         columns = {name: batch[name] for name in _KEY}
@@ -62,6 +62,7 @@ TOKEN_TEXTS = TableAsset(
     reads=("checkpoints", "generations"),
     changes_with=("checkpoints", "generations"),
     unlabelled=("checkpoints",),
+    uses_model=True,
     parameters=_parameters,
     applies=can_score,
     table=tables.TOKEN_TEXTS,

@@ -12,7 +12,9 @@
 -- format:    share
 -- title:     tokens shifted from the base
 -- group:     prediction
--- says:      {value} of its own tokens are not among the 3 that its base finds likeliest
+-- says:      {value} of its own tokens are not among the 3 that its base finds likeliest;
+--            of marginal: {value} of its own tokens are second or third with its base;
+--            of unshifted: {value} of its own tokens are first with its base
 -- level:     position
 -- headline:  0
 -- empty:     where it and its base share no tokenizer

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from assets.measures.declared import PLACEHOLDERS, declared_measures
 from assets.measures.sentences import Number, change, p_text, sentence, value_text, verdict
 from warehouse.measure_headers import FORMATS, Measure
 
@@ -241,6 +242,17 @@ def test_a_sentence_says_whose_what_how_sure_and_of_how_many() -> None:
         "Cut to as many words a prompt: dpo: 34% hold its 10-gram (words) (wild); base: 8%. "
         "Too few to tell (+26 points [+20, +32], adjusted p = 0.03, 1 prompt)."
     )
+
+
+def test_a_sentence_of_a_condition_says_what_that_is() -> None:
+    (shift,) = (m for m in declared_measures(PLACEHOLDERS) if m.name == "token_shift")
+    for condition, text in (
+        ("-", "tuned: 34% of its own tokens are not among the 3 that its base finds likeliest; "),
+        ("marginal", "tuned: 34% of its own tokens are second or third with its base; "),
+        ("unshifted", "tuned: 34% of its own tokens are first with its base; "),
+    ):
+        row = row_of(0.342, 0.08, 0.06, condition=condition)
+        assert sentence(row, shift, "tuned", "earlier").startswith(text)
 
 
 def test_a_value_that_has_an_interval_is_written_as_everywhere_else() -> None:

@@ -36,6 +36,7 @@ from warehouse.tables import (
     SCORED_TEXTS,
     SHANNON_GUESSES,
     TOKEN_DISTRIBUTIONS,
+    TOKEN_TEXTS,
 )
 
 if TYPE_CHECKING:
@@ -67,8 +68,26 @@ def pair(bench: Bench, gemma: Source, **changes: Any) -> Study:
 def scored(tmp_path_factory: pytest.TempPathFactory, llama_source: Source, gemma: Source) -> Bench:
     """A lake of that study; not to be written to."""
     bench = Bench(tmp_path_factory.mktemp("scored"), llama_source)
-    bench.run(pair(bench, gemma), only=("perplexity", "top_k_mass", "support_size"))
+    bench.run(pair(bench, gemma), only=("perplexity", "top_k_mass", "support_size", "token_texts"))
     return bench
+
+
+def test_what_tokens_add_to_a_text_is_joined_that_text(scored: Bench) -> None:
+    for name in ("base", "tuned"):
+        generations = {
+            (row["decoding"], row["prompt_id"], row["sample"]): row
+            for row in scored.lake.read(GENERATIONS, name).to_pylist()
+        }
+        rows = scored.lake.read(TOKEN_TEXTS, name).to_pylist()
+        assert {row["decoding"] for row in rows} == {
+            decoding
+            for condition, decoding, *_ in distributions(scored, name)
+            if condition == "own"
+        }
+        for row in rows:
+            generation = generations[row["decoding"], row["prompt_id"], row["sample"]]
+            assert "".join(row["pieces"]) == generation["text"]
+            assert len(row["pieces"]) == len(generation["token_ids"])
 
 
 def distributions(bench: Bench, checkpoint: str) -> dict[tuple, list[dict[str, Any]]]:

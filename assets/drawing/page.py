@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ from markupsafe import Markup, escape
 
 from assets.drawing import style
 from assets.drawing.figure import Grid
+from models.sources.hub import cache_folder
+from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
     from assets.drawing.walk import Walk
@@ -226,6 +230,17 @@ def _template() -> jinja2.Template:
 
 @cache
 def _library() -> str:
-    """Vega, Vega-Lite and Vega-Embed, as one script."""
+    """Vega, Vega-Lite and Vega-Embed, as one script.
+
+    Bundling takes two seconds, and each step that draws may be a process of its own. So the script
+    is kept in the user's cache folder, by the version of what bundles it.
+    """
+    kept = cache_folder() / f"vega-embed-{version('vl-convert-python')}.js"
+    with suppress(OSError):
+        return kept.read_text(encoding="utf-8")
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with in_one_step(kept) as path:
+            path.write_text(script, encoding="utf-8")
     return script

@@ -28,7 +28,7 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def cache_folder() -> Path:
-    """Where converted weights are kept: `$ANCHORLAKE_CACHE`, or the user's cache folder."""
+    """Where what is made once is kept: `$ANCHORLAKE_CACHE`, or the user's cache folder."""
     named = os.environ.get("ANCHORLAKE_CACHE")
     return Path(named) if named else platformdirs.user_cache_path("anchorlake")
 

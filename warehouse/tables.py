@@ -79,10 +79,10 @@ PREFERENCES = Table(
 TRAINING_ANSWERS = Table(
     name="training_answers",
     description="Answers that the study's own tunings learn, a teacher's or examples.",
-    grain=("tuning", "prompt_id", "sample"),
+    grain=("tuning", "lesson_id", "sample"),
     columns=(
         Column("tuning", "VARCHAR", "the tuning that learns it"),
-        Column("prompt_id", "VARCHAR", "identifies the prompt; of examples the line, from 1"),
+        Column("lesson_id", "VARCHAR", "identifies the prompt; of examples the line, from 1"),
         Column("sample", "INTEGER", "number of the answer among its prompt's"),
         Column("prompt", "VARCHAR", "the prompt"),
         Column("answer", "VARCHAR", "the answer"),

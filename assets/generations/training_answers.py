@@ -65,7 +65,7 @@ def _examples(checkpoint: Tuned) -> list[dict[str, Any]]:
     rows = [
         {
             "tuning": tuning.name,
-            "prompt_id": str(number),
+            "lesson_id": str(number),
             "sample": 0,
             "prompt": row["prompt"],
             "answer": row["answer"],
@@ -108,7 +108,7 @@ def _answers(
                 for generation in generations:
                     yield {
                         "tuning": tuning.name,
-                        "prompt_id": generation.asked.key,
+                        "lesson_id": generation.asked.key,
                         "sample": generation.asked.sample,
                         "prompt": generation.asked.prompt,
                         "answer": generation.text,

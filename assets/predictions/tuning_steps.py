@@ -150,7 +150,7 @@ def _texts(context: AssetContext, model: LanguageModel, checkpoint: Tuned) -> li
         answer = model.encode(row["answer"])
         if row["finish_reason"] != "length" and model.tokenizer.eos_token_id is not None:
             answer.append(model.tokenizer.eos_token_id)
-        texts.append(Text(f"{row['prompt_id']} {row['sample']}", sent.token_ids, answer))
+        texts.append(Text(f"{row['lesson_id']} {row['sample']}", sent.token_ids, answer))
     return [text for text in texts if text.token_ids]
 
 

@@ -68,7 +68,7 @@ def test_a_base_is_trained_toward_a_teachers_answers_once(
     assert len(trained) == 1
     # The teacher answered each prompt in its own format.
     answers = bench.lake.read(TRAINING_ANSWERS).to_pylist()
-    assert sorted(row["prompt_id"] for row in answers) == ["long", "odd", "short"]
+    assert sorted(row["lesson_id"] for row in answers) == ["long", "odd", "short"]
     assert {row["tuning"] for row in answers} == {"sft"}
     losses = {name: bench.lake.read(TUNING_STEPS, name).to_pylist() for name in ("two", "four")}
     assert [row["step"] for row in losses["four"]] == [1, 2, 3, 4]

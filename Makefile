@@ -15,8 +15,7 @@ COMPILED := $(VENV)/.compiled
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: setup weights demo demo-full test test-fast test-slow soak test-browser test-compare \
-	test-vllm \
+.PHONY: setup weights demo demo-full test test-fast test-slow soak test-browser test-compare test-vllm \
 	install-browser install-compare install-docs docs pictures lint format bench ui clean
 
 setup: $(INSTALLED)

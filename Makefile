@@ -15,7 +15,7 @@ COMPILED := $(VENV)/.compiled
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: setup weights demo test test-fast test-slow soak test-browser test-compare test-vllm \
+.PHONY: setup weights demo demo-full test test-fast test-slow soak test-browser test-compare test-vllm \
 	install-browser install-compare install-docs docs pictures lint format bench ui clean
 
 setup: $(INSTALLED)
@@ -34,8 +34,8 @@ $(WEIGHTS): $(INSTALLED)
 
 weights: $(WEIGHTS)
 
-demo: $(WEIGHTS)
-	$(BIN)/anchorlake run studies/demo.yaml --lake $(LAKE)
+demo demo-full: $(WEIGHTS)
+	$(BIN)/anchorlake run studies/$@.yaml --lake $(LAKE)
 
 ui: $(WEIGHTS)
 	$(BIN)/anchorlake ui studies/demo.yaml --lake $(LAKE)

@@ -8,6 +8,7 @@ from assets.blueprints.alignments import ALIGNMENTS
 from assets.drawing.figure_asset import figure_asset
 from assets.figures import FIGURES
 from assets.generations.generations import GENERATIONS
+from assets.generations.training_answers import TRAINING_ANSWERS
 from assets.lineage.graph import AssetGraph
 from assets.measures.comparisons import comparisons_asset
 from assets.measures.declared import (
@@ -29,6 +30,7 @@ from assets.predictions.shannon_guesses import SHANNON_GUESSES
 from assets.predictions.token_distributions import TOKEN_DISTRIBUTIONS
 from assets.predictions.token_divergence import TOKEN_DIVERGENCE
 from assets.predictions.token_texts import TOKEN_TEXTS
+from assets.predictions.tuning_steps import TUNING_STEPS
 from assets.report.report import report_asset
 from assets.semantics.answers import ANSWERS
 from assets.semantics.embeddings import EMBEDDINGS
@@ -54,6 +56,8 @@ BASE_ASSETS: tuple[TableAsset, ...] = (
     PROMPTS,
     PASSAGES,
     PREFERENCES,
+    TRAINING_ANSWERS,
+    TUNING_STEPS,
     CHECKPOINTS,
     GENERATIONS,
     SCORED_TEXTS,
@@ -110,4 +114,4 @@ def build_graph(study: Study, lake: Lake) -> AssetGraph:
     Raises:
         DeclarationError: A measurement cannot become a table.
     """
-    return AssetGraph(study, lake, assets_of(study))
+    return AssetGraph(study.keeping_weights_in(lake.weights), lake, assets_of(study))

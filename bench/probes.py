@@ -3,17 +3,21 @@
     python -m bench.probes [--texts 32] [--repeat 3] [--tokens 100000]
 
 Prints, for both of the demo's models, the time of extracting hidden states to the disk over that of
-the forward passes in it, tokens a second of training probes, and the peak memory of all that for
-some tokens and for as many as a probe is trained on.
+the forward passes in it, tokens a second of training probes, alone and beside a busy loop on each
+core, and the peak memory of all that for some tokens and for as many as a probe is trained on.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -27,10 +31,14 @@ from models.probes import KINDS, Examples, train
 from models.states import StateFile, hidden_states
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from models import LanguageModel, Source, Text
     from models.probes import Kind
 
 BUDGET = 1.1
+SHARE = 1.3
+"""Of what a process is due beside others."""
 _DEPTH = 0.875
 _CHARACTERS = (300, 500)
 """Of a text, which are about 100 tokens, as many as a generation of the demo has."""
@@ -103,15 +111,36 @@ def training(model: LanguageModel, some: list[Text], folder: Path) -> None:
         Examples(states, part, tokens[part + 1]) for part in (rows[:last], rows[last:])
     )
     for kind in KINDS:
-        start = perf_counter()
-        probe, curve = train(learned, tuned, kind=kind, output_weights=model.output_weights, seed=0)
-        seconds = perf_counter() - start
-        epochs = len(curve.training)
-        print(
-            f"training {kind:13} {epochs:3} epochs of {len(learned)} tokens, {len(probe.tokens)} "
-            f"of them different: {seconds:.1f} s, {epochs * len(learned) / seconds:,.0f} tokens/s",
-            flush=True,
-        )
+        taken = []
+        for busy in (0, os.cpu_count() or 1):
+            with busy_loops(busy):
+                start = perf_counter()
+                probe, curve = train(
+                    learned, tuned, kind=kind, output_weights=model.output_weights, seed=0
+                )
+                taken.append(perf_counter() - start)
+            epochs, seconds = len(curve.training), taken[-1]
+            print(
+                f"training {kind:13} beside {busy} busy loops: {epochs:3} epochs of "
+                f"{len(learned)} tokens, {len(probe.tokens)} of them different: {seconds:.1f} s, "
+                f"{epochs * len(learned) / seconds:,.0f} tokens/s",
+                flush=True,
+            )
+        alone, beside = taken
+        # With a busy loop on each core, half of each is left.
+        print(f"ratio  {beside / (2 * alone):.2f} of its fair share, budget at most {SHARE}\n")
+
+
+@contextmanager
+def busy_loops(number: int) -> Iterator[None]:
+    """Has some other processes compute as much as they are let."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
 def peak(width: int, n_tokens: int, kind: Kind, folder: str) -> float:

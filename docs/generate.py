@@ -47,6 +47,7 @@ _HEADINGS = {
     "ServerAccess": "server",
     "ShannonGame": "shannon_game",
     "Thresholds": "thresholds",
+    "Tuning": "tunings",
     "Watch": "watch",
 }
 """The headings of the study reference under which the keys of a part stand."""

@@ -3,6 +3,13 @@
 Nothing here knows of Dagster or of the lake.
 """
 
+import os
+
+# PyTorch's threads otherwise spin while they wait for each other, at every operation. Beside
+# another process one of them is often not running, and small operations take many times as long.
+# OpenMP reads this once, when PyTorch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 from models.decoding import Decoding
 from models.distributions import Kept
 from models.endings import Ending, Reasoning

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from models.errors import ModelError
 from models.reading import as_tensors, batches, windows
@@ -37,6 +37,8 @@ _LONGEST_WINDOW = 1024
 """Tokens; longer documents are learned from in several windows."""
 _SAVE_SECONDS = 60.0
 """State is written to the disk after a step that ends as long after the last time."""
+_LOSS_NUMBERS = 1 << 21
+"""Logits as float32 at once, where a loss and its gradient are computed of them."""
 _POSITIONS = 4096
 """Learned from at once at most; their activations are in memory together."""
 _STATE = "state.pt"
@@ -87,7 +89,7 @@ class Course:
     Attributes:
         steps: After how many steps; the first is 0.
         training: Mean loss of the steps since the evaluation before, in nats a token; 0 at first.
-        validation: That over the validation part.
+        validation: That over the validation part; nan where there is none.
     """
 
     steps: list[int] = field(default_factory=list)
@@ -96,8 +98,13 @@ class Course:
 
     @property
     def best(self) -> int:
-        """The number of steps with the lowest loss on the validation part; the first of equals."""
-        return self.steps[int(np.argmin(self.validation))]
+        """The number of steps with the lowest loss on the validation part; the first of equals.
+
+        Where there is no validation part, the last.
+        """
+        if not np.isfinite(self.validation).any():
+            return self.steps[-1]
+        return self.steps[int(np.nanargmin(self.validation))]
 
 
 def finetune(
@@ -117,10 +124,11 @@ def finetune(
     Args:
         model: Changed in place.
         training: Documents to learn from, at least one.
-        validation: Documents that say which step is best, none of them learned from.
+        validation: Documents that say which step is best, none of them learned from; without any
+            the last one is.
         schedule: How.
         folder: For unfinished work; there already, and of this work alone.
-        on_step: Called with the number of steps done.
+        on_step: Called with the number of steps done, while the model has their weights.
 
     Returns:
         How it went.
@@ -148,7 +156,7 @@ def finetune(
         if due and step not in course.steps:
             course.steps.append(step)
             course.training.append(float(np.mean(losses)) if losses else 0.0)
-            course.validation.append(mean_loss(model, validation))
+            course.validation.append(mean_loss(model, validation) if validation else math.nan)
             losses = []
             if course.best == step:
                 _save(_weights_of(folder, step), _taken(learned))
@@ -228,13 +236,39 @@ def _learn(model: LanguageModel, texts: Sequence[Text], dtype: torch.dtype) -> f
     total = 0.0
     for batch in batches(cut, min(positions_at_once(model), _POSITIONS)):
         ids, targets = as_tensors([cut[i] for i in batch])
+        keep = ids.shape[1] - min(cut[i].skipped for i in batch)  # logits of contexts are not
         with _precision(model, dtype):
-            logits = model.forward(ids.to(model.device), keep=ids.shape[1])
-        wanted = targets.to(model.device).flatten()
-        loss = cross_entropy(logits.flatten(0, 1).float(), wanted, ignore_index=-1, reduction="sum")
-        (loss / n_tokens).backward()  # type: ignore[no-untyped-call]
-        total += float(loss.detach())
+            logits = model.forward(ids.to(model.device), keep=keep)
+        wanted = targets[:, -keep:].to(model.device).flatten()
+        flat = logits.flatten(0, 1)
+        loss, gradient = _loss(flat.detach(), wanted, 1 / n_tokens)
+        flat.backward(gradient)  # type: ignore[no-untyped-call]
+        total += loss
     return total / n_tokens
+
+
+def _loss(logits: Tensor, wanted: Tensor, weight: float) -> tuple[float, Tensor]:
+    """Cross-entropy summed over positions, in nats, and its gradient times a weight.
+
+    A few positions at a time, so that neither is ever in memory as float32 numbers as a whole: with
+    a large vocabulary moving these takes longer than the model's own layers.
+
+    Args:
+        logits: [positions, vocabulary]; written over by the gradient.
+        wanted: int64 [positions], -1 where no token is.
+        weight: What the gradient is multiplied with.
+    """
+    total = 0.0
+    rows = max(1, _LOSS_NUMBERS // logits.shape[1])
+    for some, tokens in zip(torch.split(logits, rows), torch.split(wanted, rows), strict=True):
+        known = (tokens >= 0)[:, None]
+        place = tokens.clamp(min=0)[:, None]
+        logprobs = some.float().log_softmax(1)
+        total -= float((logprobs.gather(1, place) * known).sum(dtype=torch.float64))
+        slope = logprobs.exp_()
+        slope.scatter_add_(1, place, torch.full_like(place, -1, dtype=slope.dtype))
+        some.copy_(slope.mul_(known * weight))
+    return total, logits
 
 
 def _precision(model: LanguageModel, dtype: torch.dtype) -> AbstractContextManager[object]:

@@ -76,6 +76,38 @@ PREFERENCES = Table(
     partitioned=False,
 )
 
+TRAINING_ANSWERS = Table(
+    name="training_answers",
+    description="Answers that the study's own tunings learn, a teacher's or examples.",
+    grain=("tuning", "lesson_id", "sample"),
+    columns=(
+        Column("tuning", "VARCHAR", "the tuning that learns it"),
+        Column("lesson_id", "VARCHAR", "identifies the prompt; of examples the line, from 1"),
+        Column("sample", "INTEGER", "number of the answer among its prompt's"),
+        Column("prompt", "VARCHAR", "the prompt"),
+        Column("answer", "VARCHAR", "the answer"),
+        Column(
+            "finish_reason",
+            "VARCHAR",
+            "as in generations: that an answer ends is learned where a limit did not cut it; null "
+            "of examples",
+        ),
+    ),
+    partitioned=False,
+)
+
+TUNING_STEPS = Table(
+    name="tuning_steps",
+    description="How the study's own tunings went: the steps that a checkpoint was trained for.",
+    grain=("checkpoint", "step"),
+    columns=(
+        *_common("checkpoint"),
+        Column("step", "INTEGER", "number of the step, from 1", "steps"),
+        Column("learning_rate", "DOUBLE", "learning rate of the step"),
+        Column("loss", "DOUBLE", "mean loss over the tokens of the step's answers", "nats"),
+    ),
+)
+
 CHECKPOINTS = Table(
     name="checkpoints",
     description="The checkpoints measured, and what they are.",
@@ -570,6 +602,8 @@ BASE_TABLES = (
     PROMPTS,
     PASSAGES,
     PREFERENCES,
+    TRAINING_ANSWERS,
+    TUNING_STEPS,
     CHECKPOINTS,
     GENERATIONS,
     SCORED_TEXTS,

@@ -62,7 +62,7 @@ def opened(
         prompts = {(a.prompt, a.format) for a in asked}
         longest = max(len(model_facts.sent(f, prompt).token_ids) for prompt, f in prompts)
         with running(
-            plain_folder(checkpoint.source, dtype=model_facts.dtype),
+            plain_folder(checkpoint.loaded_from, dtype=model_facts.dtype),
             dtype=model_facts.dtype,
             max_length=min(longest + context.study.max_new_tokens, model_facts.context_length),
             device=checkpoint.device,

@@ -39,7 +39,7 @@ def load_model(context: AssetContext, checkpoint: Checkpoint) -> LanguageModel:
 def load_with(models: ModelPool, checkpoint: Checkpoint) -> LanguageModel:
     """The checkpoint's model, by a pool of its own where a step needs two at once."""
     return models.get(
-        checkpoint.source,
+        checkpoint.loaded_from,
         device=checkpoint.device,
         dtype=checkpoint.dtype,
         batch_tokens=checkpoint.batch_tokens,
@@ -49,7 +49,7 @@ def load_with(models: ModelPool, checkpoint: Checkpoint) -> LanguageModel:
 
 def describe_model(checkpoint: Checkpoint) -> LanguageModel:
     """What is known of the checkpoint's model without its weights."""
-    return describe(checkpoint.source, device=checkpoint.device, dtype=checkpoint.dtype)
+    return describe(checkpoint.loaded_from, device=checkpoint.device, dtype=checkpoint.dtype)
 
 
 def take_model(context: AssetContext, checkpoint: Checkpoint) -> LanguageModel:
@@ -203,6 +203,10 @@ CHECKPOINTS = TableAsset(
     name="checkpoints",
     group="sources",
     description=tables.CHECKPOINTS.description,
+    # What the study trains itself is there first; its digest is in the parameters.
+    reads=("tuning_steps",),
+    optional=("tuning_steps",),
+    changes_with=(),
     uses_model=True,
     parameters=_parameters,
     labels=("ladder", "rung", "stage", "controlled"),

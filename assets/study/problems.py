@@ -22,6 +22,7 @@ from assets.study.parts import (
     ShannonGame,
 )
 from assets.study.thresholds import Thresholds
+from assets.study.tunings import Tuning
 from assets.study.watches import Watch
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _MOST_PROBLEMS = 20
 _LONGEST = 1_000
 _PARTS: dict[object, type[BaseModel]] = {
     "ladders": Ladder,
+    "tunings": Tuning,
     "checkpoints": Checkpoint,
     "corpora": Corpus,
     "prefixes": Prefixes,

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from assets.study.checkpoints import Checkpoint, Registered
+from assets.study.checkpoints import Checkpoint, Registered, Tuned
 from assets.study.embedder import ClassifierField, EmbedderField
 from assets.study.errors import InputError, meant, names_of, shown
 from assets.study.ladders import Ladder, check_ladders, in_ladder_order, with_bases
@@ -37,6 +37,7 @@ from assets.study.parts import (
 )
 from assets.study.problems import explain, keys_of
 from assets.study.thresholds import Thresholds
+from assets.study.tunings import Tuning, check_tunings, run_as_bases_are, tuning_and_step
 from assets.study.watches import Watch
 from assets.study.yaml_file import read_yaml
 from models import Decoding, Source
@@ -57,6 +58,7 @@ class Study(Part):
     Attributes:
         name: The study's name; a lake is for one study.
         ladders: Stages of post-training that were made from each other.
+        tunings: Training of the study's own, which gives checkpoints.
         checkpoints: What is measured.
         samples_per_prompt: Generations of each prompt, for each decoding that is not greedy.
         max_new_tokens: Tokens of a generation at most.
@@ -87,6 +89,7 @@ class Study(Part):
 
     name: Name
     ladders: tuple[Ladder, ...] = ()
+    tunings: tuple[Tuning, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = Field(min_length=1)
     samples_per_prompt: StrictInt = Field(default=100, ge=1, le=1_000_000)
     max_new_tokens: StrictInt = Field(default=512, ge=1, le=1_000_000)
@@ -117,7 +120,8 @@ class Study(Part):
     @field_validator("checkpoints", mode="before")
     @classmethod
     def _take_bases_from_ladders(cls, values: Any, info: ValidationInfo) -> Any:
-        return with_bases(values, info.data.get("ladders", ()))
+        completed = run_as_bases_are(values, info.data.get("tunings", ()))
+        return with_bases(completed, info.data.get("ladders", ()))
 
     @field_validator("prompts", "sql", mode="before")
     @classmethod
@@ -133,6 +137,7 @@ class Study(Part):
         for name, number in names.items():
             if number > 1:
                 raise ValueError(f"checkpoints has two of the name {name!r}; rename one")
+        check_tunings(self.tunings, self.checkpoints)
         check_ladders(self.ladders, self.checkpoints)
         for checkpoint in self.checkpoints:
             if checkpoint.base is not None and checkpoint.base not in names:
@@ -202,13 +207,40 @@ class Study(Part):
 
     @model_validator(mode="after")
     def _put_in_order(self) -> Study:
-        if not self.ladders:
+        if not self.ladders and not self.tunings:
             return self
-        ordered = self.model_copy(
-            update={"checkpoints": in_ladder_order(self.checkpoints, self.ladders)}
-        )
+        checkpoints = in_ladder_order(map(self._tied, self.checkpoints), self.ladders)
+        ordered = self.model_copy(update={"checkpoints": checkpoints})
         ordered._listed = tuple(checkpoint.name for checkpoint in self.checkpoints)
         return ordered
+
+    def _tied(self, checkpoint: Checkpoint) -> Checkpoint:
+        """A checkpoint with what it is trained by, if it is."""
+        if checkpoint.source.scheme != "tuned":
+            return checkpoint
+        name, _ = tuning_and_step(checkpoint.source.location)
+        (tuning,) = (tuning for tuning in self.tunings if tuning.name == name)
+        teacher = self._teacher(tuning)
+        base = self.checkpoint(tuning.base)
+        return Tuned.of(checkpoint, tuning, base, teacher, (self.seed, self.max_new_tokens))
+
+    def _teacher(self, tuning: Tuning) -> Checkpoint | None:
+        """Whose answers a tuning learns, with how it is sampled; None where it learns examples."""
+        if tuning.teacher is None:
+            return None
+        if isinstance(tuning.teacher, Source):
+            teacher = Checkpoint(name=tuning.name, source=tuning.teacher, role="aligned")
+        else:
+            teacher = self.checkpoint(tuning.teacher)
+        return teacher.model_copy(update={"decodings": self.decodings(teacher)})
+
+    def keeping_weights_in(self, folder: Path) -> Study:
+        """The study with a folder for the weights that it trains."""
+        placed = tuple(
+            checkpoint.in_folder(folder) if isinstance(checkpoint, Tuned) else checkpoint
+            for checkpoint in self.checkpoints
+        )
+        return self.model_copy(update={"checkpoints": placed}) if self.tunings else self
 
     @property
     def listed(self) -> tuple[Checkpoint, ...]:
@@ -275,13 +307,25 @@ class Study(Part):
         """Whose text it predicts beside its own: its base's, or else those that it is the base of.
 
         A base does not predict what is registered later: its tables would be made anew with each.
+        Of what the study trains itself it predicts the last step of each tuning.
         """
         if checkpoint.base is not None:
             return (self.checkpoint(checkpoint.base),)
         return tuple(
             other
             for other in self.listed
-            if other.base == checkpoint.name and not isinstance(other, Registered)
+            if other.base == checkpoint.name
+            and not isinstance(other, Registered)
+            and not (isinstance(other, Tuned) and self._goes_on(other))
+        )
+
+    def _goes_on(self, checkpoint: Tuned) -> bool:
+        """Whether the study has a later step of a checkpoint's tuning."""
+        return any(
+            other.tuning.name == checkpoint.tuning.name
+            and other.trained_for > checkpoint.trained_for
+            for other in self.whole.listed
+            if isinstance(other, Tuned)
         )
 
     def compared_with(self, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:

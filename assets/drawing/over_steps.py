@@ -304,6 +304,12 @@ def _rules(
     return bases, [{"is": "limit", "measure": measure, "value": limit} for limit in panel.limits]
 
 
+def _numbered(axis_format: str) -> str:
+    """The expression of a value in a format, whose `s` says milli below 1: there it is 0.3."""
+    below = f"replace({axis_format}, 's', 'g')"
+    return f"format(datum.value, abs(datum.value) < 1 ? {below} : {axis_format})"
+
+
 def _inner_width(width: int) -> int:
     """The width of a panel without its axis."""
     return (width - 2 * _LEFT - 20) // 2 if width > style.NARROW else width - _LEFT - 12
@@ -337,7 +343,7 @@ def _draw_panels(
         scale=alt.Scale(zero=False, nice=False, padding=8),
         axis=alt.Axis(
             # The group of a panel has the measure; all axes come of one specification.
-            labelExpr=f"format(datum.value, ({formats})[parent.measure])",
+            labelExpr=_numbered(f"({formats})[parent.measure]"),
             tickCount=4,
             domain=False,
             ticks=False,
@@ -356,7 +362,7 @@ def _draw_panels(
         .mark_rule(strokeWidth=1.8, aria=False)
         .encode(y=y, color=colour, strokeDash=dash),
         marks["limit"]
-        .transform_calculate(text=f"format(datum.value, ({formats})[datum.measure])")
+        .transform_calculate(text=_numbered(f"({formats})[datum.measure]"))
         .mark_rule(strokeWidth=1.2, strokeDash=[2, 3], color=_LIMIT, aria=False)
         .encode(y=y, tooltip=[alt.Tooltip("text:N", format=_TEXT, title="limit of drift")]),
         marks["point"]

@@ -239,3 +239,9 @@ def test_200_checkpoints_cost_a_mark_a_point_and_no_more() -> None:
     chart = drawing(data_of(*run), overlap=0.1)
     # Every other is there to be pointed at, with the room around it.
     assert vl_convert.vegalite_to_svg(chart).count("<path") < 2 * 100 + 30
+
+
+def test_numbers_below_1_are_not_thousandths() -> None:
+    numbers = texts(drawing(data_of(*FOUR), perplexity=0.1))
+    assert {"0.1", "0.2", "0.3"} < {*numbers}
+    assert "1k" in texts(drawing(data_of(*FOUR), perplexity=1_000.0))

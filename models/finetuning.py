@@ -236,10 +236,9 @@ def _learn(model: LanguageModel, texts: Sequence[Text], dtype: torch.dtype) -> f
     total = 0.0
     for batch in batches(cut, min(positions_at_once(model), _POSITIONS)):
         ids, targets = as_tensors([cut[i] for i in batch])
-        keep = ids.shape[1] - min(cut[i].skipped for i in batch)  # logits of contexts are not
         with _precision(model, dtype):
-            logits = model.forward(ids.to(model.device), keep=keep)
-        wanted = targets[:, -keep:].to(model.device).flatten()
+            logits = model.forward(ids.to(model.device), keep=ids.shape[1])
+        wanted = targets.to(model.device).flatten()
         flat = logits.flatten(0, 1)
         loss, gradient = _loss(flat.detach(), wanted, 1 / n_tokens)
         flat.backward(gradient)  # type: ignore[no-untyped-call]

@@ -13,10 +13,10 @@ from assets.lineage.signature import Signature, short
 from assets.lineage.staging import finished_parts, note_part_versions, stage
 from assets.sources.checkpoints import sampled_by
 from assets.sources.prompt_sets import read_prompts
-from assets.study.checkpoints import Tuned
 from assets.study.digests import digest
 from assets.study.errors import InputError
 from assets.study.files import read_jsonl
+from assets.study.tuned import Tuned
 from models.engines import Prompted
 from warehouse import tables
 

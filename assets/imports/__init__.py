@@ -84,11 +84,12 @@ def import_files(
             raise InputError(f"{source} is a folder; name the files in it")
     rows = (row for source in sources for row in form.read(source, options))
     if options.split_by is None:
+        place = _place(target, sources, force=force)
         beside = target.with_suffix(".scores.jsonl")
         scores = ScoreFile(
             lambda: _place(beside, sources, force=force), options.checkpoint or target.stem
         )
-        return write_generations(rows, _place(target, sources, force=force), scores)
+        return write_generations(rows, place, scores)
     places: dict[str, Path] = {}
 
     def place_of(model: str) -> Path:

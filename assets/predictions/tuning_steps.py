@@ -15,8 +15,8 @@ from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
 from assets.lineage.staging import staging
 from assets.sources.checkpoints import predicted_by
-from assets.study.checkpoints import Tuned
 from assets.study.digests import digest
+from assets.study.tuned import Tuned
 from models import Text
 from models.finetuning import Schedule, finetune
 from models.loading import load

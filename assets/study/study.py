@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from assets.study.checkpoints import Checkpoint, Registered, Tuned
+from assets.study.checkpoints import Checkpoint, Registered
 from assets.study.embedder import ClassifierField, EmbedderField
 from assets.study.errors import InputError, meant, names_of, shown
 from assets.study.ladders import Ladder, check_ladders, in_ladder_order, with_bases
@@ -37,7 +37,8 @@ from assets.study.parts import (
 )
 from assets.study.problems import explain, keys_of
 from assets.study.thresholds import Thresholds
-from assets.study.tunings import Tuning, check_tunings, run_as_bases_are, tuning_and_step
+from assets.study.tuned import Tuned, check_tunings
+from assets.study.tunings import Tuning, run_as_bases_are, tuning_and_step
 from assets.study.watches import Watch
 from assets.study.yaml_file import read_yaml
 from models import Decoding, Source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -16,7 +15,6 @@ from pydantic import (
     model_validator,
 )
 
-from assets.study.errors import meant, names_of
 from assets.study.measured import Measured, parse_source
 from assets.study.part import Part
 from assets.study.parts import Name, Number
@@ -25,9 +23,7 @@ from models.names import local_path
 from models.prompting import CHAT, PLAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from assets.study.checkpoints import Checkpoint
+    from collections.abc import Iterable, Mapping
 
 _SCHEME = "tuned:"
 _OWN = {"role", "base", "stage", "controlled", "adapter_on"}
@@ -96,59 +92,6 @@ class Tuning(Part):
         if isinstance(self.teacher, Source) and self.teacher.is_generations:
             raise ValueError("teacher: is asked here, and a file: is not; use `examples:`")
         return self
-
-
-def check_tunings(tunings: Sequence[Tuning], checkpoints: Sequence[Checkpoint]) -> None:
-    """Holds tunings against each other and against the checkpoints of their study.
-
-    Raises:
-        ValueError: Two have one name, a base or a teacher is none of the study's checkpoints or
-            cannot be one, or a checkpoint is of no tuning, or of a step that none comes to.
-    """
-    by_name = {checkpoint.name: checkpoint for checkpoint in checkpoints}
-    for name, number in Counter(tuning.name for tuning in tunings).items():
-        if number > 1:
-            raise ValueError(f"tunings has two of the name {name!r}; rename one")
-    for tuning in tunings:
-        for key, of in (("base", tuning.base), ("teacher", tuning.teacher)):
-            if not isinstance(of, str):
-                continue
-            if of not in by_name:
-                raise ValueError(
-                    f"tunings: the {key} of {tuning.name!r} is {of!r}, which is none of the "
-                    f"study's checkpoints ({names_of(by_name)}){meant(of, by_name)}"
-                )
-            source = by_name[of].source
-            if source.scheme == "tuned":
-                raise ValueError(
-                    f"tunings: {of!r}, the {key} of {tuning.name!r}, is trained by the study "
-                    "itself; name one that is not"
-                )
-            if source.is_generations or (key == "base" and not source.has_weights):
-                raise ValueError(
-                    f"tunings: {of!r}, the {key} of {tuning.name!r}, is no model "
-                    f"{'whose weights are here' if key == 'base' else 'that can be asked'}"
-                )
-    named = {tuning.name: tuning for tuning in tunings}
-    for checkpoint in checkpoints:
-        if checkpoint.source.scheme != "tuned":
-            continue
-        name, step = tuning_and_step(checkpoint.source.location)
-        if name not in named:
-            raise ValueError(
-                f"checkpoints: {checkpoint.name!r} is {checkpoint.source}, and there is no such "
-                f"tuning ({names_of(named) or 'the study has no `tunings:`'}){meant(name, named)}"
-            )
-        if step > named[name].steps:
-            raise ValueError(
-                f"checkpoints: {checkpoint.name!r} is step {step} of the tuning {name!r}, which "
-                f"ends after {named[name].steps}"
-            )
-        if checkpoint.base != named[name].base:
-            raise ValueError(
-                f"checkpoints: {checkpoint.name!r} is trained on {named[name].base!r}, so that is "
-                "its base; leave `base:` out"
-            )
 
 
 def run_as_bases_are(checkpoints: Any, tunings: Iterable[Tuning]) -> Any:

@@ -40,8 +40,8 @@ LONG = (
 PARAMETERS = (
     "$samples_per_prompt, $max_new_tokens, $seed, $ngram_lengths, $ngram_spread_length, "
     "$ngram_diversity_lengths, $ngram_similarity_length, $phrase_lengths, $phrase_share, "
-    "$phrase_prior, $distinct_vocabulary, $opening_words, $loop_times, $kept_by, "
-    "$aligned_with, $span_characters, $span_share, $spans, $top_k, $support, "
+    "$phrase_prior, $distinct_vocabulary, $opening_words, $loop_times, $repetitions, "
+    "$kept_by, $aligned_with, $span_characters, $span_share, $spans, $top_k, $support, "
     "$same_answer, $same_sentence, $draws"
 )
 
@@ -832,7 +832,7 @@ MEASURES: dict[tuple[str, str], str] = {
     ),
     ("item:       prompt", "item: \x1b[31m\u202e"): (
         "~/m/measures/x.sql: item: '\\x1b[31m\\u202e' is not allowed; allowed are prompt, "
-        "document, passage"
+        "document, passage, pair"
     ),
     ("{value} of it", "{value:>999999999}"): (
         "~/m/measures/x.sql: says: {value:>999999999} is not allowed; allowed are {value}, and "

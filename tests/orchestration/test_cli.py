@@ -204,7 +204,7 @@ def test_a_model_is_sampled_with_progress(folder: Path, llama_source: Source) ->
     assert "llama: sampling: 100%" in output
     assert "tokens/s" in output
     query = "select count(*) as n from generations where n_tokens <= 5"
-    assert json.loads(run("sql", "--format", "json", query).stdout) == [{"n": 24}]
+    assert json.loads(run("sql", "--format", "json", query).stdout) == [{"n": 60}]
 
 
 def test_sql_answers_in_every_format(measured: Path) -> None:

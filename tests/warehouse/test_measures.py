@@ -56,6 +56,7 @@ WHOLE = """\
 --
 -- level:      n
 -- headline:   10
+-- leading:    yes
 -- floor:      1 / denominator
 -- comparable: same tokenizer, where unit is token
 -- empty:      where nothing was sampled
@@ -102,6 +103,7 @@ def test_a_file_without_anything_optional_is_a_measure(read: Callable) -> None:
     assert (measure.title, measure.group) == ("words", "other")
     optional = [measure.level, measure.headline, measure.floor, measure.comparable, measure.empty]
     assert optional == [None] * 5
+    assert not measure.leading
     assert measure.query == LEAST[LEAST.index("select") :]
     assert measure.header + measure.query == LEAST
     assert measure.is_quoted
@@ -125,6 +127,7 @@ def test_a_file_may_say_all_there_is_and_its_lines_may_go_on(read: Callable) -> 
     assert measure.empty == "where nothing was sampled"
     assert measure.table.may_be_empty
     assert measure.is_quoted
+    assert measure.leading
     assert [measure.is_headline(level) for level in (0, 5, 10)] == [False, False, True]
     assert set(re.findall(r"(?m)^-- ([a-z]+):", WHOLE)) == set(KEYS)
 

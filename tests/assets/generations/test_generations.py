@@ -124,7 +124,7 @@ def test_what_would_come_out_the_same_is_not_sampled_again(
 @pytest.mark.usefixtures("few_assets")
 def test_nothing_is_made_twice(bench: Bench) -> None:
     study = bench.study()
-    assert len(bench.run(study, figures=True)) == 11
+    assert len(bench.run(study, figures=True)) == 12
     assert bench.run(study, figures=True) == {}
 
 

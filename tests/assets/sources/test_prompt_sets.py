@@ -37,6 +37,9 @@ OF_ENCODER = {
     "semantic_diversity",
     "semantic_pairs",
     "scores",
+    "span_meanings",
+    "token_texts",
+    "training_answers",
 }
 """Tables that need what the study here has not."""
 OF_PROMPTS = [

@@ -26,7 +26,7 @@ from models import ModelError
 from models.embedding import check_encoder
 from models.pair_classifier import check_pair_classifier
 from models.servers import check_extra, read_key
-from models.vllm import vllm_version
+from models.vllm import check_decoding, vllm_version
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -112,7 +112,10 @@ def _check_ways(checkpoint: Checkpoint) -> None:
         checkpoint.tokenizer.check()
     if checkpoint.source.is_server:
         server_of(checkpoint)
-        check_extra(checkpoint.access.extra)
+        check_extra(checkpoint.access.extra, checkpoint.decodings)
+    if checkpoint.engine_name == "vllm":
+        for decoding in checkpoint.decodings:
+            check_decoding(decoding)
 
 
 def lacking(study: Study, stale: Collection[Node]) -> list[str]:

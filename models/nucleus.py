@@ -1,18 +1,24 @@
-"""Drawing from the nucleus without sorting the vocabulary.
+"""Drawing from the most likely tokens without sorting the vocabulary.
 
 Sorting 262,144 logits takes several times as long as the forward pass that made them, and nearly
 always the nucleus lies in their first few dozen. So only the top part is selected, it is checked to
 hold what is needed, and the rows where it does not are tried again with a larger part, in the end
 with the whole vocabulary. The result is that of the full sort, always. `models.triton_draw` gives
-the same on a GPU.
+the same on a GPU, where the nucleus is the only limit.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from models.decoding import Decoding
 
 _BLOCK = 64
 """Logits a block: the k largest logits lie in the k blocks with the largest maxima."""
@@ -24,17 +30,47 @@ _PARTS = (64, 1024, 16384)
 """Sizes of the top part tried in turn, before the whole vocabulary."""
 
 
+class Limits(NamedTuple):
+    """Which tokens may be drawn in each row, as `models.decoding.Decoding` says.
+
+    Attributes:
+        top_p: float64 [rows], in [0, 1]; 0 leaves the most likely token.
+        top_k: int64 [rows], from 1; 0 leaves all tokens. None where all rows have 0.
+        min_p: float64 [rows], in [0, 1]. None where all rows have 0.
+    """
+
+    top_p: Tensor
+    top_k: Tensor | None = None
+    min_p: Tensor | None = None
+
+    @classmethod
+    def of(cls, decodings: Sequence[Decoding], device: torch.device) -> Limits:
+        """Those of some decodings, a row each."""
+        top_p = torch.tensor([d.top_p for d in decodings], dtype=torch.float64, device=device)
+        top_k = min_p = None
+        if any(d.top_k for d in decodings):
+            top_k = torch.tensor([d.top_k for d in decodings], device=device)
+        if any(d.min_p for d in decodings):
+            min_p = torch.tensor([d.min_p for d in decodings], dtype=torch.float64, device=device)
+        return cls(top_p, top_k, min_p)
+
+    def rows(self, rows: Tensor) -> Limits:
+        """Those of some rows, int64 [some]."""
+        top_p, *others = self
+        return Limits(top_p[rows], *(None if limit is None else limit[rows] for limit in others))
+
+
 def draw(
-    logits: Tensor, *, top_p: Tensor, temperature: Tensor | None = None, uniform: Tensor
+    logits: Tensor, *, limits: Limits, temperature: Tensor | None = None, uniform: Tensor
 ) -> Tensor:
-    """Draws one token a row by inverting the nucleus's cumulative distribution.
+    """Draws one token a row by inverting the cumulative distribution of those that may be drawn.
 
     Tokens are ordered by probability, and equally probable ones by id, the lower first; so the
-    nucleus, and with it the token, is well defined under ties.
+    tokens that may be drawn, and with them the token, are well defined under ties.
 
     Args:
         logits: float [rows, vocabulary]. Left unchanged.
-        top_p: float64 [rows], in [0, 1]; 0 takes the most likely token.
+        limits: Which tokens may be drawn.
         temperature: float32 [rows], over 0; by default 1.
         uniform: float64 [rows], in [0, 1).
 
@@ -42,28 +78,38 @@ def draw(
         int64 [rows], token ids.
     """
     scaled = logits if temperature is None else logits.float() / temperature[:, None]
-    if has_kernels(scaled.device):
+    if has_kernels(scaled.device) and limits.top_k is None and limits.min_p is None:
         from models.triton_draw import draw_rows
 
-        return draw_rows(scaled, top_p, uniform)
+        return draw_rows(scaled, limits.top_p, uniform)
     scaled = scaled.float()
     vocabulary = scaled.shape[1]
     highest = scaled.amax(dim=1)
     total = _summed_exponentials(scaled, highest)
     tokens = torch.empty(len(scaled), dtype=torch.long, device=scaled.device)
     rows = torch.arange(len(scaled), device=scaled.device)
-    for part in (*(k for k in _PARTS if k < vocabulary), vocabulary):
+    for part in _parts(vocabulary, limits.top_k):
         everything = len(rows) == len(scaled)
         values, ids = top(scaled if everything else scaled[rows], part)
         weights = (values - highest[rows, None]).exp().double()
-        place, certain = _place(
-            weights, total[rows], top_p[rows], uniform[rows], part == vocabulary
-        )
+        place, certain = _place(weights, total[rows], limits.rows(rows), uniform[rows], vocabulary)
         tokens[rows] = ids.gather(1, place[:, None])[:, 0]
         rows = rows[~certain]
         if len(rows) == 0:
             break
     return tokens
+
+
+def _parts(vocabulary: int, top_k: Tensor | None) -> Iterator[int]:
+    """Sizes of the top part to try: the first has room for the smallest top_k and one more."""
+    least = 0
+    if top_k is not None:
+        least = int(torch.where(top_k > 0, top_k, vocabulary).min())
+        least = -(-(least + 1) // _BLOCK) * _BLOCK
+        if least < vocabulary:
+            yield least
+    yield from (part for part in _PARTS if least < part < vocabulary)
+    yield vocabulary
 
 
 def has_kernels(device: torch.device) -> bool:
@@ -123,37 +169,59 @@ def _summed_exponentials(values: Tensor, highest: Tensor) -> Tensor:
 
 
 def _place(
-    weights: Tensor, total: Tensor, top_p: Tensor, uniform: Tensor, whole: bool
+    weights: Tensor, total: Tensor, limits: Limits, uniform: Tensor, vocabulary: int
 ) -> tuple[Tensor, Tensor]:
     """Where in the ordered top part the drawn token stands, and in which rows that is certain.
 
+    Each limit leaves some tokens from the first, so all of them together leave as many as the
+    narrowest does.
+
     Args:
-        weights: float64 [rows, k], the k largest unnormalized probabilities, largest first.
+        weights: float64 [rows, k], the k largest unnormalized probabilities, largest first, the
+            first of them 1.
         total: float64 [rows], the sum of all of them in the vocabulary.
-        top_p: float64 [rows].
+        limits: Which tokens may be drawn.
         uniform: float64 [rows].
-        whole: Whether the part is the whole vocabulary.
+        vocabulary: How many tokens there are.
 
     Returns:
         int64 [rows] and bool [rows].
     """
     k = weights.shape[1]
+    whole = k == vocabulary
     cumulative = weights.cumsum(1)
-    # The token that crosses top_p is the first at which the sum reaches it; the whole vocabulary
-    # reaches 1 at the last token that has any probability.
-    unbounded = top_p >= 1
-    crossing = (cumulative < (top_p * total)[:, None]).sum(1)
-    if whole:
-        crossing = torch.where(unbounded, k, crossing).minimum((weights > 0).sum(1) - 1)
-    last = crossing.clamp(max=k - 1)
-    mass = torch.where(unbounded, total, cumulative.gather(1, last[:, None])[:, 0])
+    top_p, top_k, min_p = limits
+    # How many tokens are left; over k where more are than the part holds.
+    left = torch.full_like(uniform, vocabulary, dtype=torch.long)
+    mass, is_known = total, torch.ones_like(uniform, dtype=torch.bool)
+    if top_k is not None:
+        left = torch.where(top_k > 0, top_k.clamp(max=vocabulary), left)
+        is_known = (left <= k) | (left == vocabulary)
+        mass = torch.where(left < vocabulary, _at(cumulative, left), total)
+    # The token that crosses top_p is the first at which the sum reaches it.
+    crossing = (cumulative < (top_p * mass)[:, None]).sum(1) + 1
+    left = torch.where(top_p < 1, left.minimum(crossing), left)
+    is_known |= top_p >= 1
+    if min_p is not None:
+        likely = (weights >= min_p[:, None]).sum(1)
+        left = torch.where((min_p > 0) & (likely < k), left.minimum(likely), left)
+        # Beyond the part nobody has looked.
+        is_known &= (min_p == 0) | (likely < k) | (left <= k) | whole
+    if whole:  # a token without any probability is never drawn
+        left = left.minimum((weights > 0).sum(1))
+    unlimited = left == vocabulary
+    mass = torch.where(unlimited, total, _at(cumulative, left))
     place = (cumulative <= (uniform * mass)[:, None]).sum(1)
-    place = torch.where(unbounded & (not whole), place, torch.minimum(place, last))
+    place = torch.where(unlimited, place, place.minimum(left - 1))
     if whole:
-        return place, torch.ones_like(unbounded)
+        return place.clamp(max=k - 1), torch.ones_like(is_known)
     # A value that equals the part's last may have equals outside the part: which of them comes
     # first is only known from a larger one.
-    needed = torch.where(unbounded, place, crossing)
-    inside = needed.clamp(max=k - 1)
-    certain = (needed < k) & (weights.gather(1, inside[:, None])[:, 0] > weights[:, -1])
+    needed = torch.where(unlimited, place, left - 1)
+    certain = is_known & (needed < k) & (_at(weights, needed + 1) > weights[:, -1])
     return place.clamp(max=k - 1), certain
+
+
+def _at(values: Tensor, number: Tensor) -> Tensor:
+    """Of each row its value of this number, from 1; the last where there are not so many."""
+    return values.gather(1, (number - 1).clamp(max=values.shape[1] - 1)[:, None])[:, 0]

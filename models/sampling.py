@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from models.memory import in_halves
-from models.nucleus import draw
+from models.nucleus import Limits, draw
 from models.randomness import uniforms
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _run_batch(
     device = model.device
     random = np.stack([uniforms(seed, r.prompt_key, r.sample, max_new_tokens) for r in batch])
     uniform = torch.from_numpy(random).to(device)
-    top_p = torch.tensor([r.decoding.top_p for r in batch], dtype=torch.float64, device=device)
+    limits = Limits.of([r.decoding for r in batch], device)
     temperature = None
     if any(r.decoding.temperature != 1 for r in batch):
         temperature = torch.tensor([r.decoding.temperature for r in batch], device=device)
@@ -140,7 +140,7 @@ def _run_batch(
     stopped = np.zeros(len(batch), dtype=bool)
     for position in range(max_new_tokens):
         tokens = draw(
-            state.logits, top_p=top_p, temperature=temperature, uniform=uniform[:, position]
+            state.logits, limits=limits, temperature=temperature, uniform=uniform[:, position]
         )
         token_ids = tokens.cpu().numpy()  # all that is waited for in a step
         running = ~stopped[alive]
@@ -158,7 +158,7 @@ def _run_batch(
             alive = alive[remaining]
             rows = torch.from_numpy(remaining.nonzero()[0]).to(device)
             state.keep(rows)
-            tokens, top_p, uniform = tokens[rows], top_p[rows], uniform[rows]
+            tokens, limits, uniform = tokens[rows], limits.rows(rows), uniform[rows]
             temperature = None if temperature is None else temperature[rows]
         state.step(model, tokens)
     return _collect(batch, drawn, stopped)

@@ -30,8 +30,9 @@ from models.answers import Answer, GarbageError, Question, read_answer
 from models.errors import ModelError, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Generator, Iterable, Iterator, Mapping, Sequence
 
+    from models.decoding import Decoding
 
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0
 """Seconds that the first wait before another attempt may last, and that any may."""
@@ -53,7 +54,10 @@ _OURS = frozenset(
     {"model", "prompt", "messages", "stream", "n", "max_tokens", "max_completion_tokens"}
     | {"temperature", "top_p", "seed", "stop", "logprobs", "top_logprobs"}
 )
-_SAMPLING = ("temperature", "top_p", "seed")
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "seed")
+_LIMITS = ("top_k", "min_p")
+_HEEDED_WITHIN = 0.05
+"""Nats by which a token may be under the limit that it was drawn by, as servers round."""
 _log = logging.getLogger(__name__)
 
 
@@ -154,7 +158,8 @@ def ask(
             it has. All that it had answered was yielded before; where it still answered others,
             all of these were asked first.
     """
-    terms = _Terms(max_new_tokens, tuple(stop), check_extra(extra))
+    extra = check_extra(extra, {question.decoding for question in questions})
+    terms = _Terms(max_new_tokens, tuple(stop), extra)
     return _answers(_Call(server, list(questions), terms, top_logprobs, read_key(server)))
 
 
@@ -300,9 +305,12 @@ class _Dialect:
             "top_p": 1.0 if greedy else decoding.top_p,
             "seed": question.seed,
         }
+        # Not of OpenAI's protocol: they are said to the servers that are asked for them alone.
+        sampling |= {n: value for n in _LIMITS if (value := getattr(decoding, n))}
         for name, said in self.refused.items():
-            value = sampling.pop(name)
-            # Both are 1 unless said otherwise. Any other value would be a label that lies.
+            value = sampling.pop(name, 1.0)
+            # What is said of all is 1 unless said otherwise. Any other value would be a label that
+            # lies.
             if name != "seed" and value != 1.0:
                 raise ModelError(
                     f"{server.url} takes no {name} of {value:g}, which the decoding "
@@ -509,6 +517,7 @@ class _Call:
                 except GarbageError as error:
                     raise _AgainError(f"it said {_shortened(self._scrub(str(error)))}") from None
                 dialect.is_settled |= dialect.version == version
+                self._check_heeded(answer)
                 return answer
             fault = self._fault(response)
             if status in _WORTH_ANOTHER or status >= 500:
@@ -523,6 +532,31 @@ class _Call:
                 dialect.version > version or dialect.adapt(fault, self._server)
             ):
                 raise _RefusedError(fault, path)
+
+    def _check_heeded(self, answer: Answer) -> None:
+        """Looks whether tokens are among those that may be drawn, as far as the server tells.
+
+        Whether it tells log-probabilities before or after the temperature is not known; a token
+        that is under the limit by both was drawn without it.
+
+        Raises:
+            ModelError: One is not.
+        """
+        decoding = answer.question.decoding
+        tops = answer.top_logprobs or ()
+        for logprob, top in zip(answer.logprobs or (), tops, strict=False):
+            limits = {}
+            if 0 < decoding.top_k <= len(top):
+                limits["top_k"] = top[decoding.top_k - 1]
+            if decoding.min_p and top:
+                limits["min_p"] = top[0] + math.log(decoding.min_p) * max(1, decoding.temperature)
+            for name, limit in limits.items():
+                if logprob < limit - _HEEDED_WITHIN:
+                    raise ModelError(
+                        f"{self._server.url} does not heed {name}: it drew a token that the "
+                        f"decoding {decoding.name} leaves out; take another server, or "
+                        "top_p and temperature alone"
+                    )
 
     async def _send(self, request: Awaitable[httpx2.Response]) -> httpx2.Response:
         """A whole response.
@@ -630,13 +664,25 @@ def _is_plain(url: str) -> bool:
     return url.isprintable() and " " not in url
 
 
-def check_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
+def check_extra(
+    extra: Mapping[str, Any] | None, decodings: Iterable[Decoding] = ()
+) -> dict[str, Any]:
     """Gives further parameters of a request, if they may be sent.
+
+    Args:
+        extra: The parameters.
+        decodings: How generations are to be sampled.
 
     Raises:
         ModelError: One of them is a parameter of the study's, or no JSON value.
     """
     extra = dict(extra or {})
+    for decoding in decodings:
+        if twice := [name for name in _LIMITS if name in extra and getattr(decoding, name)]:
+            raise ModelError(
+                f"extra may not hold {', '.join(twice)}, which the decoding {decoding.name} says: "
+                "leave it out of extra"
+            )
     if ours := sorted(_OURS & extra.keys()):
         raise ModelError(
             f"extra may not hold {', '.join(ours)}: what a request says of these follows from "

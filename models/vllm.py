@@ -29,6 +29,7 @@ from models.sampling import Completion
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence, Set
 
+    from models.decoding import Decoding
     from models.sampling import Request
 
 _PYTHON = "ANCHORLAKE_VLLM_PYTHON"
@@ -185,15 +186,13 @@ class VllmProcess:
         for request in queued:
             self._check(request, max_new_tokens)
         pending: dict[int, Request] = {}
-        by_prompt: dict[tuple[int, ...], list[tuple[int, int, float, float]]] = {}
+        by_prompt: dict[tuple[int, ...], list[tuple[int, int, dict[str, float]]]] = {}
         for request in queued:
-            decoding = request.decoding
             by_prompt.setdefault(request.prompt_ids, []).append(
                 (
                     self._n_asked,
                     request_seed(seed, request.prompt_key, request.sample),
-                    1.0 if decoding.is_greedy else decoding.top_p,
-                    0.0 if decoding.is_greedy else decoding.temperature,
+                    _parameters(request.decoding),
                 )
             )
             pending[self._n_asked] = request
@@ -235,11 +234,7 @@ class VllmProcess:
                 f"prompt {request.prompt_key!r} has {len(request.prompt_ids)} tokens, which with "
                 f"{max_new_tokens} more are over the {self._max_length} that vLLM was started for"
             )
-        if request.decoding.temperature < _COLDEST:
-            raise ModelError(
-                f"temperature is {request.decoding.temperature}, and vLLM samples at {_COLDEST} "
-                "and above; take a higher one or another engine"
-            )
+        check_decoding(request.decoding)
 
     def _send(self, line: dict[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -272,6 +267,37 @@ class VllmProcess:
         status = self._process.returncode
         how = f" (signal {-status})" if status < 0 else ""
         return ModelError(f"{failed}{how}: {_last_words(self._printed)}")
+
+
+def check_decoding(decoding: Decoding) -> None:
+    """Looks whether vLLM can sample so.
+
+    Raises:
+        ModelError: It would sample otherwise.
+    """
+    if decoding.temperature < _COLDEST:
+        raise ModelError(
+            f"temperature is {decoding.temperature}, and vLLM samples at {_COLDEST} "
+            "and above; take a higher one or another engine"
+        )
+    # The shares that top_p goes by would be those of what min_p has left.
+    if decoding.min_p and decoding.top_p < 1:
+        raise ModelError(
+            f"vLLM applies min_p before top_p, so that {decoding.name} would be another decoding; "
+            "take one of the two, or engine: transformers"
+        )
+
+
+def _parameters(decoding: Decoding) -> dict[str, float]:
+    """What vLLM is told of a decoding."""
+    if decoding.is_greedy:
+        return {"temperature": 0.0, "top_p": 1.0}
+    parameters = {"temperature": decoding.temperature, "top_p": decoding.top_p}
+    if decoding.top_k:
+        parameters["top_k"] = decoding.top_k
+    if decoding.min_p:
+        parameters["min_p"] = decoding.min_p
+    return parameters
 
 
 def _identity(request: Request) -> tuple[str, int, Any]:

@@ -6,7 +6,8 @@ one JSON object. The first line read holds the engine's settings, and is answere
 once the weights are in memory. Then come lines of three kinds:
 
 - `prompt_ids`, `max_tokens`, `stop_token_ids` and `generations`, a list of
-  [id, seed, top_p, temperature]: what to generate after one prompt; temperature 0 is greedy.
+  [id, seed, parameters]: what to generate after one prompt, the parameters those of sampling, as
+  vLLM calls them; temperature 0 is greedy.
 - `begin`: all of a batch has been said. Waiting for it makes the engine's batches those of the
   requests, not of how fast they came.
 - `cancel`: nothing that was asked for is wanted any more.
@@ -170,8 +171,7 @@ def _requests(line: dict[str, Any]) -> list[tuple[str, list[int], Any]]:
             str(name),
             line["prompt_ids"],
             SamplingParams(
-                temperature=temperature,
-                top_p=top_p,
+                **parameters,
                 seed=seed,
                 max_tokens=line["max_tokens"],
                 stop_token_ids=line["stop_token_ids"],
@@ -182,7 +182,7 @@ def _requests(line: dict[str, Any]) -> list[tuple[str, list[int], Any]]:
                 output_kind=RequestOutputKind.FINAL_ONLY,
             ),
         )
-        for name, seed, top_p, temperature in line["generations"]
+        for name, seed, parameters in line["generations"]
     ]
 
 

@@ -290,9 +290,15 @@ def _signature(context: AssetContext) -> Signature:
     sampled = [decoding for decoding in decodings if not decoding.is_greedy]
     masses = "+".join(f"{d.top_p:g}" for d in sampled)
     temperatures = "+".join(dict.fromkeys(f"{d.temperature:g}" for d in sampled))
+    limits = {
+        name: "+".join(dict.fromkeys(f"{getattr(d, name):g}" for d in sampled))
+        for name in ("top_k", "min_p")
+        if any(getattr(d, name) for d in sampled)
+    }
     signature = Signature.of(
         top_p=f"{masses or '-'}{greedy}",
         temperature=temperatures or "-",
+        **limits,
         samples=context.study.samples_per_prompt,
         max_new_tokens=context.study.max_new_tokens,
         seed=context.study.seed,

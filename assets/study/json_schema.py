@@ -39,15 +39,18 @@ _WRITTEN: dict[type, dict[str, Any]] = {
     Source: _source(Source.SCHEMES),
     DatasetSource: _source(DatasetSource.SCHEMES),
     Decoding: {
-        "description": "`greedy`, or `{top_p: P}` and, if wanted, `temperature: T`.",
+        "description": "`greedy`, or `{top_p: P}`, and in its place or beside it `top_k: K`, "
+        "`min_p: M` and `temperature: T`.",
         "anyOf": [
             {"const": "greedy"},
-            {"type": "string", "pattern": "^(top_p|temperature)="},
+            {"type": "string", "pattern": "^(top_k|top_p|min_p|temperature)="},
             {
                 "type": "object",
                 "properties": {
                     "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
                     "temperature": {"type": "number", "exclusiveMinimum": 0},
+                    "top_k": {"type": "integer", "minimum": 2},
+                    "min_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
                 },
                 "additionalProperties": False,
                 "minProperties": 1,

@@ -32,7 +32,11 @@ from models.names import local_path
 from models.prompting import CHAT, NOT_SWITCHES, PLACEHOLDER, PLAIN
 
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?", re.ASCII)
-_DECODINGS = "`greedy`, or `{top_p: P}` with P in (0, 1] and, if wanted, `temperature: T` over 0"
+_DECODINGS = (
+    "`greedy`, or `{top_p: P}` with P in (0, 1], and in its place or beside it `top_k: K` from 2, "
+    "`min_p: M` in (0, 1] and `temperature: T` over 0"
+)
+_KEYS = ("top_p", "temperature", "top_k", "min_p")
 
 
 def _decoding(value: Any) -> Decoding:
@@ -41,17 +45,20 @@ def _decoding(value: Any) -> Decoding:
     if value == "greedy":
         return Decoding.greedy()
     if isinstance(value, str):  # by its name, as the command line and the lake's own files give it
-        pairs = dict(part.split("=", 1) for part in value.split(",") if "=" in part)
+        pairs = dict(part.partition("=")[::2] for part in value.split(","))
         try:
-            value = {key: float(number) for key, number in pairs.items()}
+            value = {
+                key: int(number) if number.isdecimal() else float(number)
+                for key, number in pairs.items()
+            }
         except ValueError:
             raise ValueError(f"a decoding is {_DECODINGS}") from None
-    if not isinstance(value, dict) or not set(value) <= {"top_p", "temperature"} or not value:
+    if not isinstance(value, dict) or not set(value) <= set(_KEYS) or not value:
         raise ValueError(f"a decoding is {_DECODINGS}")
     numbers = {key: number for key, number in value.items() if type(number) in (int, float)}
-    if numbers != value or value.get("top_p", 1) == 0:
+    if numbers != value or any(value.get(key) == 0 for key in ("top_p", "top_k", "min_p")):
         raise ValueError(f"a decoding is {_DECODINGS}")
-    return Decoding(**{key: float(number) for key, number in numbers.items()})
+    return Decoding(**numbers)
 
 
 DecodingField = Annotated[

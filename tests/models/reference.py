@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable
 
-    from models import LanguageModel, Request
+    from models import Decoding, LanguageModel, Request
 
 ROUNDING = 3e-6
 """Probability that float32 arithmetic over a large vocabulary may move a boundary by."""
@@ -31,6 +31,27 @@ def nucleus(
     cumulative = np.cumsum((probability / probability.sum())[order])
     size = int((cumulative < top_p).sum()) + 1 if top_p < 1 else len(scaled)
     return order[:size], cumulative[:size]
+
+
+def left_of(logits: np.ndarray, decoding: Decoding) -> dict[int, float]:
+    """The tokens that may be drawn with their probabilities, step by step, in float64.
+
+    The whole vocabulary is sorted, and after each limit what it leaves is made to sum to 1.
+    """
+    scaled = (logits.astype(np.float32) / np.float32(decoding.temperature)).astype(np.float64)
+    tokens = np.array(sorted(range(len(scaled)), key=lambda token: (-scaled[token], token)))
+    weights = np.exp(scaled - scaled.max())[tokens]
+    if decoding.top_k:
+        weights = weights[: decoding.top_k]
+    weights = weights / weights.sum()
+    if decoding.top_p < 1:
+        before = weights.cumsum() - weights
+        weights = weights[(before < decoding.top_p) | (before == 0)]
+        weights = weights / weights.sum()
+    if decoding.min_p:
+        weights = weights[weights >= decoding.min_p * weights.max()]
+        weights = weights / weights.sum()
+    return dict(zip(tokens.tolist(), weights.tolist(), strict=False))
 
 
 def possible_tokens(
@@ -64,7 +85,12 @@ def generate(
     for uniform in random:
         seen = torch.tensor([ids], device=model.device)
         logits = model.model(seen, use_cache=False).logits[0, -1].cpu().numpy()
-        ids.append(draw(logits, decoding.top_p, decoding.temperature, uniform))
+        if decoding.top_k or decoding.min_p:
+            left = left_of(logits, decoding)
+            place = int((np.cumsum(list(left.values())) <= uniform).sum())
+            ids.append(list(left)[min(place, len(left) - 1)])
+        else:
+            ids.append(draw(logits, decoding.top_p, decoding.temperature, uniform))
         if ids[-1] in model.stop_token_ids:
             return tuple(ids[len(request.prompt_ids) :]), "stop"
     return tuple(ids[len(request.prompt_ids) :]), "length"

@@ -1,3 +1,5 @@
+from urllib.parse import quote
+
 import pytest
 
 from models import Decoding
@@ -12,10 +14,17 @@ from models import Decoding
         (Decoding(temperature=2.0), "top_p=1.0,temperature=2.0"),
         (Decoding(top_p=1e-9), "top_p=1e-09"),
         (Decoding.greedy(), "greedy"),
+        (Decoding(min_p=0.1), "min_p=0.1"),
+        (Decoding(top_k=50), "top_k=50"),
+        (Decoding(top_k=50, top_p=0.9), "top_k=50,top_p=0.9"),
+        (Decoding(0.9, 0.7, 50, 0.05), "top_k=50,top_p=0.9,min_p=0.05,temperature=0.7"),
+        (Decoding(min_p=0.1, temperature=1.5), "min_p=0.1,temperature=1.5"),
+        (Decoding(0.0, 0.7, 50, 0.05), "greedy"),
     ],
 )
 def test_a_decoding_is_named_by_what_it_is(decoding, name):
     assert decoding.name == name
+    assert quote(name, safe="=,.-") == name  # so it is a part of a path, and of a partition's key
 
 
 def test_greedy_is_a_nucleus_of_one_token():
@@ -34,6 +43,22 @@ def test_a_top_p_that_is_no_probability_is_refused(top_p):
 def test_a_temperature_that_cannot_divide_is_refused(temperature):
     with pytest.raises(ValueError, match=r"temperature is .* and must be from 0.001 to 1000"):
         Decoding(temperature=temperature)
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ({"top_k": -1}, "top_k is -1, and must be a whole number from 2"),
+        ({"top_k": 2.5}, "top_k is 2.5, and must be a whole number from 2"),
+        ({"top_k": float("nan")}, "top_k is nan, and must be a whole number from 2"),
+        ({"top_k": 1}, "top_k is 1, which is greedy decoding: write greedy"),
+        ({"min_p": -0.1}, r"min_p is -0.1, and must lie in \(0, 1\]"),
+        ({"min_p": 1.1}, r"min_p is 1.1, and must lie in \(0, 1\]"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(limit, words):
+    with pytest.raises(ValueError, match=words):
+        Decoding(**limit)
 
 
 def test_equal_decodings_have_one_name():

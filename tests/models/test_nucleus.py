@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import nucleus
+from models import Decoding, nucleus
 from models.randomness import uniforms
 from tests.models import reference
 
@@ -18,11 +18,19 @@ def _tensors_on_each_device(device):
         yield
 
 
-def draw(logits, top_p, temperature, uniform):
+def draw(logits, top_p, temperature, uniform, *, top_k=None, min_p=None):
     rows = len(logits)
+
+    def limit(values, kind):
+        return torch.as_tensor(np.broadcast_to(kind(values), rows).copy())
+
     return nucleus.draw(
         torch.tensor(np.array(logits, dtype=np.float32)),
-        top_p=torch.as_tensor(np.broadcast_to(np.float64(top_p), rows).copy()),
+        limits=nucleus.Limits(
+            limit(top_p, np.float64),
+            None if top_k is None else limit(top_k, np.int64),
+            None if min_p is None else limit(min_p, np.float64),
+        ),
         temperature=torch.full((rows,), temperature, dtype=torch.float32),
         uniform=torch.as_tensor(np.broadcast_to(np.float64(uniform), rows).copy()),
     ).tolist()
@@ -140,7 +148,7 @@ def test_draw_leaves_logits_unchanged_and_takes_half_precision():
     logits = torch.tensor(random.standard_normal((5, 3000))).bfloat16()
     before = logits.clone()
     arguments = {
-        "top_p": torch.full((5,), 0.9, dtype=torch.float64),
+        "limits": nucleus.Limits(torch.full((5,), 0.9, dtype=torch.float64)),
         "temperature": torch.full((5,), 0.7),
         "uniform": torch.linspace(0, 0.99, 5, dtype=torch.float64),
     }
@@ -162,6 +170,108 @@ def test_frequencies_are_those_of_the_nucleus(top_p):
     observed = np.bincount(drawn, minlength=200)
     assert not observed[expected == 0].any()
     assert abs(reference.chi_square(observed, expected)) < 3
+
+
+LIMITED = (
+    Decoding(top_k=2),
+    Decoding(top_k=50),
+    Decoding(top_k=64),
+    Decoding(top_k=65),
+    Decoding(top_k=700, top_p=0.5),
+    Decoding(top_k=10**9),
+    Decoding(min_p=1.0),
+    Decoding(min_p=0.1),
+    Decoding(min_p=1e-9, temperature=2.0),
+    Decoding(top_k=40, min_p=0.3),
+    Decoding(top_p=0.9, min_p=0.05),
+    Decoding(top_k=50, top_p=0.9, temperature=0.7),
+    Decoding(top_k=500, top_p=0.95, min_p=0.02, temperature=1.5),
+    Decoding(top_p=0.9),
+    Decoding(),
+    Decoding.greedy(),
+)
+
+
+@pytest.mark.parametrize("kind", ["typical", "flat", "ties", "equal", "masked"])
+@pytest.mark.parametrize("vocabulary", [2, 65, 3000])
+def test_draw_under_all_limits_is_that_of_the_full_sort(vocabulary, kind):
+    random = np.random.default_rng(vocabulary)
+    rows = 3 * len(LIMITED)  # mixed in one batch
+    decodings = LIMITED * 3
+    logits = make_logits((rows, vocabulary), kind, random)
+    uniform = random.random(rows)
+    uniform[: len(LIMITED)] = 0
+    drawn = nucleus.draw(
+        torch.tensor(logits),
+        limits=nucleus.Limits.of(decodings, torch.get_default_device()),
+        temperature=torch.tensor([d.temperature for d in decodings]),
+        uniform=torch.as_tensor(uniform),
+    )
+    equal = []
+    for row, decoding, u, token in zip(logits, decodings, uniform, drawn.tolist(), strict=True):
+        left = reference.left_of(row, decoding)
+        assert token in left
+        tokens, cumulative = list(left), np.cumsum(list(left.values()))
+        # The cumulative probability that it stands for holds the uniform number.
+        place = tokens.index(token)
+        # Of equal ones rounding decides whether the last of the nucleus is in it.
+        slack = 1 / len(left) if kind == "equal" else 1e-5
+        assert u <= cumulative[place] + slack
+        assert u >= cumulative[place] - left[token] - slack
+        equal.append(token == tokens[min(int((cumulative <= u).sum()), len(left) - 1)])
+    assert sum(equal) >= rows - 1 - (kind in ("flat", "equal"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "tokens"),
+    [
+        # Probabilities 0.4, 0.2, 0.2, 0.1, 0.1 of tokens 4, 1, 3, 0, 2.
+        ({"top_k": 2}, [4, 1]),  # of the two that are equal the lower one
+        ({"top_k": 4}, [4, 1, 3, 0]),
+        ({"top_k": 99}, [4, 1, 3, 0, 2]),
+        ({"min_p": 0.49}, [4, 1, 3]),  # equal ones go together
+        ({"min_p": 0.24}, [4, 1, 3, 0, 2]),
+        ({"min_p": 1.0}, [4]),
+        ({"top_p": 0.55}, [4, 1]),
+        ({"top_k": 3, "top_p": 0.55}, [4, 1]),  # 0.5, 0.25, 0.25 of what top_k left
+        ({"top_k": 3, "top_p": 0.45}, [4]),
+        ({"top_k": 3, "min_p": 0.3}, [4, 1, 3]),
+        ({"top_p": 0.85, "min_p": 0.3}, [4, 1, 3]),
+        ({"top_p": 0.75, "min_p": 0.2}, [4, 1, 3]),  # not what is left of min_p's 1.0
+        ({"top_k": 4, "top_p": 0.999, "min_p": 0.6}, [4]),
+    ],
+)
+def test_which_tokens_are_left(limits, tokens):
+    logits = np.log([[0.1, 0.2, 0.1, 0.2, 0.4]])
+    steps = np.linspace(0, ALMOST_ONE, 401)
+    rows = np.repeat(logits, len(steps), axis=0)
+    others = {name: value for name, value in limits.items() if name != "top_p"}
+    drawn = draw(rows, limits.get("top_p", 1.0), 1.0, steps, **others)
+    assert list(dict.fromkeys(drawn)) == tokens
+    assert list(reference.left_of(logits[0], Decoding(**limits))) == tokens
+
+
+@pytest.mark.parametrize("decoding", LIMITED[7:13], ids=lambda decoding: decoding.name)
+@pytest.mark.parametrize("kind", ["typical", "ties"])
+def test_frequencies_are_those_of_a_plain_sampler_that_sorts(decoding, kind):
+    rows, vocabulary = 10_000, 130
+    logits = make_logits((1, vocabulary), kind, np.random.default_rng(9))
+    uniform = uniforms(0, "prompt", 0, rows)
+    drawn = draw(
+        np.broadcast_to(logits, (rows, vocabulary)),
+        decoding.top_p,
+        decoding.temperature,
+        uniform,
+        top_k=decoding.top_k,
+        min_p=decoding.min_p,
+    )
+    expected = np.zeros(vocabulary)
+    for token, probability in reference.left_of(logits[0], decoding).items():
+        expected[token] = probability * rows
+    observed = np.bincount(drawn, minlength=vocabulary)
+    assert not observed[expected == 0].any()
+    if (expected >= 10).sum() > 1:
+        assert abs(reference.chi_square(observed, expected)) < 3
 
 
 @pytest.mark.parametrize("vocabulary", [64, 1000, 20_000])

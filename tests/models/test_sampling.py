@@ -15,6 +15,7 @@ DECODINGS = (
     Decoding(top_p=0.9),
     Decoding(top_p=0.6, temperature=1.5),
     Decoding(top_p=1.0, temperature=0.7),
+    Decoding(top_k=50, top_p=0.9, min_p=0.05, temperature=0.9),
     Decoding.greedy(),
 )
 # Of different lengths, so that batches hold padding; two of one length, and two prompts of the same

@@ -695,6 +695,53 @@ def test_a_decoding_that_cannot_be_had_is_not_replaced(decoding, fake):
     assert len(fake.asked) == 1
 
 
+def test_limits_are_asked_of_servers_that_have_them(fake):
+    asked = [question("a", decoding=Decoding(top_k=2, min_p=0.1)), question("b")]
+    all_of(server_at(fake, concurrency=1), asked)
+    limits = [
+        {k: body[k] for k in ("top_k", "top_p", "min_p") if k in body} for body in fake.bodies
+    ]
+    assert limits == [{"top_k": 2, "top_p": 1.0, "min_p": 0.1}, {"top_p": 0.9}]
+
+    with pytest.raises(ModelError, match="extra may not hold min_p, which the decoding top_k=2,mi"):
+        all_of(server_at(fake), asked, extra={"min_p": 0})
+
+    unknown = refuse(400, "Unrecognized request argument supplied: top_k")
+    fake.script = takes(top_k=(None, unknown))
+    with pytest.raises(ModelError, match=r"takes no top_k of 2, which .* top_k=2,min_p=0.1 needs"):
+        all_of(server_at(fake), asked[:1])
+    fake.script = takes(min_p=(None, refuse(422, "min_p is unknown")))
+    with pytest.raises(ModelError, match=r"takes no min_p of 0\.1, which the decoding"):
+        all_of(server_at(fake), asked[:1])
+
+
+@pytest.mark.parametrize(
+    ("decoding", "ignored"),
+    [
+        (Decoding(top_k=2), None),
+        (Decoding(top_k=3, min_p=0.13), None),
+        (Decoding(min_p=0.15), "min_p"),  # a token of exp(-2) = 0.135 of the likeliest was drawn
+        (Decoding(min_p=0.15, temperature=1.2), None),  # unless that was before the temperature
+        (Decoding(min_p=0.15, temperature=0.5), "min_p"),
+        (Decoding(top_k=2, top_p=0.9, min_p=0.9), "min_p"),
+    ],
+)
+def test_a_server_that_does_not_heed_a_limit_is_found_out(decoding, ignored, fake):
+    # The second token is the second likeliest, exp(-2) times as likely as the likeliest.
+    tops = [{"a": -0.5, "b": -1.0}, {"c": -0.1, "d": -2.1, "e": -3.0}]
+    said = {"token_logprobs": [-0.5, -2.1], "top_logprobs": tops}
+    fake.script = always(say(answer(logprobs=said)))
+    if ignored is None:
+        assert only(fake, decoding=decoding).logprobs == (-0.5, -2.1)
+    else:
+        with pytest.raises(ModelError, match=f"does not heed {ignored}: it drew a token that the"):
+            only(fake, decoding=decoding)
+    if decoding == Decoding(top_k=2):
+        fake.script = always(say(answer(logprobs=said | {"token_logprobs": [-0.5, -3.0]})))
+        with pytest.raises(ModelError, match="does not heed top_k"):
+            only(fake, decoding=decoding)
+
+
 def test_what_was_accepted_is_not_what_is_wrong(fake):
     """A prompt that is too long must not change how the others are asked."""
     fake.script = lambda prompt, attempt, body: (

@@ -108,6 +108,7 @@ STAND_IN = """
             self.n_made += 1
             ids = [parameters.seed % 1000, len(prompt), int(100 * parameters.top_p),
                    int(100 * parameters.temperature), *parameters.stop_token_ids]
+            ids += [getattr(parameters, "top_k", 0), int(100 * getattr(parameters, "min_p", 0))]
             logprobs = [{i: SimpleNamespace(logprob=-i / 8), -1: None} for i in ids]
             made = SimpleNamespace(token_ids=ids, logprobs=logprobs, finish_reason="stop")
             return [SimpleNamespace(finished=True, request_id=name, outputs=[made])]
@@ -163,6 +164,8 @@ def expected_of_the_stand_in(request, seed=SEED, stop_token_ids=()):
         100 if decoding.is_greedy else int(100 * decoding.top_p),
         0 if decoding.is_greedy else int(100 * decoding.temperature),
         *sorted(stop_token_ids),
+        decoding.top_k,
+        int(100 * decoding.min_p),
     )
 
 
@@ -191,7 +194,8 @@ def no_process_is_left(request):
 
 def test_each_request_is_made_with_its_own_settings(stand_in):
     stand_in("")
-    requests = make_requests(samples=3)
+    limited = Decoding(top_k=40, min_p=0.25)
+    requests = make_requests(samples=3, decodings=(*DECODINGS, limited))
     with start() as engine:
         assert engine.version == "stand-in"
         made = generate(engine, requests, stop_token_ids={7, 1})
@@ -275,6 +279,9 @@ def test_requests_that_cannot_be_made_are_refused(stand_in):
             generate(engine, make_requests(prompts={"pair": PROMPTS["pair"]}))
         with pytest.raises(ModelError, match=r"temperature is 0\.001, .* at 0\.01 and above"):
             generate(engine, [Request("two", (0, 70), 0, Decoding(0.9, 0.001))])
+        both = Decoding(top_p=0.9, min_p=0.1)
+        with pytest.raises(ModelError, match=r"min_p before top_p, so that top_p=0.9,min_p=0.1 wo"):
+            generate(engine, [Request("two", (0, 70), 0, both)])
     with (
         pytest.raises(ModelError, match="'auto' is no dtype for vLLM; use float32"),
         start(dtype="auto"),

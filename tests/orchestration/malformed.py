@@ -545,6 +545,15 @@ CHECKPOINT: dict[str, str] = {
     "source: 'pypi:x', decodings: [{temperature: -1}]": (
         "s.yaml: checkpoints[0].decodings[0]: temperature is -1.0, and must be from 0.001 to 1000"
     ),
+    "source: 'pypi:x', decodings: [{top_k: 1}]": (
+        "s.yaml: checkpoints[0].decodings[0]: top_k is 1, which is greedy decoding: write greedy"
+    ),
+    "source: 'pypi:x', decodings: [{top_k: 2.5}]": (
+        "s.yaml: checkpoints[0].decodings[0]: top_k is 2.5, and must be a whole number from 2"
+    ),
+    "source: 'pypi:x', decodings: [{min_p: 2}]": (
+        "s.yaml: checkpoints[0].decodings[0]: min_p is 2.0, and must lie in (0, 1]"
+    ),
     "source: 'openai:http://h/v1#m', server: {concurrency: 1001}": (
         "s.yaml: checkpoints[0].server.concurrency: Input should be less than or equal to 1000"
     ),
@@ -1010,7 +1019,8 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ): ("x: step: found 9223372036854775808; input should be less than 9223372036854775808"),
     ("checkpoints", "add", "s.yaml", "x", "file:g.jsonl", "--decoding", "best"): (
         "x: decodings[0]: found 'best'; a decoding is `greedy`, or `{top_p: P}` with P in (0, "
-        "1] and, if wanted, `temperature: T` over 0"
+        "1], and in its place or beside it `top_k: K` from 2, `min_p: M` in (0, 1] and "
+        "`temperature: T` over 0"
     ),
     ("checkpoints", "add", "s.yaml", "x", "file:g.jsonl", "--base", "\x1b[31m"): (
         "the study has no checkpoint '\\x1b[31m'; it has a"

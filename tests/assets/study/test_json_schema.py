@@ -67,7 +67,7 @@ def test_a_meaning_goes_on_over_lines_and_is_taken_from_a_base_class() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"checkpoints": [ONE | {"decodings": ["greedy", {"top_p": 0.9}, "top_p=0.9"]}]},
+        {"checkpoints": [ONE | {"decodings": ["greedy", {"top_k": 5}, "min_p=0.9"]}]},
         {"checkpoints": [ONE | {"reasoning": True}]},
         {"checkpoints": [ONE | {"reasoning": {"start": "<t>"}}]},
         {"corpora": [{"name": "c", "source": "pydoc:topics", "text_field": "text"}]},
@@ -90,7 +90,7 @@ def test_what_a_study_may_say_is_valid(changes: dict[str, Any]) -> None:
         ({"checkpoints": [{"name": "m"}]}, "$.checkpoints[0]"),
         ({"checkpoints": [ONE | {"source": "made.jsonl"}]}, "$.checkpoints[0].source"),
         ({"checkpoints": [ONE | {"role": "algined"}]}, "$.checkpoints[0].role"),
-        ({"checkpoints": [ONE | {"decodings": [{"top_k": 5}]}]}, "$.checkpoints[0].decodings[0]"),
+        ({"checkpoints": [ONE | {"decodings": [{"top_k": 1}]}]}, "$.checkpoints[0].decodings[0]"),
         ({"corpora": [{"name": "c", "source": "web:c"}]}, "$.corpora[0].source"),
     ],
 )

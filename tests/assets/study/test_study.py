@@ -87,7 +87,10 @@ def test_paths_start_at_the_study_file(tmp_path: Path) -> None:
 
 
 def test_decodings_are_named_by_what_they_are(tmp_path: Path) -> None:
-    decodings = "decodings: [{top_p: 0.9}, greedy, {top_p: 1, temperature: 0.7}, {temperature: 2}]"
+    decodings = (
+        "decodings: [{top_p: 0.9}, greedy, {top_p: 1, temperature: 0.7}, {temperature: 2}, "
+        "{min_p: 0.1, top_p: 0.9, top_k: 50}, 'temperature=2,top_k=50']"
+    )
     study = load(tmp_path, ONE.replace("'pypi:x'", f"'pypi:x', {decodings}"))
     names = [decoding.name for decoding in study.checkpoint("a").decodings]
     assert names == [
@@ -95,6 +98,8 @@ def test_decodings_are_named_by_what_they_are(tmp_path: Path) -> None:
         "greedy",
         "top_p=1.0,temperature=0.7",
         "top_p=1.0,temperature=2.0",
+        "top_k=50,top_p=0.9,min_p=0.1",
+        "top_k=50,temperature=2.0",
     ]
 
 

@@ -179,3 +179,25 @@ def test_checkpoint_names_that_can_be_partitions(name: str) -> None:
 def test_checkpoint_names_that_cannot(name: str) -> None:
     with pytest.raises(ValueError, match="letters, digits"):
         check_checkpoint_name(name)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 200_000])
+def test_row_groups_are_of_a_useful_size_however_rows_come(lake: Lake, size: int) -> None:
+    n = 200_000 if size > 1 else 1000
+    places = pa.array(range(n), pa.int32())
+    values = [places, pa.nulls(n, pa.float64()), pa.nulls(n, pa.list_(pa.string()))]
+    rows = pa.table(values, ["place", "value", "names"])
+    write_table(lake, TABLE, rows.to_batches(max_chunksize=size), PROVENANCE, "m")
+    file = pq.ParquetFile(lake.path(TABLE, "m"))
+    groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    assert groups == {1: [1000], 1000: [123_000, 77_000], 200_000: [122_880, 77_120]}[size]
+    assert file.read(["place"])["place"].combine_chunks() == places
+
+
+def test_row_groups_of_long_rows_have_less_than_32_mb(lake: Lake) -> None:
+    rows = [{"place": place, "value": 0.5, "names": ["x" * (1 << 20)]} for place in range(40)]
+    batch = pa.Table.from_pylist(rows, TABLE.arrow_schema).to_batches()
+    write_table(lake, TABLE, batch, PROVENANCE, "m")
+    metadata = pq.ParquetFile(lake.path(TABLE, "m")).metadata
+    groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    assert groups == [30, 10]

@@ -156,11 +156,34 @@ def write_parquet(
     Raises:
         ValueError: A batch lacks a column, or a value does not fit its column's type.
     """
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    floats, others = _leaves(schema)
+    with pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        use_dictionary=others,
+        use_byte_stream_split=floats,
+    ) as writer:
         for group in _row_groups(_as_declared(batch, schema) for batch in rows):
             writer.write_table(group)
         writer.add_key_value_metadata({**footer, **UNSEALED})
     seal(path)
+
+
+def _leaves(schema: pa.Schema) -> tuple[list[str], list[str]]:
+    """Parquet's names of REAL columns, and of others.
+
+    Models' numbers are REAL, and hardly any two are alike. A dictionary of them only adds to them.
+    Their bytes, put in order by significance, take two thirds of the room.
+    """
+    floats: list[str] = []
+    others: list[str] = []
+    for field in schema:
+        name, kind = field.name, field.type
+        while pa.types.is_list(kind):
+            name, kind = f"{name}.list.element", kind.value_type
+        (floats if pa.types.is_float32(kind) else others).append(name)
+    return floats, others
 
 
 def _as_declared(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -41,6 +41,8 @@ Key = tuple[str, str, int]
 _SCHEMA = tables.GENERATIONS.arrow_schema
 _BYTES = 2 * 12
 """Of a token at most, as text and as its id: in staging, and in its place beside that."""
+_TEXTS_AT_ONCE = 1000
+"""Given to a tokenizer, which makes Python's lists of their tokens."""
 _SAMPLER = "1"
 """Changes when the same request gives another generation."""
 LOGPROBS = Signature.of(logprobs="raw")
@@ -78,17 +80,20 @@ def _imported(study: Study, checkpoint: Checkpoint) -> pa.Table:
 
 def _tokenized(checkpoint: Checkpoint, rows: pa.Table) -> pa.Table:
     """The tokens of texts that came without, by the tokenizer that the study names, if any."""
-    ids = [None] * len(rows)
+    kind = _SCHEMA.field("token_ids").type
+    ids: list[pa.Array] = []
     if checkpoint.tokenizer is not None and len(rows):
         tokenizer = load_tokenizer(checkpoint.tokenizer)
-        texts = rows["text"].to_pylist()
-        ids = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-    changed = {"token_ids": ids}
+        for batch in rows.select(["text"]).to_batches(max_chunksize=_TEXTS_AT_ONCE):
+            texts = batch["text"].to_pylist()
+            encoded = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+            ids.append(pa.array(encoded, kind))
+    token_ids = pa.chunked_array(ids or [pa.nulls(len(rows), kind)], kind)
+    changed = {"token_ids": token_ids}
     if checkpoint.source.is_generations:
-        changed["n_tokens"] = [None if some is None else len(some) for some in ids]
+        changed["n_tokens"] = pc.list_value_length(token_ids)
     for name, values in changed.items():
-        field = _SCHEMA.field(name)
-        rows = rows.set_column(_SCHEMA.names.index(name), field, pa.array(values, field.type))
+        rows = rows.set_column(_SCHEMA.names.index(name), _SCHEMA.field(name), values)
     return rows
 
 

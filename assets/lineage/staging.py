@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,7 @@ def stage(context: AssetContext, table: Table, rows: pa.Table, part: str = "") -
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
     write_parquet(unfinished, table.arrow_schema, rows.to_batches(), context.footer)
-    number = len(list(folder.glob("*.parquet")))
-    publish(unfinished, folder / f"{number:06}.{unfinished.stem}.parquet")
+    publish(unfinished, folder / f"{time.time_ns():020}.{unfinished.stem}.parquet")
 
 
 def staged_files(context: AssetContext, table: Table, part: str = "") -> list[Path]:

@@ -7,7 +7,8 @@ import itertools
 import json
 from array import array
 from contextlib import contextmanager
-from functools import cache
+from dataclasses import asdict
+from functools import cache, reduce
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def _scored(context: AssetContext, checkpoint: Checkpoint) -> Iterator[pa.Record
     n_tokens = {part: sum(of_texts.values()) for part, of_texts in lengths.items()}
     versions = {_name(part): version for part, version in digests.items()}
     note_part_versions(context, versions, predicted_by(checkpoint))
-    published = {part: _published(context, part, version) for part, version in digests.items()}
+    published = _published(context, digests)
     missing = {part for part, rows in published.items() if rows is None}
     context.notes["tokens kept from before"] = sum(
         n_tokens[part] for part in set(published) - missing
@@ -223,30 +224,44 @@ def _name(part: Part) -> str:
     return json.dumps([part.condition, part.decoding, part.corpus])
 
 
-def _published(context: AssetContext, part: Part, version: str) -> Iterator[pa.RecordBatch] | None:
-    """The part's rows in the lake, if they would come out the same again; else None."""
+def _published(
+    context: AssetContext, versions: Mapping[Part, str]
+) -> dict[Part, Iterator[pa.RecordBatch] | None]:
+    """Each part's rows in the lake, if they would come out the same again; else None."""
     path = context.lake.path(tables.TOKEN_DISTRIBUTIONS, context.partition)
-    if context.force or not path.exists() or not context.lake.is_whole(path):
-        return None
-    opened = open_rows(context, path)
+    opened = None
+    if not context.force and path.exists() and context.lake.is_whole(path):
+        opened = open_rows(context, path)
     if opened is None:
-        return None
-    file, versions = opened
-    return _rows_of_part(file, part) if versions.get(_name(part)) == version else None
+        return dict.fromkeys(versions)
+    file, known = opened
+    return {
+        part: _rows_of_part(file, part) if known.get(_name(part)) == version else None
+        for part, version in versions.items()
+    }
 
 
 def _rows_of_part(file: pq.ParquetFile, part: Part) -> Iterator[pa.RecordBatch]:
-    for batch in file.iter_batches():
-        of_part = pc.and_(
-            pc.and_(
-                pc.equal(batch["condition"], part.condition),
-                pc.equal(batch["decoding"], part.decoding),
-            ),
-            pc.equal(batch["corpus"], part.corpus),
-        )
-        some = batch.filter(of_part)
-        if some.num_rows:
-            yield some
+    """Its rows, of the row groups alone that may have any: parts are written one by one."""
+    values = asdict(part)
+    for group in range(file.num_row_groups):
+        if _may_have(file.metadata.row_group(group), values):
+            for batch in file.iter_batches(row_groups=[group]):
+                of_part = reduce(pc.and_, (pc.equal(batch[k], v) for k, v in values.items()))
+                some = batch.filter(of_part)
+                if some.num_rows:
+                    yield some
+
+
+def _may_have(group: pq.RowGroupMetaData, values: Mapping[str, str]) -> bool:
+    """Whether a row group's statistics leave room for rows with these values."""
+    for i in range(group.num_columns):
+        column = group.column(i)
+        value, bounds = values.get(column.path_in_schema), column.statistics
+        known = value is not None and bounds is not None and bounds.has_min_max
+        if known and not bounds.min <= value <= bounds.max:
+            return False
+    return True
 
 
 def _staged(context: AssetContext, folder: str, n_tokens: int) -> Iterator[pa.RecordBatch]:

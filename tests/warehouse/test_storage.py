@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.warehouse.conftest import PROVENANCE
-from warehouse import Column, Lake, Provenance, RejectedError, Table, write_table
+from warehouse import Column, Lake, Provenance, RejectedError, Table, ask, write_table
 from warehouse.lake import check_checkpoint_name
 
 if TYPE_CHECKING:
@@ -179,3 +179,42 @@ def test_checkpoint_names_that_can_be_partitions(name: str) -> None:
 def test_checkpoint_names_that_cannot(name: str) -> None:
     with pytest.raises(ValueError, match="letters, digits"):
         check_checkpoint_name(name)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 200_000])
+def test_row_groups_are_of_a_useful_size_however_rows_come(lake: Lake, size: int) -> None:
+    n = 200_000 if size > 1 else 1000
+    places = pa.array(range(n), pa.int32())
+    values = [places, pa.nulls(n, pa.float64()), pa.nulls(n, pa.list_(pa.string()))]
+    rows = pa.table(values, ["place", "value", "names"])
+    write_table(lake, TABLE, rows.to_batches(max_chunksize=size), PROVENANCE, "m")
+    file = pq.ParquetFile(lake.path(TABLE, "m"))
+    groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    assert groups == {1: [1000], 1000: [123_000, 77_000], 200_000: [122_880, 77_120]}[size]
+    assert file.read(["place"])["place"].combine_chunks() == places
+
+
+def test_row_groups_of_long_rows_have_less_than_32_mb(lake: Lake) -> None:
+    rows = [{"place": place, "value": 0.5, "names": ["x" * (1 << 20)]} for place in range(40)]
+    batch = pa.Table.from_pylist(rows, TABLE.arrow_schema).to_batches()
+    write_table(lake, TABLE, batch, PROVENANCE, "m")
+    metadata = pq.ParquetFile(lake.path(TABLE, "m")).metadata
+    groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    assert groups == [30, 10]
+
+
+def test_numbers_of_models_have_no_dictionary_and_come_back_as_they_were(lake: Lake) -> None:
+    table = replace(TABLE, columns=(*TABLE.columns, Column("logprobs", "REAL[]")))
+    logprobs = [[-0.1, float("-inf"), None], [], None, [-0.1, 1e-38]]
+    columns = {"place": range(4), "value": [0.5] * 4, "names": [[]] * 4, "logprobs": logprobs}
+    rows = pa.table({k: list(v) for k, v in columns.items()}).cast(table.arrow_schema)
+    write_table(lake, table, rows.to_batches(), PROVENANCE, "m")
+    file = pq.ParquetFile(lake.path(table, "m"))
+    group = file.metadata.row_group(0)
+    encodings = {group.column(i).path_in_schema: group.column(i).encodings for i in range(4)}
+    assert "BYTE_STREAM_SPLIT" in encodings["logprobs.list.element"]
+    assert not any("DICTIONARY" in encoding for encoding in encodings["logprobs.list.element"])
+    assert "RLE_DICTIONARY" in encodings["place"]
+    assert file.read().equals(rows)
+    with ask(lake, [table], "select logprobs from things") as relation:
+        assert relation.to_arrow_table()["logprobs"].equals(rows["logprobs"])

@@ -51,6 +51,14 @@ def test_what_was_staged_is_gone_on_from(context: AssetContext) -> None:
     assert [rows for rows, _ in staged_rows(context, TABLE)] == [ROWS]
 
 
+def test_what_was_staged_is_in_the_order_in_which_it_was(context: AssetContext) -> None:
+    put(staging(context, TABLE) / "000012.of_an_older_version.parquet", ROWS)
+    pieces = [ROWS.set_column(1, "n", pa.array([i, i], pa.int32())) for i in range(12)]
+    for piece in pieces:
+        stage(context, TABLE, piece)
+    assert [rows for rows, _ in staged_rows(context, TABLE)] == [ROWS, *pieces]
+
+
 @pytest.mark.parametrize(
     "rows",
     [NO_GRAIN, OLDER, TEXTS, LARGER, TOO_LARGE, LISTS],

@@ -15,8 +15,8 @@ COMPILED := $(VENV)/.compiled
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: setup weights demo demo-full test test-fast test-slow soak test-browser test-compare test-vllm \
-	install-browser install-compare install-docs docs pictures lint format bench ui clean
+.PHONY: setup weights demo demo-full test test-fast test-slow soak test-browser test-compare test-postgres test-vllm \
+	install-browser install-compare install-docs install-postgres docs pictures lint format bench ui clean
 
 setup: $(INSTALLED)
 
@@ -45,7 +45,7 @@ test: $(COMPILED)
 
 # For the loop while working: most tests, and of those that take long the ones that go through much.
 test-fast: $(COMPILED)
-	$(PYTEST) -m "(core or not whole) and not (slow or soak or weights or lm_eval or inspect or browser or vllm)"
+	$(PYTEST) -m "(core or not whole) and not (slow or soak or weights or lm_eval or inspect or browser or postgres or vllm)"
 
 # What takes minutes by its nature: training runs beside the lake, and runs that are stopped at many
 # places (of which `make soak` tries all).
@@ -63,12 +63,16 @@ $(COMPILED): $(INSTALLED) $(KERNELS)
 	$(BIN)/python -m tests.compile
 	touch $@
 
-install-browser install-compare install-docs: install-%: $(INSTALLED)
+install-browser install-compare install-docs install-postgres: install-%: $(INSTALLED)
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[$*]'
 
 # The UI and its daemon, looked at in the system's Chromium.
 test-browser: install-browser
 	$(BIN)/python -m pytest -m browser
+
+# Dagster's instance in PostgreSQL, which the system provides.
+test-postgres: install-postgres
+	$(BIN)/python -m pytest -m postgres
 
 # Held against other tools, which are installed for it.
 test-compare: install-compare

@@ -6,11 +6,13 @@
 
 What is here reads a lake and computes nothing anew. It imports none of the packages beside it, so
 it needs no more than DuckDB and Altair, and a notebook's folder may have a `models.py` of its own.
+Only `anchorlake.Study`, the component that a `defs.yaml` of Dagster names, is loaded from them.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib
 import json
 import textwrap
 from dataclasses import dataclass, field
@@ -81,6 +83,16 @@ _GENERATIONS = """
     where list_contains($ids, prompt_id)
     order by ladder nulls last, rung, checkpoint, decoding, prompt_set, prompt_id, sample
 """
+
+
+def __getattr__(name: str) -> object:
+    if name == "Study":
+        return importlib.import_module("orchestration.component").Study
+    raise AttributeError(f"module 'anchorlake' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), "Study"]  # `dg` looks here for components
 
 
 class LakeError(ValueError):

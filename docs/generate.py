@@ -38,6 +38,7 @@ _HEADINGS = {
     "Divergence": "divergence",
     "DiversitySweep": "diversity_sweep",
     "DriftRule": "drift",
+    "InDagster": "dagster",
     "Ladder": "ladders",
     "Preferences": "preferences",
     "Prefixes": "prefixes",

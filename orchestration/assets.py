@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from time import perf_counter
 from typing import Any
 
@@ -13,18 +14,20 @@ from assets.lineage.asset import Asset, Materialization, TableAsset
 from assets.lineage.graph import AssetGraph
 from assets.lineage.materialize import materialize
 from assets.lineage.progress import Progress
+from assets.measures.drift import Crossing
 from assets.registry import build_graph
 from assets.study.errors import InputError
 from assets.study.registered import as_it_stands
 from assets.study.study import Study
 from models import ModelError, ModelPool
 from orchestration.instance import MODEL_POOL
-from orchestration.partitions import CHECKPOINTS
+from orchestration.names import Names
 from orchestration.progress import LogProgress
 from orchestration.steps import one_step
 from orchestration.troubles import trouble
 from warehouse import DeclarationError, Lake, Provenance, RejectedError
 from warehouse.checks import CHECKS
+from warehouse.tables import SUMMARY
 
 FORCE = "anchorlake/force"
 """Run tag that makes assets anew whether or not they are up to date."""
@@ -37,13 +40,11 @@ GONE = (
     "`anchorlake checkpoints remove STUDY {0}` forgets it"
 )
 DRIFT = "drift"
+REPORT = "report"
+_SHOWN_AT_ONCE = 999
+"""Characters of Markdown that the UI shows without a click."""
 _CROSSINGS_SHOWN = 50
 """Crossings that the UI is told of; large metadata slows it down."""
-
-
-def asset_key(name: str) -> dg.AssetKey:
-    """The asset key of an asset: `ngram_sharing`, or `figures/ngram_sharing`."""
-    return dg.AssetKey(name.split("/"))
 
 
 def build_asset(
@@ -66,7 +67,8 @@ def build_asset(
         models: Keeps the loaded model from one step to the next.
         progress: Told how far long work is; by default the run's log is.
     """
-    key = asset_key(asset.name)
+    names = Names.of(study)
+    key = names.key(asset.name)
     checks = [
         dg.AssetCheckSpec(check, asset=key)
         for check in (CHECKS if isinstance(asset, TableAsset) else ())
@@ -124,7 +126,9 @@ def build_asset(
         yield dg.MaterializeResult(
             asset_key=key,
             data_version=dg.DataVersion(provenance.data_version),
-            metadata=_metadata(asset, lake, provenance, materialization, seconds),
+            metadata=_metadata(
+                asset, graph.study, lake, partition, provenance, materialization, seconds
+            ),
             check_results=[
                 *(
                     _check_passed(check.name, _detail(materialization, check.name))
@@ -138,11 +142,14 @@ def build_asset(
         dg.AssetSpec(
             key,
             description=asset.description,
-            deps=_deps(asset, expected),
+            deps=_deps(asset, expected, names),
             group_name=asset.group,
-            partitions_def=CHECKPOINTS if asset.partitioned else None,
+            partitions_def=names.partitions if asset.partitioned else None,
             code_version=code_version,
             kinds=_kinds(asset),
+            owners=study.dagster.owners,
+            tags=study.dagster.tags,
+            freshness_policy=_freshness(study) if asset.name == REPORT else None,
             metadata=_definition_metadata(asset, lake),
         ),
         [*checks, *drift],
@@ -156,7 +163,12 @@ def _retries(study: Study) -> dg.RetryPolicy:
     return dg.RetryPolicy(max_retries=study.retries, delay=10, backoff=dg.Backoff.EXPONENTIAL)
 
 
-def _deps(asset: Asset, graph: AssetGraph) -> list[dg.AssetDep]:
+def _freshness(study: Study) -> dg.FreshnessPolicy | None:
+    hours = study.dagster.fresh_within_hours
+    return dg.FreshnessPolicy.time_window(timedelta(hours=hours)) if hours else None
+
+
+def _deps(asset: Asset, graph: AssetGraph, names: Names) -> list[dg.AssetDep]:
     """What an asset reads; of what it reads its partners' partitions of, all.
 
     Dagster has no mapping from a partition to some others, so it is told of more than is read.
@@ -165,7 +177,7 @@ def _deps(asset: Asset, graph: AssetGraph) -> list[dg.AssetDep]:
     for name in asset.reads:
         if graph.partitions(name):
             mapping = dg.AllPartitionMapping() if name in asset.of_partners else None
-            deps.append(dg.AssetDep(asset_key(name), partition_mapping=mapping))
+            deps.append(dg.AssetDep(names.key(name), partition_mapping=mapping))
     return deps
 
 
@@ -181,7 +193,18 @@ def _drifted(lake: Lake, asset: Asset) -> dg.AssetCheckResult:
         description="\n".join(crossing.sentence for crossing in crossed[:_CROSSINGS_SHOWN])
         or "no rule of the study is crossed",
         metadata={"crossings": len(crossed)}
-        | {f"{c.checkpoint}: {c.measure}": c.value for c in crossed[:_CROSSINGS_SHOWN]},
+        | ({"warnings": _as_table(crossed[:_CROSSINGS_SHOWN])} if crossed else {}),
+    )
+
+
+def _as_table(crossed: list[Crossing]) -> dg.TableMetadataValue:
+    """One row a warning."""
+    columns = ["checkpoint", "measure", "value", "limit"]
+    return dg.MetadataValue.table(
+        [dg.TableRecord({name: getattr(c, name) for name in columns}) for c in crossed],
+        schema=dg.TableSchema(
+            [dg.TableColumn(n, "float" if n == "value" else "string") for n in columns]
+        ),
     )
 
 
@@ -224,7 +247,9 @@ def _meaning(meaning: str, unit: str) -> str:
 
 def _metadata(
     asset: Asset,
+    study: Study,
     lake: Lake,
+    partition: str | None,
     provenance: Provenance,
     materialization: Materialization | None,
     seconds: float,
@@ -242,7 +267,33 @@ def _metadata(
             rows = materialization.rows
             metadata["dagster/row_count"] = rows
             metadata["rows per second"] = round(rows / max(seconds, 1e-9), 1)
+    if asset.name == SUMMARY.name:
+        metadata |= _headlines(lake, study, partition)
     if isinstance(asset, FigureAsset):
+        drawn = read_drawn(lake, asset.figure)
+        if drawn and drawn.findings:
+            metadata["findings"] = dg.MetadataValue.md(_first(drawn.findings))
         image = base64.b64encode(read_preview(lake, asset.figure)).decode()
         metadata["preview"] = dg.MetadataValue.md(f"![preview](data:image/png;base64,{image})")
     return metadata
+
+
+def _headlines(lake: Lake, study: Study, partition: str | None) -> dict[str, float]:
+    """Each measure of a checkpoint as the report's first table has it; the UI plots numbers."""
+    checkpoint = study.checkpoint(str(partition))
+    decodings = ("-", study.first_decoding(checkpoint))
+    values = {}
+    for row in lake.read(SUMMARY, checkpoint.name).to_pylist():
+        is_whole = row["headline"] and row["collection"] == "*" and row["condition"] == "-"
+        if is_whole and row["decoding"] in decodings and row["other"] in ("-", checkpoint.base):
+            unit = "" if row["unit"] == "-" else f" ({row['unit']})"
+            values[f"{row['measure']}{unit}"] = row["value"]
+    return values
+
+
+def _first(sentences: list[str]) -> str:
+    """A list of the first sentences, as many as the UI shows without a click."""
+    lines = [f"- {sentence}" for sentence in sentences]
+    while len(text := "\n".join(lines)) > _SHOWN_AT_ONCE and len(lines) > 1:
+        lines.pop()
+    return text[:_SHOWN_AT_ONCE]

@@ -10,7 +10,8 @@ from assets.registry import build_graph
 from assets.study.registered import as_it_stands
 from models import ModelPool
 from orchestration.assets import build_asset
-from orchestration.jobs import MEASURE_CHECKPOINT, refresh_job
+from orchestration.jobs import measure_job, refresh_job
+from orchestration.names import Names
 from orchestration.sensors import checkpoint_sensor, refresh_schedule
 
 if TYPE_CHECKING:
@@ -42,19 +43,23 @@ def build_defs(
     # What is registered later has no part in it: it comes while a code location is loaded.
     code_versions = build_graph(study, lake).code_versions()
     models = models or ModelPool()
+    names = Names.of(study)
+    measure = measure_job(names)
     refresh = refresh_job(study, lake, lambda: defs)
     defs = dg.Definitions(
         assets=[
             build_asset(asset, graph, code_versions[asset.name], study, lake, models, progress)
             for asset in graph.present
         ],
-        jobs=[MEASURE_CHECKPOINT, refresh],
+        jobs=[measure, refresh],
         sensors=[
-            checkpoint_sensor(study, lake, refresh, {a.name for a in graph.present}, code_versions)
+            checkpoint_sensor(
+                study, lake, measure, refresh, {a.name for a in graph.present}, code_versions
+            )
         ],
         schedules=[refresh_schedule(study, refresh)] if study.schedule else [],
         # One process a run, so that its steps share the loaded model.
         executor=dg.in_process_executor,
-        metadata={"study": study.name, "lake": str(lake.root)},
+        metadata={names.name("study"): study.name, names.name("lake"): str(lake.root)},
     )
     return defs

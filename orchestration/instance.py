@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +29,11 @@ MODEL_POOL = "model"
 _LOOK_AGAIN = 1.0
 """Seconds between looks at a pool that is full."""
 
+POSTGRES = "ANCHORLAKE_POSTGRES"
+"""The variable with the address of the PostgreSQL database that an instance is kept in."""
 _SETTINGS = Path(__file__).with_name("dagster.yaml")
+_IN_POSTGRES = Path(__file__).with_name("dagster-postgres.yaml")
+"""What is added to the settings of an instance in PostgreSQL."""
 _MAKING = ".making"
 """A file in the instance's folder while its databases are made; who is killed then leaves it."""
 _UNFINISHED = [
@@ -46,7 +49,8 @@ def home(lake: Lake) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "dagster.yaml").exists():
         with in_one_step(folder / "dagster.yaml") as unfinished:
-            shutil.copyfile(_SETTINGS, unfinished)
+            parts = [_SETTINGS, _IN_POSTGRES] if os.environ.get(POSTGRES) else [_SETTINGS]
+            unfinished.write_text("".join(part.read_text("utf-8") for part in parts), "utf-8")
     return folder
 
 
@@ -83,11 +87,18 @@ def _open(folder: Path) -> dg.DagsterInstance:
         making.touch()
     instance = dg.DagsterInstance.get()
     instance.get_runs(limit=1)
-    instance.event_log_storage.get_pool_limits()
+    _show_pool(instance)
     if instance.schedule_storage is not None:
         instance.schedule_storage.all_instigator_state()
     making.unlink(missing_ok=True)
     return instance
+
+
+def _show_pool(instance: dg.DagsterInstance) -> None:
+    """Gives the pool `model` the default limit, unless it has one: the UI lists what has limits."""
+    storage = instance.event_log_storage
+    if all(pool.name != MODEL_POOL for pool in storage.get_pool_limits()):
+        storage.initialize_concurrency_limit_to_default(MODEL_POOL)
 
 
 def fail_abandoned(instance: dg.DagsterInstance) -> None:

@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable, Collection
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,
+)
 from dagster._utils.schedules import is_valid_cron_schedule, schedule_execution_time_iterator
 
 from assets.lineage.graph import AssetGraph
@@ -11,18 +14,14 @@ from assets.registry import build_graph
 from assets.study.errors import InputError
 from assets.study.registered import as_it_stands
 from assets.study.study import Study
-from orchestration.assets import asset_key
 from orchestration.instance import MODEL_POOL
+from orchestration.names import Names
 from orchestration.runner import run
 from warehouse import Lake
 
 REFRESH = "refresh"
 _MATERIALIZE_STALE = "materialize_stale"
-MEASURE_CHECKPOINT = dg.define_asset_job(
-    "measure_checkpoint",
-    selection=dg.AssetSelection.all(),
-    description="Measures one checkpoint, and draws the figures anew.",
-)
+MEASURE_CHECKPOINT = "measure_checkpoint"
 
 
 class Only(dg.Config):
@@ -37,16 +36,28 @@ class Only(dg.Config):
     assets: list[str] = []  # noqa: RUF012
 
 
+def measure_job(names: Names) -> UnresolvedAssetJobDefinition:
+    """Measures one checkpoint."""
+    return dg.define_asset_job(
+        names.name(MEASURE_CHECKPOINT),
+        selection=dg.AssetSelection.key_prefixes([names.prefix])
+        if names.prefix  # beside it may be other studies
+        else dg.AssetSelection.all(),
+        description="Measures one checkpoint, and draws the figures anew.",
+    )
+
+
 def measure_request(
     graph: AssetGraph, name: str, run_key: str, assets: Collection[str]
 ) -> dg.RunRequest:
     """Asks for a run of what a checkpoint has, of what there are assets of."""
+    names = Names.of(graph.study)
     return dg.RunRequest(
         run_key=run_key,
-        job_name=MEASURE_CHECKPOINT.name,
+        job_name=names.name(MEASURE_CHECKPOINT),
         partition_key=name,
         asset_selection=[
-            asset_key(asset.name)
+            names.key(asset.name)
             for asset in graph.present
             if asset.name in assets and (not asset.partitioned or graph.has(asset.name, name))
         ],
@@ -56,10 +67,11 @@ def measure_request(
 
 def refresh_request(study: Study, run_key: str, only: Only) -> dg.RunRequest:
     """Asks for a run of what is stale."""
+    names = Names.of(study)
     return dg.RunRequest(
         run_key=run_key,
-        job_name=REFRESH,
-        run_config=dg.RunConfig(ops={_MATERIALIZE_STALE: only}),
+        job_name=names.name(REFRESH),
+        run_config=dg.RunConfig(ops={names.name(_MATERIALIZE_STALE): only}),
         tags=_tags(study),
     )
 
@@ -98,8 +110,9 @@ def refresh_job(
         lake: Where tables are.
         definitions: Gives Dagster's definitions, of which this job is a part.
     """
+    study_names = Names.of(study)
 
-    @dg.op(pool=MODEL_POOL, name=_MATERIALIZE_STALE)
+    @dg.op(pool=MODEL_POOL, name=study_names.name(_MATERIALIZE_STALE))
     def materialize_stale(context: dg.OpExecutionContext, config: Only) -> None:
         graph = build_graph(as_it_stands(study, lake), lake)
         # One may have been removed since it was asked for.
@@ -118,6 +131,7 @@ def refresh_job(
             list(stale),
             context.instance,
             holds_pool=True,  # as this op does
+            location=context.run.remote_job_origin and context.run.remote_job_origin.location_name,
             say=context.log.info,
         )
         if outcome.failures:
@@ -126,7 +140,7 @@ def refresh_job(
                 allow_retries=False,
             )
 
-    @dg.job(name=REFRESH, description="Makes all that is stale.")
+    @dg.job(name=study_names.name(REFRESH), description="Makes all that is stale.")
     def refresh() -> None:
         materialize_stale()
 

@@ -1,21 +1,20 @@
-"""The one dimension that assets are partitioned by."""
+"""The partitions of a study in an instance: its checkpoints."""
 
 from collections.abc import Iterable
 
 import dagster as dg
 
 from assets.study.study import Study
-
-CHECKPOINTS = dg.DynamicPartitionsDefinition(name="checkpoint")
+from orchestration.names import Names
 
 
 def register(instance: dg.DagsterInstance, study: Study) -> None:
     """Makes a study's checkpoints partitions; their names were checked when it was read."""
     names = [checkpoint.name for checkpoint in study.checkpoints]
-    instance.add_dynamic_partitions("checkpoint", names)
+    instance.add_dynamic_partitions(Names.of(study).name("checkpoint"), names)
 
 
-def forget(instance: dg.DagsterInstance, names: Iterable[str]) -> None:
+def forget(instance: dg.DagsterInstance, study: Study, names: Iterable[str]) -> None:
     """Takes partitions out again; what ran of them stays in Dagster's history."""
     for name in names:
-        instance.delete_dynamic_partition("checkpoint", name)
+        instance.delete_dynamic_partition(Names.of(study).name("checkpoint"), name)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
-from orchestration.assets import FORCE, STOPPED, asset_key
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+
+from orchestration.assets import FORCE, STOPPED
 from orchestration.instance import PROCESS, wait_for_pool
+from orchestration.names import Names
 from orchestration.partitions import register
-from orchestration.steps import asset_of
+from orchestration.steps import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -79,6 +83,7 @@ def run(
     force: bool = False,
     debug: bool = False,
     holds_pool: bool = False,
+    location: str | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Runs nodes, in this process; a failed checkpoint does not keep the others.
@@ -91,6 +96,7 @@ def run(
         force: Make them whether or not they are up to date.
         debug: Show all that Dagster logs, tracebacks included.
         holds_pool: Whether the run that this is a part of is in the pool `model` already.
+        location: The code location whose timeline has the runs; by default that of the UI.
         say: Told of each run as it begins.
 
     Raises:
@@ -98,6 +104,7 @@ def run(
     """
     register(instance, graph.study)
     job = defs.resolve_implicit_global_asset_job_def()
+    names_of_study = Names.of(graph.study, location)
     outcome = Outcome()
     level = "DEBUG" if debug else "CRITICAL"
     for stage in stages(graph, nodes):
@@ -110,24 +117,50 @@ def run(
             if not holds_pool and any(graph.assets[name].uses_model for name in names):
                 wait_for_pool(instance, say)
             say(f"{partition or graph.study.name}: {', '.join(names)}")
+            run_id = _listed(instance, names_of_study, job.name)
             result = job.execute_in_process(
+                run_id=run_id,
                 instance=instance,
                 partition_key=partition,
-                asset_selection=[asset_key(name) for name in names],
+                asset_selection=[names_of_study.key(name) for name in names],
                 raise_on_error=False,
-                tags={FORCE: str(force).lower(), PROCESS: str(os.getpid())},
+                tags={
+                    FORCE: str(force).lower(),
+                    PROCESS: str(os.getpid()),
+                    REPOSITORY_LABEL_TAG: names_of_study.repository,
+                },
                 run_config={"loggers": {"console": {"config": {"log_level": level}}}},
             )
             failures = _failures(result)
             if any(reason == STOPPED for _, reason in failures):
                 raise KeyboardInterrupt
             outcome.failures += [
-                (f"{_name(event)} ({partition})" if partition else _name(event), reason)
+                (f"{name} ({partition})" if partition else name, reason)
                 for event, reason in failures
+                for name in [names_of_study.asset(path_of(str(event.step_key)))]
             ]
-            made = {name for event in result.all_events if (name := _materialized(event))}
+            made = {
+                names_of_study.asset(list(event.asset_key.path))
+                for event in result.all_events
+                if event.is_step_materialization and event.asset_key
+            }
             outcome.made += [step for step in steps if step[0] in made]
     return outcome
+
+
+def _listed(instance: dg.DagsterInstance, names: Names, job: str) -> str:
+    """The identifier of a run to come, which is put into the UI's timeline as it begins."""
+    run_id = str(uuid4())
+    begun: list[str] = []
+
+    def begins(_: object) -> None:
+        run = instance.get_run_by_id(run_id)
+        if run is not None and not begun:
+            begun.append(run_id)
+            instance.run_storage.replace_job_origin(run, names.origin(job))
+
+    instance.add_event_listener(run_id, begins)
+    return run_id
 
 
 def _possible(graph: AssetGraph, steps: list[Node]) -> list[Node]:
@@ -138,15 +171,6 @@ def _possible(graph: AssetGraph, steps: list[Node]) -> list[Node]:
         if set(graph.missing(name, partition)) <= made:
             possible.append((name, partition))
     return possible
-
-
-def _name(event: dg.DagsterEvent) -> str:
-    return asset_of(str(event.step_key))
-
-
-def _materialized(event: dg.DagsterEvent) -> str | None:
-    key = event.asset_key if event.is_step_materialization else None
-    return "/".join(key.path) if key else None
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> list[tuple[dg.DagsterEvent, str]]:

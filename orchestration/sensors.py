@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,
+)
 
 from assets.lineage.graph import AssetGraph, Node
 from assets.registry import build_graph
@@ -23,13 +26,12 @@ from models.files import File, one_look
 from orchestration.assets import GONE
 from orchestration.instance import fail_abandoned
 from orchestration.jobs import (
-    MEASURE_CHECKPOINT,
     Only,
     check_schedule,
     measure_request,
     refresh_request,
 )
-from orchestration.partitions import CHECKPOINTS
+from orchestration.names import Names
 from warehouse import Lake
 
 _AT_ONCE, _LONGEST_LOOK = 50, 20.0
@@ -82,6 +84,7 @@ class Cursor:
 def checkpoint_sensor(
     study: Study,
     lake: Lake,
+    measure: UnresolvedAssetJobDefinition,
     refresh: dg.JobDefinition,
     assets: Collection[str],
     code_versions: Mapping[str, str],
@@ -95,14 +98,15 @@ def checkpoint_sensor(
     Args:
         study: The study.
         lake: Where tables are.
+        measure: The job that measures a checkpoint.
         refresh: The job that makes what is stale.
         assets: Names of the assets that Dagster knows.
         code_versions: The code version of each.
     """
 
     @dg.sensor(
-        name="new_checkpoints",
-        jobs=[MEASURE_CHECKPOINT, refresh],
+        name=Names.of(study).name("new_checkpoints"),
+        jobs=[measure, refresh],
         minimum_interval_seconds=study.watch_every,
         description="Registers checkpoints that appear where the study watches, and measures them; "
         "makes what a change of the study, its code or its checkpoints has made stale.",
@@ -298,9 +302,10 @@ def _registrations(
     instance: dg.DagsterInstance, study: Study
 ) -> list[dg.AddDynamicPartitionsRequest]:
     """Asks for the partitions that Dagster does not have yet."""
-    known = set(instance.get_dynamic_partitions("checkpoint"))
+    partitions = Names.of(study).partitions
+    known = set(instance.get_dynamic_partitions(str(partitions.name)))
     names = [checkpoint.name for checkpoint in study.checkpoints if checkpoint.name not in known]
-    return [CHECKPOINTS.build_add_request(names)] if names else []
+    return [partitions.build_add_request(names)] if names else []
 
 
 def refresh_schedule(study: Study, refresh: dg.JobDefinition) -> dg.ScheduleDefinition:
@@ -312,7 +317,7 @@ def refresh_schedule(study: Study, refresh: dg.JobDefinition) -> dg.ScheduleDefi
     assert study.schedule is not None
     check_schedule(study.schedule)
     return dg.ScheduleDefinition(
-        name="refresh",
+        name=Names.of(study).name("refresh"),
         job=refresh,
         cron_schedule=study.schedule,
         description="Makes what is stale, and draws its figures anew.",

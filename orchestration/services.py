@@ -113,7 +113,7 @@ def is_running(process: psutil.Process) -> bool:
 
 
 def main() -> None:
-    """Runs `webserver` with the arguments that it is given: the listening socket, and hosts."""
+    """Runs `webserver` with the arguments that it is given: socket, location, hosts."""
     heed_signals()
     command = [sys.executable, "-m", "orchestration.webserver", *sys.argv[1:]]
     status = run_together(command, pass_fds=(int(sys.argv[1]),))

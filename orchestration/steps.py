@@ -72,6 +72,6 @@ def one_step(
     )
 
 
-def asset_of(step_key: str) -> str:
-    """The name of the asset whose step it is."""
-    return step_key.removesuffix(f".{STEP}").replace("__", "/")
+def path_of(step_key: str) -> list[str]:
+    """The path of the key of the asset whose step it is."""
+    return step_key.removesuffix(f".{STEP}").split("__")

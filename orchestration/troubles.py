@@ -10,6 +10,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import duckdb
+import sqlalchemy.exc
 
 from assets.study.errors import shown
 from orchestration.streams import PrintError
@@ -62,6 +63,8 @@ def trouble(error: BaseException) -> str | None:
             return reason if path is None else f"{shown(str(path), _LONGEST_SHOWN)}: {reason}"
         if isinstance(cause, sqlite3.Error) and (said := _of_database(cause)):
             return said
+        if isinstance(cause, sqlalchemy.exc.OperationalError) and (said := _of_server(cause)):
+            return said
         if isinstance(cause, duckdb.IOException):
             message = str(cause).partition("\n")[0]
             return _FULL if "No space left" in message else f"{message}; look at the file or disk"
@@ -86,6 +89,16 @@ def _of_database(error: sqlite3.Error) -> str | None:
             "$DAGSTER_HOME, away: Dagster begins a new history, and the lake's tables stay"
         )
     return None
+
+
+def _of_server(error: sqlalchemy.exc.OperationalError) -> str | None:
+    """A database of Dagster's that is no file, such as PostgreSQL."""
+    if error.orig is None or isinstance(error.orig, sqlite3.Error):
+        return None
+    return (
+        f"Dagster's database cannot be reached ({' '.join(str(error.orig).split())}); look whether "
+        "it runs, and at its address in $ANCHORLAKE_POSTGRES or dagster.yaml"
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -40,11 +40,12 @@ _REQUESTS_END, _DAEMON_ENDS = 1, 1.5
 """Seconds that open requests have to end, and then the daemon."""
 
 
-def serve(listener: socket.socket, allowed: list[str]) -> None:
+def serve(listener: socket.socket, location: str, allowed: list[str]) -> None:
     """Serves the UI of `$DAGSTER_HOME` until it is asked to end, or the daemon has ended.
 
     Args:
         listener: The socket that it answers on.
+        location: What the code location is called.
         allowed: Hosts that it is reached by, beside the loopback names.
     """
     configure_loggers(log_level=_LOG_LEVEL.upper())
@@ -57,7 +58,7 @@ def serve(listener: socket.socket, allowed: list[str]) -> None:
             module_name=_DEFINITIONS,
             attribute=None,
             working_directory=str(_ROOT),
-            location_name=None,
+            location_name=location,
         )
         code_servers = stack.enter_context(
             ProxyServerManager(instance, definitions, code_server_log_level=_LOG_LEVEL)
@@ -110,12 +111,12 @@ def _end_with_input() -> None:
 
 
 def main() -> None:
-    """Serves on the socket of the first argument, under the hosts of the others."""
+    """Serves on the socket of the first argument the location of the second, under other hosts."""
     os.environ["DAGSTER_IS_DEV_CLI"] = "1"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_end_with_input, daemon=True).start()
     with suppress(KeyboardInterrupt):
-        serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
+        serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], sys.argv[3:])
 
 
 if __name__ == "__main__":

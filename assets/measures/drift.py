@@ -42,6 +42,7 @@ class Crossing:
         measure: The measure.
         value: Its value.
         sentence: What people are told.
+        limit: The limits that it crosses, in words.
     """
 
     key: str
@@ -49,6 +50,7 @@ class Crossing:
     measure: str
     value: float
     sentence: str
+    limit: str = ""
 
 
 def check_rules(rules: Iterable[DriftRule], measures: Sequence[Measure]) -> None:
@@ -104,6 +106,7 @@ def crossings(
                         rule.measure,
                         value.value,
                         f"{name}: {said}, {limits} ({rule.measure}).",
+                        limits,
                     )
                 )
     return crossed

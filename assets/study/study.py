@@ -20,6 +20,7 @@ from pydantic import (
 from assets.study.checkpoints import Checkpoint, Registered
 from assets.study.embedder import ClassifierField, EmbedderField
 from assets.study.errors import InputError, meant, names_of, shown
+from assets.study.in_dagster import InDagster
 from assets.study.ladders import Ladder, check_ladders, in_ladder_order, with_bases
 from assets.study.part import Part
 from assets.study.parts import (
@@ -86,6 +87,7 @@ class Study(Part):
         watch_every: Seconds from one look at these places to the next.
         schedule: When the daemon runs everything that is stale, as cron writes it.
         retries: How often the daemon tries a failed step again.
+        dagster: How the study appears in Dagster.
     """
 
     name: Name
@@ -115,6 +117,7 @@ class Study(Part):
     watch_every: StrictInt = Field(default=30, ge=1, le=86_400)
     schedule: StrictStr | None = None
     retries: StrictInt = Field(default=2, ge=0, le=100)
+    dagster: InDagster = InDagster()
     _whole: Study | None = PrivateAttr(default=None)
     _listed: tuple[str, ...] = PrivateAttr(default=())
 

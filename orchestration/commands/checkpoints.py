@@ -177,9 +177,10 @@ def remove(
     with input_errors():
         place = existing_lake(lake)
         check_place(place)
-        kept = take_out(place, load_study(study), name)
+        read = load_study(study)
+        kept = take_out(place, read, name)
     for one, aside in zip(name, kept, strict=True):
         out.print(f"{one} is taken out; its tables are kept in {aside}")
     with open_instance(place) as instance:
-        forget(instance, name)
+        forget(instance, read, name)
     out.print(f"`anchorlake checkpoints add {study} NAME` brings one back")

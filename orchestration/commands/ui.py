@@ -37,10 +37,10 @@ def ui_command(
     with input_errors():
         listener = _listen(port)
         hosts = [_checked(host) for host in allow_host or ()]
-        _prepare(study, lake, listener.getsockname()[1])
+        location = _prepare(study, lake, listener.getsockname()[1])
     # What checked the study is large, and makes room for what is not.
     listener.set_inheritable(True)
-    command = ["-m", "orchestration.services", str(listener.fileno()), *hosts]
+    command = ["-m", "orchestration.services", str(listener.fileno()), location, *hosts]
     # The working directory comes first on the module path, and the user's may hold other `assets`.
     os.chdir(Path(__file__).parents[2])
     os.execv(sys.executable, [sys.executable, *command])
@@ -71,8 +71,11 @@ def _checked(host: str) -> str:
     return host
 
 
-def _prepare(study: Path, lake: Path, port: int) -> None:
+def _prepare(study: Path, lake: Path, port: int) -> str:
     """Checks the study, sets up its instance, and puts into the environment what is served.
+
+    Returns:
+        What the code location is called.
 
     Raises:
         InputError: The study or the lake cannot be used.
@@ -81,6 +84,7 @@ def _prepare(study: Path, lake: Path, port: int) -> None:
     from assets.study.study import load_study
     from orchestration.build import build_defs
     from orchestration.instance import open_instance
+    from orchestration.names import Names
     from orchestration.partitions import register
 
     read = load_study(study)
@@ -91,3 +95,4 @@ def _prepare(study: Path, lake: Path, port: int) -> None:
     os.environ["ANCHORLAKE_STUDY"] = str(study.absolute())
     os.environ["ANCHORLAKE_LAKE"] = str(place.root)
     out.print(f"http://127.0.0.1:{port} shows {read.name} in {place.root}; Ctrl-C stops it")
+    return Names.of(read).location

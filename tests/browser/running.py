@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -88,16 +89,21 @@ class Ui:
 
     def sensor_on(self) -> None:
         """What the switch in the browser does."""
+        module = {
+            "module_name": "orchestration.definitions",
+            "working_directory": str(ROOT),
+            "location_name": "tiny",
+        }
+        workspace = self.bench.folder / "workspace.yaml"
+        workspace.write_text(json.dumps({"load_from": [{"python_module": module}]}))
         subprocess.run(
             [
                 PROGRAMS / "dagster",
                 "sensor",
                 "start",
                 "new_checkpoints",
-                "-m",
-                "orchestration.definitions",
-                "-d",
-                ROOT,
+                "-w",
+                workspace,
             ],
             check=True,
             capture_output=True,

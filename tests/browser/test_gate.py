@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 START_A_RUN = """mutation { launchRun(executionParams: {
-    selector: {repositoryLocationName: "orchestration.definitions",
+    selector: {repositoryLocationName: "tiny",
                repositoryName: "__repository__", jobName: "refresh"},
     runConfigData: {}, mode: "default"}) { __typename } }"""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
+import sqlalchemy.exc
 
 from orchestration.troubles import trouble
 
@@ -37,6 +38,11 @@ def error(number: int, *paths: str) -> OSError:
         (
             duckdb.IOException('Could not write file "x": No space left on device'),
             FULL,
+        ),
+        (
+            sqlalchemy.exc.OperationalError("select", None, ConnectionError("connection refused")),
+            "Dagster's database cannot be reached (connection refused); look whether it runs, and "
+            "at its address in $ANCHORLAKE_POSTGRES or dagster.yaml",
         ),
         (
             MemoryError(),

@@ -125,13 +125,14 @@ def refresh_job(
             stale = {node: why for node, why in stale.items() if node[0] in config.assets}
         for (name, partition), why in stale.items():
             context.log.info(f"{name} of {partition}: {why}" if partition else f"{name}: {why}")
+        origin = context.run.remote_job_origin
         outcome = run(
             definitions(),
             graph,
             list(stale),
             context.instance,
             holds_pool=True,  # as this op does
-            location=context.run.remote_job_origin and context.run.remote_job_origin.location_name,
+            location=origin.location_name if origin else None,
             say=context.log.info,
         )
         if outcome.failures:

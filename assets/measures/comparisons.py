@@ -1,7 +1,8 @@
 """`comparisons`: how a checkpoint differs from others, over the items that both have.
 
 An aligned checkpoint is compared with its base, and with the stage before it; any checkpoint with
-itself at its further decodings. Items are paired by the text of the prompt or the document.
+itself at its further decodings, and a base at these with what is aligned from it. Items are paired
+by the text of the prompt or the document.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Who is compared with whom: a checkpoint with its base, the stage before it, and itself."""
+"""Who is compared with whom: a checkpoint with its base, the stage before it, and itself.
+
+A base's further decodings are compared with its own first one, and with the first one of each
+checkpoint that is aligned from it: how far does decoding alone take it there?
+"""
 
 from __future__ import annotations
 
@@ -107,6 +111,11 @@ def pairs_of(
             for decoding in sorted(shared)
             if (decoding, decoding) != (first, theirs)
         ]
+        if is_base:  # how far its further decodings take it towards what alignment made of it
+            pairs += [
+                Pair(Sampled(name, first), Sampled(other.name, decoding), False, False, both, base)
+                for decoding in sorted(_decodings_of(study, other) - {theirs, first})
+            ]
     itself = (tokenizers[name],) * 2
     pairs += [
         Pair(Sampled(name, decoding), Sampled(name, first), False, False, itself, base)

@@ -79,7 +79,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, llama_source: Source) -> Ben
             "base": "base",
             "decodings": [{"top_p": 0.9}],
         },
-        {"name": "llama", "source": str(bench.llama), "series": "run", "step": 10},
+        {"name": "llama", "source": str(bench.llama), "series": "run", "step": 10}
+        | {"decodings": [{"top_p": 0.7}, {"min_p": 0.1}, "greedy"]},
         {"name": "twin", "source": str(bench.llama), "base": "llama"},
     ]
     scores = [
@@ -154,6 +155,39 @@ def test_the_share_of_generations_is_what_the_figure_shows(drawn: Bench) -> None
         "adjusted p = 1, 2 prompts)."
     )
     assert cut.startswith("Cut to as many words a prompt: aligned (top_p=0.9): 100%")
+
+
+def test_a_base_at_each_decoding_stands_beside_what_is_aligned_from_it(drawn: Bench) -> None:
+    data = gathered(drawn, "treatments")
+    summary = {
+        (checkpoint, decoding): tuple(numbers)
+        for checkpoint, decoding, *numbers in ask_rows(
+            drawn,
+            "select checkpoint, decoding, value, low, high from summary "
+            "where measure = 'words' and collection = '*' and condition = '-'",
+        )
+    }
+    words = [row for row in data.rows if row["measure"] == "words"]
+    assert [(row["base"], row["checkpoint"], row["decoding"]) for row in words] == [
+        ("llama", "llama", "top_p=0.7"),
+        ("llama", "llama", "greedy"),
+        ("llama", "llama", "min_p=0.1"),
+        ("llama", "twin", "top_p=0.9"),
+    ]
+    for row in words:
+        numbers = row["value"], row["low"], row["high"]
+        assert numbers == summary[row["checkpoint"], row["decoding"]]
+    # Of one generation, as is greedy, nothing is shared.
+    shared = [row["decoding"] for row in data.rows if row["measure"] == "opening"]
+    assert "greedy" not in shared
+    pairs = {(row["label"], row["other_label"]) for row in data.comparisons}
+    for decoding in ("top_p=0.7", "min_p=0.1", "greedy"):
+        assert ("twin (top_p=0.9)", f"llama ({decoding})") in pairs
+
+
+def ask_rows(bench: Bench, query: str) -> list[tuple[Any, ...]]:
+    with ask(bench.lake, TABLES, query) as relation:
+        return relation.fetchall()
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
@@ -346,6 +380,11 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
             | {"share": 0.9 - i / 40, "other_share": i / 80, "n_phrases": 30}
             | {"log_odds": 5.0, "low": 4.0, "high": 6.0}
             for i in range(30)
+        ],
+        "treatments": [
+            number | {"base": names[0], "decoding": decoding, "measure": measure, "n": 3}
+            for decoding in ("greedy", "top_k=50,top_p=0.9,min_p=0.05,temperature=0.7")
+            for measure in ("ngram_sharing", "words", "loops", "compression_ratio")
         ],
         "trajectory": [number | {"measure": name, "n_items": 3} for name in WIDEST.values()],
         "semantic_anchors": [

@@ -61,6 +61,7 @@ PAIRS = [
     Expected("final", "-", "old", "-", is_base=True, is_main=True),
     Expected("final", "-", "new", "-", is_main=True),
     Expected("told", "-", "llama", "top_p=0.9", is_base=True, is_main=True),
+    Expected("told", "-", "llama", "top_p=0.7"),
 ]
 KEY = ("checkpoint", "decoding", "other", "other_decoding", "measure", "condition", "unit", "level")
 

@@ -169,7 +169,9 @@ def be_quiet() -> None:
 def in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls a function where memory holds nothing else."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bench.scale"])  # so each begins with what is imported
+    context.set_forkserver_preload(
+        ["bench.alignment", "assets.measures.summary"]
+    )  # so each begins with what is imported
     with ProcessPoolExecutor(1, context, initializer=be_quiet) as child:
         return child.submit(function, *arguments).result()
 

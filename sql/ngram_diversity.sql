@@ -5,6 +5,7 @@
 -- grain:     checkpoint, decoding, prompt_set, prompt_id, unit, n
 -- reads:     generations
 -- partition: checkpoint
+-- blocks:    prompts
 -- columns:
 --   n_samples  INTEGER [generations] generations of this prompt
 --   n_total    BIGINT [n-grams] n-grams in all generations of the prompt

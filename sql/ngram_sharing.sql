@@ -5,6 +5,7 @@
 -- grain:     checkpoint, decoding, prompt_set, prompt_id, unit, n
 -- reads:     generations
 -- partition: checkpoint
+-- blocks:    prompts
 -- columns:
 --   n_samples  INTEGER [generations] generations of this prompt
 --   max_shared INTEGER [generations] those that hold the most common n-gram; 0 where none is long

@@ -6,6 +6,7 @@
 -- grain:     checkpoint, decoding, prompt_set, prompt_id, unit, n, shared_by
 -- reads:     generations
 -- partition: checkpoint
+-- blocks:    prompts
 -- columns:
 --   shared_by INTEGER [generations] how many generations hold the n-gram
 --   n_ngrams  BIGINT  [n-grams] different n-grams that so many hold

@@ -38,12 +38,13 @@ from warehouse.schema import (
     is_table_name,
 )
 from warehouse.statements import QueryError, read_statement
+from warehouse.tables import BY_PROMPT, GENERATIONS, PROMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-_FIELD = re.compile(r"(grain|reads|beside|partition|empty|columns):\s*(.*)")
+_FIELD = re.compile(r"(grain|reads|beside|partition|blocks|empty|columns):\s*(.*)")
 _COLUMN = re.compile(r"(\w+)\s+([A-Za-z]+(?:\[\])*)\s*(?:\[([^\]]+)\])?\s*(.*)")
 
 
@@ -61,6 +62,7 @@ class Measurement:
         query: The SQL, as it stands in the file.
         path: The file.
         beside_base: Whether it reads the rows of a checkpoint's base, too.
+        by_prompt: Whether a prompt's rows are of its own generations alone.
     """
 
     table: Table
@@ -68,6 +70,7 @@ class Measurement:
     query: str
     path: Path
     beside_base: bool = False
+    by_prompt: bool = False
 
 
 @dataclass
@@ -78,6 +81,7 @@ class _Header:
     partitioned: bool
     may_be_empty: bool
     beside_base: bool
+    by_prompt: bool
     columns: dict[str, Column]
 
 
@@ -189,8 +193,19 @@ def _read_header(path: Path) -> _Header:
         partitioned=fields["partition"] == PARTITION_COLUMN,
         may_be_empty=bool(fields.get("empty")),
         beside_base="beside" in fields,
+        by_prompt="blocks" in fields,
         columns=columns,
     )
+    if header.by_prompt and (
+        fields["blocks"] != PROMPTS.name
+        or header.reads != (GENERATIONS.name,)
+        or header.beside_base
+        or header.grain[: len(BY_PROMPT)] != BY_PROMPT
+    ):
+        raise DeclarationError(
+            f"{path}: `blocks: {fields['blocks']}` must be {PROMPTS.name}, of a table that reads "
+            f"{GENERATIONS.name} alone and whose grain begins with {', '.join(BY_PROMPT)}"
+        )
     if not header.grain:
         raise DeclarationError(f"{path}: `grain:` names no column")
     if header.partitioned and PARTITION_COLUMN not in header.grain:
@@ -266,7 +281,7 @@ def _complete(
         header.partitioned,
         header.may_be_empty,
     )
-    return Measurement(table, header.reads, query, path, header.beside_base)
+    return Measurement(table, header.reads, query, path, header.beside_base, header.by_prompt)
 
 
 @lru_cache

@@ -183,6 +183,9 @@ GENERATIONS = Table(
     ),
 )
 
+BY_PROMPT = ("checkpoint", "decoding", "prompt_set", "prompt_id")
+"""What tells the prompts of generations apart."""
+
 _SCORED = ("checkpoint", "condition", "decoding", "corpus", "text_id")
 
 SCORED_TEXTS = Table(

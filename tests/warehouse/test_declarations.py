@@ -92,6 +92,7 @@ select count(*) as n from length
         (("select\n", "selec\n"), "syntax error"),
         (("-- partition:", "-- beside: bass\n-- partition:"), "`beside: bass` must be base"),
         (("-- reads:", "-- beside:\n-- reads:"), "`beside: ` must be base"),
+        (("-- partition:", "-- blocks: prompts\n-- partition:"), "`blocks: prompts` must be"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(

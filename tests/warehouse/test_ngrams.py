@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -227,3 +228,24 @@ def test_only_empty_generations_are_data(lake: Lake, measurements: dict[str, Mea
     diversity = run(measurements["ngram_diversity"], lake)
     assert {(int(r["n_total"]), r["n_distinct"]) for r in diversity} == {(0, 0)}
     assert all(b["n"] - a["n"] in (1, -4) for a, b in pairwise(diversity))
+
+
+@pytest.mark.parametrize("name", ["ngram_diversity", "ngram_sharing", "ngram_spread"])
+def test_blocks_of_prompts_give_the_same_rows_in_the_same_order(
+    name: str,
+    lake: Lake,
+    measurements: dict[str, Measurement],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw = random.Random(0)
+    prompts = {
+        f"p{i:02}": [draw.choices(list("abcd"), k=draw.randrange(30)) for _ in range(4)]
+        for i in range(12)
+    }
+    put(lake, prompts)
+    whole = run(measurements[name], lake)
+    for characters in (1, 500):
+        monkeypatch.setattr("warehouse.measure._BLOCK_CHARACTERS", characters)
+        assert run(measurements[name], lake) == whole
+    assert [row["prompt_id"] for row in whole] == sorted(row["prompt_id"] for row in whole)
+    assert {row["prompt_id"] for row in whole} == set(prompts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 _MEASURES = ("ngram_sharing", "ngram_diversity", "opening", "compression_ratio", "loops", "words")
 _NAMES = 190
 """Pixels of the names left of the panels."""
-_ROW = 24
+_CHARACTER = 7
+"""Pixels of a character."""
+_ROW = 30
 """Pixels from a name to the next."""
 _GAP = 24
 """Pixels between panels."""
@@ -29,8 +32,8 @@ def _names(data: FigureData) -> dict[tuple[str, str, str], str]:
     return {
         (r["base"], r["checkpoint"], r["decoding"]): by_checkpoint[r["checkpoint"]].tick
         if r["checkpoint"] != r["base"]
-        else r["decoding"]
-        for r in data.rows
+        else r["decoding"].replace(",", ", ")
+        for r in sorted(data.rows, key=lambda r: r["checkpoint"] != r["base"])
     }
 
 
@@ -43,13 +46,13 @@ def _draw(data: FigureData, width: int) -> Any:
     for base in dict.fromkeys(row["base"] for row in data.rows):
         rows = [row for row in data.rows if row["base"] == base]
         drawn = [name for name in _MEASURES if any(r["measure"] == name for r in rows)]
-        labels = [name for (of, _, _), name in names.items() if of == base]
+        labels = [_lines(name) for (of, _, _), name in names.items() if of == base]
         panels = [
             _panel(
                 [
                     row
                     | {
-                        "name": names[base, row["checkpoint"], row["decoding"]],
+                        "name": _lines(names[base, row["checkpoint"], row["decoding"]]),
                         "colour": shades[row["checkpoint"]],
                         "aligned": row["checkpoint"] != base,
                     }
@@ -86,7 +89,13 @@ def _panel(
         sort=names,
         scale=alt.Scale(domain=names),
         axis=alt.Axis(
-            labels=is_first, ticks=False, domain=False, grid=True, labelLimit=_NAMES - 10
+            labels=is_first,
+            labelExpr=r"split(datum.label, '\n')",
+            labelLimit=_NAMES - 10,
+            **({"minExtent": _NAMES - 10} if is_first else {}),
+            ticks=False,
+            domain=False,
+            grid=True,
         ),
     )
     x = alt.X(
@@ -122,8 +131,21 @@ def _panel(
         ],
     )
     return alt.layer(bands, rules, marks, data=style.data(points)).properties(
-        width=width, height=_ROW * len(names), title=style.heading(title)
+        width=width,
+        height=_ROW * len(names),
+        title=alt.TitleParams(
+            textwrap.wrap(title, width // _CHARACTER),
+            anchor="start",
+            frame="group",
+            fontSize=12,
+            fontWeight="normal",
+        ),
     )
+
+
+def _lines(name: str) -> str:
+    """A name in lines that have room beside a panel."""
+    return "\n".join(textwrap.wrap(name, (_NAMES - 10) // _CHARACTER))
 
 
 def _findings(data: FigureData) -> list[str]:

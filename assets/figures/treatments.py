@@ -92,7 +92,7 @@ def _panel(
             labels=is_first,
             labelExpr=r"split(datum.label, '\n')",
             labelLimit=_NAMES - 10,
-            **({"minExtent": _NAMES - 10} if is_first else {}),
+            minExtent=_NAMES - 10 if is_first else 0,
             ticks=False,
             domain=False,
             grid=True,

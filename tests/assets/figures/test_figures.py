@@ -178,8 +178,9 @@ def test_a_base_at_each_decoding_stands_beside_what_is_aligned_from_it(drawn: Be
         numbers = row["value"], row["low"], row["high"]
         assert numbers == summary[row["checkpoint"], row["decoding"]]
     # Of one generation, as is greedy, nothing is shared.
-    shared = [row["decoding"] for row in data.rows if row["measure"] == "opening"]
-    assert "greedy" not in shared
+    for measure in ("ngram_sharing", "compression_ratio"):
+        decodings = [row["decoding"] for row in data.rows if row["measure"] == measure]
+        assert decodings == ["top_p=0.7", "min_p=0.1", "top_p=0.9"]
     pairs = {(row["label"], row["other_label"]) for row in data.comparisons}
     for decoding in ("top_p=0.7", "min_p=0.1", "greedy"):
         assert ("twin (top_p=0.9)", f"llama ({decoding})") in pairs

@@ -29,8 +29,8 @@ class Watch(Measured):
     """Where checkpoints appear, and how those are measured that do.
 
     Attributes:
-        dir: A pattern of folders, absolute; `*` stands for any part of a name, `{step}` for the
-            digits of the training step.
+        dir: A pattern of folders, from the study's folder on; `*` stands for any part of a name,
+            `{step}` for the digits of the training step.
         hf: A repository of the hub, `org/name`.
         revisions: A pattern of its branches and tags.
         series: What the steps count in; may hold `{name}` and `{parent}`.

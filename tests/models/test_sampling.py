@@ -190,7 +190,7 @@ def test_on_tokens_counts_tokens_drawn_and_settled(model, expected, batch_size):
 def test_batches_hold_no_more_rows_than_asked_for(llama):
     requests = make_requests(samples=3)
     batches = list(sample(llama, requests, max_new_tokens=2, seed=SEED, batch_size=10))
-    assert [len(batch) for batch in batches] == [10] * 7 + [2]
+    assert [len(batch) for batch in batches] == [10] * 9
     assert list(sample(llama, [], max_new_tokens=2, seed=SEED)) == []
 
 

@@ -255,7 +255,7 @@ def test_what_is_finished_comes_before_the_rest_is(stand_in):
         assert list(engine.sample([], **options)) == []
     assert len(batches) > len(requests) / 2
     assert sum(map(len, batches)) == len(requests)
-    assert counted == [(4, 16)] * len(requests)
+    assert counted == [(6, 16)] * len(requests)
 
 
 def test_a_call_that_is_left_early_leaves_nothing_to_the_next(stand_in):

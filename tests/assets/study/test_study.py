@@ -233,7 +233,6 @@ def with_checkpoint(keys: str) -> str:
                 "{temperature: 0}",
                 "{temperature: 1.0e-300}",
                 "{top_k: 1}",
-                "{top_k: 5.0}",
                 "{min_p: 1.5}",
                 "{}",
                 "beam",

@@ -49,7 +49,7 @@ def soak(folder: Path, sources: tuple[Source, Source], *, whole: bool, every: in
 def test_files_that_cannot_be_written_lose_nothing(
     tmp_path: Path, llama_source: Source, gemma: Source
 ) -> None:
-    tally = soak(tmp_path, (llama_source, gemma), whole=False, every=37)
+    tally = soak(tmp_path, (llama_source, gemma), whole=False, every=23)
     assert tally.faults.total() > 5
     assert (tally.lost, tally.repeated, tally.different) == (0, 0, set())
 

@@ -7,7 +7,6 @@ from typing import Self
 
 _SHORT = {
     "top_p": "p",
-    "top_k": "k",
     "temperature": "T",
     "samples": "S",
     "max_new_tokens": "max",

@@ -192,7 +192,7 @@ def test_predictions_are_made_with_the_studys_thresholds(
     }
     provenance = bench.lake.provenance(graph.tables["top_k_mass"], "llama")
     assert provenance is not None
-    assert "|k:1,3,30|support:0.001|" in provenance.signature
+    assert "|top_k:1,3,30|support:0.001|" in provenance.signature
 
     # What is about generations alone asks no model.
     monkeypatch.setattr(token_distributions, "score", None)

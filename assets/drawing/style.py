@@ -177,8 +177,8 @@ def note(text: str, width: int) -> Any:
     )
 
 
-def heading(text: str) -> alt.TitleParams:
-    """What stands above one panel of several."""
+def heading(text: str | list[str]) -> alt.TitleParams:
+    """What stands above one panel of several, in a line or in lines."""
     return alt.TitleParams(text, anchor="start", frame="group", fontSize=12, fontWeight="normal")
 
 

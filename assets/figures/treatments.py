@@ -10,7 +10,7 @@ import altair as alt
 
 from assets.drawing import style
 from assets.drawing.figure import Figure, FigureData, Grid
-from assets.measures.sentences import SURE, Number
+from assets.measures.sentences import Number, verdict
 
 if TYPE_CHECKING:
     from assets.study.study import Study
@@ -133,13 +133,7 @@ def _panel(
     return alt.layer(bands, rules, marks, data=style.data(points)).properties(
         width=width,
         height=_ROW * len(names),
-        title=alt.TitleParams(
-            textwrap.wrap(title, width // _CHARACTER),
-            anchor="start",
-            frame="group",
-            fontSize=12,
-            fontWeight="normal",
-        ),
+        title=style.heading(textwrap.wrap(title, width // _CHARACTER)),
     )
 
 
@@ -157,9 +151,11 @@ def _findings(data: FigureData) -> list[str]:
             rows_of_pairs.setdefault((row["label"], row["other_label"]), []).append(row)
     sentences = []
     for (aligned, base), rows in rows_of_pairs.items():
-        sure = [row for row in rows if row["p_adjusted"] is not None and row["p_adjusted"] < SURE]
+        n_sure = sum(
+            row["p_adjusted"] is not None and verdict(row) in ("higher", "lower") for row in rows
+        )
         sentences.append(
-            f"{base} differs clearly from {aligned} in {len(sure)} of {len(rows)} measures."
+            f"{base} differs clearly from {aligned} in {n_sure} of {len(rows)} measures."
         )
     return sentences
 

@@ -207,22 +207,34 @@ def load_encoder(source: Source, digest: str, device: str | None = None) -> Sent
     folder = _folder(source)
     _check(folder, source)
     from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # the run has its own
     try:
-        model = SentenceTransformer(
-            str(folder),
-            device=str(resolve_device(device)),
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
-        )
+        model = load_from(SentenceTransformer, folder, device)
     except Exception as error:  # what the libraries raise here has no common type
         raise ModelError(
             f"{source} cannot be loaded by sentence-transformers: {sentence(error)}"
         ) from error
     return SentenceEncoder(model)
+
+
+def load_from(kind: Any, folder: Path, device: str | None) -> Any:
+    """A model of sentence-transformers as it is in a folder: nothing is fetched, no code run.
+
+    Args:
+        kind: The library's class.
+        folder: The folder.
+        device: A torch device; by default the GPU where there is one.
+    """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # the run has its own
+    return kind(
+        str(folder),
+        device=str(resolve_device(device)),
+        local_files_only=True,
+        trust_remote_code=False,
+        model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+    )
 
 
 def _folder(source: Source) -> Path:

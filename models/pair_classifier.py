@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from models.embedding import library_version
+from models.embedding import library_version, load_from
 from models.errors import ModelError, sentence
-from models.loading import resolve_device
 from models.sources.folders import check_folder
 from models.sources.plausible import check_tokenizer
 
@@ -93,18 +92,10 @@ def load_pair_classifier(source: Source, digest: str, device: str | None = None)
     check_tokenizer(folder)
     from sentence_transformers import CrossEncoder
     from transformers import AutoConfig
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # the run has its own
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        model = CrossEncoder(
-            str(folder),
-            device=str(resolve_device(device)),
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
-        )
+        model = load_from(CrossEncoder, folder, device)
     except Exception as error:  # what the libraries raise here has no common type
         raise ModelError(
             f"{source} cannot be loaded as a cross-encoder: {sentence(error)}"

@@ -51,9 +51,14 @@ class Names:
         return "_".join([*self._first, name])
 
     @property
+    def dimension(self) -> str:
+        """The name of the one dimension that assets are partitioned by."""
+        return self.name("checkpoint")
+
+    @property
     def partitions(self) -> dg.DynamicPartitionsDefinition:
-        """The one dimension that assets are partitioned by."""
-        return dg.DynamicPartitionsDefinition(name=self.name("checkpoint"))
+        """That dimension."""
+        return dg.DynamicPartitionsDefinition(name=self.dimension)
 
     @property
     def repository(self) -> str:

@@ -11,10 +11,11 @@ from orchestration.names import Names
 def register(instance: dg.DagsterInstance, study: Study) -> None:
     """Makes a study's checkpoints partitions; their names were checked when it was read."""
     names = [checkpoint.name for checkpoint in study.checkpoints]
-    instance.add_dynamic_partitions(Names.of(study).name("checkpoint"), names)
+    instance.add_dynamic_partitions(Names.of(study).dimension, names)
 
 
 def forget(instance: dg.DagsterInstance, study: Study, names: Iterable[str]) -> None:
     """Takes partitions out again; what ran of them stays in Dagster's history."""
+    dimension = Names.of(study).dimension
     for name in names:
-        instance.delete_dynamic_partition(Names.of(study).name("checkpoint"), name)
+        instance.delete_dynamic_partition(dimension, name)

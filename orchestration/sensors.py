@@ -302,10 +302,10 @@ def _registrations(
     instance: dg.DagsterInstance, study: Study
 ) -> list[dg.AddDynamicPartitionsRequest]:
     """Asks for the partitions that Dagster does not have yet."""
-    partitions = Names.of(study).partitions
-    known = set(instance.get_dynamic_partitions(str(partitions.name)))
+    study_names = Names.of(study)
+    known = set(instance.get_dynamic_partitions(study_names.dimension))
     names = [checkpoint.name for checkpoint in study.checkpoints if checkpoint.name not in known]
-    return [partitions.build_add_request(names)] if names else []
+    return [study_names.partitions.build_add_request(names)] if names else []
 
 
 def refresh_schedule(study: Study, refresh: dg.JobDefinition) -> dg.ScheduleDefinition:

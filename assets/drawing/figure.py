@@ -92,6 +92,21 @@ class Grid:
     links: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Samples:
+    """What was sampled of a checkpoint.
+
+    Attributes:
+        n_prompts: The prompts that it has generations of.
+        fewest: Generations of a prompt, at least.
+        most: And at most.
+    """
+
+    n_prompts: int
+    fewest: int
+    most: int
+
+
 @dataclass(frozen=True, eq=False)
 class FigureData:
     """What a figure is drawn from; equal to itself alone.
@@ -101,7 +116,7 @@ class FigureData:
             have its text.
         checkpoints: Those of the lake's that the study has, in the study's order.
         unit: What n-grams are made of: token where all checkpoints share a tokenizer, word else.
-        n_samples: How many generations of a prompt a checkpoint has, at most.
+        samples: What was sampled of each checkpoint, in a figure that grows with it.
         measures: The measures that it tells of, by name.
         comparisons: Rows of `comparisons` in these measures, with `label` and `other_label`.
         rules: The study's rules of drift.
@@ -111,7 +126,7 @@ class FigureData:
     rows: list[dict[str, Any]]
     checkpoints: list[FigureCheckpoint]
     unit: str
-    n_samples: Mapping[str, int] = field(default_factory=dict)
+    samples: Mapping[str, Samples] = field(default_factory=dict)
     measures: Mapping[str, Measure] = field(default_factory=dict)
     comparisons: list[dict[str, Any]] = field(default_factory=list)
     rules: tuple[DriftRule, ...] = ()
@@ -127,8 +142,8 @@ class FigureData:
     def caveats(self) -> list[str]:
         """Sentences that say what keeps the checkpoints from being compared as they stand."""
         by_number: dict[int, list[str]] = {}
-        for checkpoint, number in self.n_samples.items():
-            by_number.setdefault(number, []).append(checkpoint)
+        for checkpoint, sampled in self.samples.items():
+            by_number.setdefault(sampled.most, []).append(checkpoint)
         if len(by_number) < 2:
             return []
         numbers = "; ".join(f"{n} of {some(names)}" for n, names in sorted(by_number.items()))

@@ -10,7 +10,7 @@ import pyarrow as pa
 from altair.utils.schemapi import debug_mode
 
 from assets.drawing import style
-from assets.drawing.figure import Figure, FigureCheckpoint, FigureData
+from assets.drawing.figure import Figure, FigureCheckpoint, FigureData, Samples
 from assets.drawing.figure_files import Drawn, read_drawn, write_drawn
 from assets.drawing.page import Drawing
 from assets.lineage.asset import Asset, Materialization, provenance_of
@@ -25,6 +25,8 @@ from warehouse.vocabulary import load_words, vocabulary_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    import duckdb
 
     from assets.lineage.context import AssetContext
     from assets.lineage.data_version import DataVersion
@@ -180,17 +182,16 @@ def gather(figure: Figure, context: AssetContext, measures: Sequence[Measure]) -
         parameters = used_parameters(query, {"unit": unit})
         rows = connection.sql(query, params=parameters).to_arrow_table().to_pylist()
         compared = connection.sql(_COMPARISONS).to_arrow_table().to_pylist() if measures else []
-        samples = connection.sql(_SAMPLES).fetchall() if figure.grows_with_samples else []
-    most = dict(samples)
+        samples = samples_in(connection) if figure.grows_with_samples else {}
     with_rows = {row["checkpoint"] for row in rows}
     return FigureData(
         rows=rows,
         checkpoints=shown,
         unit=unit,
-        n_samples={
-            s.checkpoint: most[s.checkpoint]
+        samples={
+            s.checkpoint: samples[s.checkpoint]
             for s in shown
-            if s.checkpoint in most and s.checkpoint in with_rows
+            if s.checkpoint in samples and s.checkpoint in with_rows
         },
         measures={measure.name: measure for measure in measures},
         comparisons=compared,
@@ -209,6 +210,16 @@ def shown_in(context: AssetContext, names: Collection[str]) -> pa.Table:
             + [("place", pa.int32())]
         ),
     )
+
+
+def samples_in(connection: duckdb.DuckDBPyConnection) -> dict[str, Samples]:
+    """What was sampled of each checkpoint that is shown.
+
+    Args:
+        connection: A session with `generations` and `shown`.
+    """
+    rows = connection.sql(_SAMPLES).fetchall()
+    return {checkpoint: Samples(*numbers) for checkpoint, *numbers in rows}
 
 
 def _declared(measures: Sequence[Measure]) -> pa.Table:

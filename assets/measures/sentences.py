@@ -127,6 +127,12 @@ def p_text(row: Mapping[str, Any]) -> str:
     return f"{name} < {SURE}" if p < SURE <= float(f"{p:.2g}") else f"{name} = {p:.2g}"
 
 
+def items_text(row: Mapping[str, Any], measure: Measure) -> str:
+    """How many items a row of `comparisons` compares, such as `12 prompts`."""
+    item = measure.item_of(row["condition"])
+    return f"{row['n_items']:,} {item}{'s' * (row['n_items'] != 1)}"
+
+
 def sentence(row: Mapping[str, Any], measure: Measure, label: str, other: str) -> str:
     """What a row of `comparisons` says.
 
@@ -142,8 +148,7 @@ def sentence(row: Mapping[str, Any], measure: Measure, label: str, other: str) -
     unit = f" ({row['unit']}s)" if row["unit"] != "-" else ""
     said = measure.said_of(row["condition"])
     said = said.format(value=value_text(row, measure), level=row["level"])
-    item = measure.item_of(row["condition"])
-    items = f"{row['n_items']:,} {item}{'s' * (row['n_items'] != 1)}"
+    items = items_text(row, measure)
     return (
         f"{beginning}{label}: {said}{unit}{where}; {other}: "
         f"{value_text(row, measure, 'other_value')}. {verdict(row).capitalize()} "

@@ -10,7 +10,7 @@ from assets.drawing.figure_asset import gather
 from assets.drawing.page import Cell, Groups, Headline, Sampled
 from assets.figures.trajectory import FIGURE as TRAJECTORY
 from assets.measures.measures import LEFT_OUT
-from assets.measures.sentences import Number, change, p_text, verdict
+from assets.measures.sentences import Number, change, items_text, p_text, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +54,7 @@ def headline(
         return Cell(
             text,
             change(compared, measure.format),
-            f"{how_sure}, {p_text(compared)}, {compared['n_items']:,} {measure.item}s",
+            f"{how_sure}, {p_text(compared)}, {items_text(compared, measure)}",
             how_sure.split()[0],
         )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.drawing.figure import Grid
-from assets.drawing.figure_asset import facts_of, shown_in
+from assets.drawing.figure_asset import shown_in
 from assets.drawing.page import CheckpointPage
 from assets.drawing.texts import short
 from assets.figures.stock_phrases import told_apart
@@ -117,7 +117,10 @@ READ = tuple(dict.fromkeys(name for part in PARTS for name in part.reads))
 
 
 def pages(
-    context: AssetContext, measures: Sequence[Measure], known: Collection[str]
+    context: AssetContext,
+    measures: Sequence[Measure],
+    known: Collection[str],
+    checkpoints: Collection[str],
 ) -> list[CheckpointPage]:
     """The page of every checkpoint that there is something to say of.
 
@@ -125,15 +128,15 @@ def pages(
         context: What the report is made for.
         measures: All measures.
         known: Names of the tables that the lake may have; parts that read others are left out.
+        checkpoints: The checkpoints that the report is about.
     """
     parts = [part for part in PARTS if set(part.reads) <= set(known)]
-    facts = facts_of(context)
     names = dict.fromkeys(
         ["checkpoints", "comparisons", *(n for part in parts for n in part.reads)]
     )
     with session(context.lake, context.limits) as connection:
-        bind(connection, context.lake, [context.tables[name] for name in names], facts)
-        connection.register("shown", shown_in(context, facts))
+        bind(connection, context.lake, [context.tables[name] for name in names], checkpoints)
+        connection.register("shown", shown_in(context, checkpoints))
         parameters = {**study_parameters(context.study), "rows": _ROWS}
         predicted = asked(connection, "predicted", parameters)
         rows = {part.query: asked(connection, part.query, parameters) for part in parts}
@@ -152,7 +155,7 @@ def pages(
                 if (of_part := [row for row in rows[part.query] if row["checkpoint"] == name])
             ],
         )
-        for name in facts
+        for name in checkpoints
     ]
     return [page for page in made if page.lines or page.grids]
 

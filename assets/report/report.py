@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,50 +79,48 @@ class ReportAsset(Asset):
                 page,
                 f"What alignment does: {context.study.name}",
                 [d.section() for d in drawn if not _is_blank(d)],
-                front=replace(
-                    _front(context, self.measures, [d for d in drawn if _is_blank(d)]),
-                    pages=pages(context, self.measures, self.derived),
-                ),
+                front=self._front(context, [d for d in drawn if _is_blank(d)]),
                 meta=provenance.to_footer(),
             )
         context.notes["path"] = str(context.lake.report)
         return Materialization(provenance, notes=context.notes)
 
+    def _front(self, context: AssetContext, blank: Sequence[Drawn]) -> Front:
+        facts = facts_of(context)
+        samples = sampled(context, facts)
+        has_summary = "summary" in context.upstream
+        return Front(
+            opening=in_words(samples, facts),
+            lines=[
+                "Measures and figures are those of Li et al. (2024), Predicting vs. Acting: A "
+                "Trade-off Between World Modeling & Agent Modeling, and further ones.",
+                f"Generations have up to {context.study.max_new_tokens:,} tokens; those that were "
+                "made elsewhere are as they came.",
+                *_predicted(context),
+                *what_cannot_be(context, facts),
+                *left_out(context, self.measures, facts),
+                *_left_blank(blank),
+            ],
+            headline=headline(context, self.measures, samples) if has_summary else None,
+            warnings=uncontrolled(facts),
+            checkpoints=Grid(
+                ["checkpoint", *_FACTS.values()],
+                [[name, *(_text(row[key]) for key in _FACTS)] for name, row in facts.items()],
+            ),
+            measured=what_was_measured(context, facts),
+            pages=pages(context, self.measures, self.derived, facts),
+            signatures=[
+                (f"{name}, {table}", str(context.upstream[table].signature(name)))
+                for name in facts
+                for table in ("generations", "token_distributions")
+                if table in context.upstream and name in context.upstream[table].partitions
+            ],
+        )
+
 
 def _is_blank(drawn: Drawn) -> bool:
     """Whether a figure shows nothing and says nothing."""
     return drawn.drawing.is_empty and not (drawn.findings or drawn.drift)
-
-
-def _front(context: AssetContext, measures: Sequence[Measure], blank: Sequence[Drawn]) -> Front:
-    facts = facts_of(context)
-    samples = sampled(context, facts)
-    return Front(
-        opening=in_words(samples, facts),
-        lines=[
-            "Measures and figures are those of Li et al. (2024), Predicting vs. Acting: A "
-            "Trade-off Between World Modeling & Agent Modeling, and further ones.",
-            f"Generations have up to {context.study.max_new_tokens:,} tokens; those that were "
-            "made elsewhere are as they came.",
-            *_predicted(context),
-            *what_cannot_be(context, facts),
-            *left_out(context, measures, facts),
-            *_left_blank(blank),
-        ],
-        headline=headline(context, measures, samples) if "summary" in context.upstream else None,
-        warnings=uncontrolled(facts),
-        checkpoints=Grid(
-            ["checkpoint", *_FACTS.values()],
-            [[name, *(_text(row[key]) for key in _FACTS)] for name, row in facts.items()],
-        ),
-        measured=what_was_measured(context, facts),
-        signatures=[
-            (f"{name}, {table}", str(context.upstream[table].signature(name)))
-            for name in facts
-            for table in ("generations", "token_distributions")
-            if table in context.upstream and name in context.upstream[table].partitions
-        ],
-    )
 
 
 def _predicted(context: AssetContext) -> list[str]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assets.drawing.figure_asset import shown_in
+from assets.drawing.figure_asset import samples_in, shown_in
 from warehouse import session
 from warehouse.sessions import bind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from assets.drawing.figure import Samples
     from assets.lineage.context import AssetContext
-
-_QUERY = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 
 def sampled(context: AssetContext, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -27,12 +25,8 @@ def sampled(context: AssetContext, facts: Mapping[str, Mapping[str, Any]]) -> di
     with session(context.lake, context.limits) as connection:
         bind(connection, context.lake, [context.tables["generations"]], facts)
         connection.register("shown", shown_in(context, facts))
-        rows = connection.sql(_QUERY).to_arrow_table().to_pylist()
-    return {
-        row["checkpoint"]: f"{_between(row['fewest'], row['most'])} of "
-        f"{row['n_prompts']:,} {'prompt' if row['n_prompts'] == 1 else 'prompts'}"
-        for row in rows
-    }
+        samples = samples_in(connection)
+    return {name: _text(of_checkpoint) for name, of_checkpoint in samples.items()}
 
 
 def in_words(by_checkpoint: Mapping[str, str], names: Iterable[str]) -> str:
@@ -48,6 +42,10 @@ def in_words(by_checkpoint: Mapping[str, str], names: Iterable[str]) -> str:
     return f"{count}, {each}{different.pop()}."
 
 
-def _between(fewest: int, most: int) -> str:
-    number = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
-    return f"{number} {'sample' if most == 1 else 'samples'}"
+def _text(samples: Samples) -> str:
+    number = f"{samples.most:,}"
+    if samples.fewest < samples.most:
+        number = f"{samples.fewest:,} to {number}"
+    several = "sample" if samples.most == 1 else "samples"
+    prompts = "prompt" if samples.n_prompts == 1 else "prompts"
+    return f"{number} {several} of {samples.n_prompts:,} {prompts}"

@@ -14,6 +14,7 @@ import altair as alt
 
 from assets.drawing import style
 from assets.drawing.figure import with_stage
+from assets.drawing.lines import bases_of, ladders_of, series_of, stages_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,47 +62,6 @@ class Panel:
     kind: str
     axis_format: str
     limits: tuple[float, ...] = ()
-
-
-def series_of(data: FigureData) -> dict[str, list[FigureCheckpoint]]:
-    """The checkpoints of each series that have a step, by step."""
-    series: dict[str, list[FigureCheckpoint]] = {}
-    for shown in data.with_rows:
-        if shown.series is not None and shown.step is not None:
-            series.setdefault(shown.series, []).append(shown)
-    return {name: sorted(line, key=lambda s: s.step or 0) for name, line in series.items()}
-
-
-def ladders_of(data: FigureData) -> dict[str, list[FigureCheckpoint]]:
-    """The checkpoints of each ladder in their order, of ladders with two or more of them."""
-    ladders: dict[str, list[FigureCheckpoint]] = {}
-    for shown in data.with_rows:
-        for name in (shown.ladder, *shown.first_of):
-            if name is not None:
-                ladders.setdefault(name, []).append(shown)
-    return {
-        name: sorted(line, key=lambda s: s.rung or 0)
-        for name, line in ladders.items()
-        if len(line) > 1
-    }
-
-
-def stages_of(data: FigureData) -> list[str]:
-    """What the stages of all ladders are called, each after the one before it on its ladder."""
-    stages: list[str] = []
-    for line in ladders_of(data).values():
-        place = 0
-        for shown in line:
-            if shown.tick not in stages:
-                stages.insert(place, shown.tick)
-            place = stages.index(shown.tick) + 1
-    return stages
-
-
-def bases_of(data: FigureData) -> list[FigureCheckpoint]:
-    """The bases of series, those that have no step of their own."""
-    needed = {s.base for line in series_of(data).values() for s in line}
-    return [s for s in data.with_rows if s.checkpoint in needed and s.step is None]
 
 
 def draw(data: FigureData, width: int, panels: Mapping[str, Panel], values: Values) -> Any:
@@ -292,16 +252,21 @@ def _points(kind: _Kind, measure: str, panel: Panel, values: Values) -> list[dic
     return rows
 
 
-def _rules(
-    kind: _Kind, measure: str, panel: Panel, values: Values
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """A row for each base of a series that has the measure, and one for each limit."""
-    bases = [
-        {"is": "base", "measure": measure, "series": name, "value": value.value}
-        for name, base in kind.bases.items()
-        if (value := values.get((base.checkpoint, measure))) and value.is_finite
-    ]
-    return bases, [{"is": "limit", "measure": measure, "value": limit} for limit in panel.limits]
+def _rows(kind: _Kind, panels: Mapping[str, Panel], values: Values) -> list[dict[str, Any]]:
+    """The rows of all measures that a checkpoint of a line has: bases, limits and points."""
+    rows: list[dict[str, Any]] = []
+    for measure, panel in panels.items():
+        points = _points(kind, measure, panel, values)
+        if not points:
+            continue
+        rows += [
+            {"is": "base", "measure": measure, "series": name, "value": value.value}
+            for name, base in kind.bases.items()
+            if (value := values.get((base.checkpoint, measure))) and value.is_finite
+        ]
+        rows += [{"is": "limit", "measure": measure, "value": limit} for limit in panel.limits]
+        rows += points
+    return rows
 
 
 def _numbered(axis_format: str) -> str:
@@ -326,11 +291,7 @@ def _draw_panels(
 
     Their rows stand in one dataset; what a row `is` tells which of the marks it is drawn by.
     """
-    rows: list[dict[str, Any]] = []
-    for measure, panel in panels.items():
-        if points := _points(kind, measure, panel, values):
-            bases, limits = _rules(kind, measure, panel, values)
-            rows += [*bases, *limits, *points]
+    rows = _rows(kind, panels, values)
     shown = {measure: panels[measure] for measure in dict.fromkeys(row["measure"] for row in rows)}
     formats = json.dumps({measure: panel.axis_format for measure, panel in shown.items()})
     titles = json.dumps({measure: panel.title for measure, panel in shown.items()})

@@ -9,7 +9,7 @@ import altair as alt
 
 from assets.drawing import style
 from assets.drawing.figure import Figure, FigureCheckpoint, FigureData, Grid
-from assets.drawing.over_steps import ladders_of
+from assets.drawing.lines import ladders_of
 from assets.measures.sentences import Number
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.drawing.figure import Figure, FigureCheckpoint, FigureData, Grid
-from assets.drawing.over_steps import Panel, draw, ladders_of, series_of
+from assets.drawing.lines import ladders_of, series_of
+from assets.drawing.over_steps import Panel, draw
 from assets.measures.drift import Crossing, crossings
 from assets.measures.sentences import Number, change, verdict
 

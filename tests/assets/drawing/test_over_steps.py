@@ -9,7 +9,8 @@ import pytest
 
 from assets.drawing import style
 from assets.drawing.figure import FigureCheckpoint, FigureData
-from assets.drawing.over_steps import Panel, draw, ladders_of, series_of, stages_of
+from assets.drawing.lines import ladders_of, series_of, stages_of
+from assets.drawing.over_steps import Panel, draw
 from assets.measures.sentences import Number
 
 PANELS = {

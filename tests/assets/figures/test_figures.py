@@ -148,14 +148,16 @@ def test_the_share_of_generations_is_what_the_figure_shows(drawn: Bench) -> None
     assert shares["base", 10] == 0.25
     assert ("aligned", 25) not in shares  # no generation is as long
     assert {r["floor"] for r in data.rows if r["checkpoint"] != "llama"} == {0.25}
-    whole, cut, twin = data.compared
+    whole, cut, *twins = data.compared
     assert whole == (
         "aligned (top_p=0.9): 100% [100, 100] of a prompt's generations hold its most common "
         "10-gram (words); base (top_p=0.7): 25% [25, 25]. Too few to tell (+75 points [+75, +75], "
         "adjusted p = 1, 2 prompts)."
     )
     assert cut.startswith("Cut to as many words a prompt: aligned (top_p=0.9): 100%")
-    assert twin.startswith("twin (top_p=0.9): ")
+    assert all(sentence.startswith("twin (top_p=0.9): 25% [25, 25] of a") for sentence in twins)
+    assert ["llama (min_p=0.1): 25%" in sentence for sentence in twins] == [True, False]
+    assert ["llama (top_p=0.7): 25%" in sentence for sentence in twins] == [False, True]
 
 
 def test_a_base_at_each_decoding_stands_beside_what_is_aligned_from_it(drawn: Bench) -> None:

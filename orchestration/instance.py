@@ -32,8 +32,9 @@ _LOOK_AGAIN = 1.0
 POSTGRES = "ANCHORLAKE_POSTGRES"
 """The variable with the address of the PostgreSQL database that an instance is kept in."""
 _SETTINGS = Path(__file__).with_name("dagster.yaml")
+_IN_SQLITE = Path(__file__).with_name("dagster-sqlite.yaml")
 _IN_POSTGRES = Path(__file__).with_name("dagster-postgres.yaml")
-"""What is added to the settings of an instance in PostgreSQL."""
+"""What is added to the settings, by where an instance is kept."""
 _MAKING = ".making"
 """A file in the instance's folder while its databases are made; who is killed then leaves it."""
 _UNFINISHED = [
@@ -49,8 +50,9 @@ def home(lake: Lake) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "dagster.yaml").exists():
         with in_one_step(folder / "dagster.yaml") as unfinished:
-            parts = [_SETTINGS, _IN_POSTGRES] if os.environ.get(POSTGRES) else [_SETTINGS]
-            unfinished.write_text("".join(part.read_text("utf-8") for part in parts), "utf-8")
+            kept = _IN_POSTGRES if os.environ.get(POSTGRES) else _IN_SQLITE
+            settings = _SETTINGS.read_text("utf-8") + kept.read_text("utf-8")
+            unfinished.write_text(settings, "utf-8")
     return folder
 
 

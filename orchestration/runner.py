@@ -154,8 +154,9 @@ def _listed(instance: dg.DagsterInstance, names: Names, job: str) -> str:
     begun: list[str] = []
 
     def begins(_: object) -> None:
-        run = instance.get_run_by_id(run_id)
-        if run is not None and not begun:
+        if begun:
+            return
+        if (run := instance.get_run_by_id(run_id)) is not None:
             begun.append(run_id)
             instance.run_storage.replace_job_origin(run, names.origin(job))
 

@@ -18,6 +18,7 @@ import difflib
 import re
 import string
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from warehouse.beside import BASE
@@ -180,7 +181,21 @@ def read_measure(
             f"{path}: a measure is named in small letters, digits and _, a letter first; "
             "rename the file"
         )
-    text = read_text(path)
+    of_checkpoints = tuple(name for name, table in tables.items() if table.partitioned)
+    return _declared(
+        path, read_text(path), tuple(tables), of_checkpoints, tuple(parameters.items())
+    )
+
+
+@lru_cache(maxsize=1024)
+def _declared(
+    path: Path,
+    text: str,
+    tables: tuple[str, ...],
+    of_checkpoints: tuple[str, ...],
+    parameters: tuple[tuple[str, object], ...],
+) -> Measure:
+    """What a file of this text declares; every asset asks, of every file."""
     description, values = _read_header(path, text)
     for key in REQUIRED:
         if key not in values:
@@ -197,7 +212,6 @@ def read_measure(
     if "comparable" in values:
         _check_one_of(path, "comparable", values["comparable"], COMPARABLE)
     reads = tuple(dict.fromkeys(name.strip() for name in values["reads"].split(",")))
-    of_checkpoints = [name for name, table in tables.items() if table.partitioned]
     for name in reads:
         if name in tables and name not in (*of_checkpoints, *_SHARED):
             raise DeclarationError(
@@ -218,7 +232,7 @@ def read_measure(
     if headline is not None and not _NUMBER.fullmatch(headline):
         raise DeclarationError(f"{path}: headline: {headline!r} must be a whole number")
     query = _after_comments(text)
-    words = {name: _spelled(value) for name, value in parameters.items()}
+    words = {name: _spelled(value) for name, value in parameters}
     values = {key: _with_words(path, key, value, words) for key, value in values.items()}
     description = _with_words(path, "its first line", description, words)
     says, *others = _SAYS_OF.split(values["says"])

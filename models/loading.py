@@ -19,7 +19,8 @@ from torch import Tensor
 
 from models.adapters import merge
 from models.errors import ModelError, sentence
-from models.files import list_files
+from models.files import File, list_files, remembered
+from models.memory import keep_freed_memory
 from models.sources.contents import has_tokenizer
 from models.sources.folders import check_folder, count_weights, weight_files
 from models.sources.headers import read_gguf
@@ -352,6 +353,8 @@ def _load(source: Source, device: str | None, dtype: str, *, empty: bool = False
     weights = source.locate()
     with _errors_said(source):
         place = resolve_device(device)
+        if place.type == "cpu" and not empty:
+            keep_freed_memory()
         dtype = resolve_dtype(dtype, place)
         model, tokenizer = _read(weights, source, torch.device("meta") if empty else place, dtype)
     return LanguageModel(
@@ -437,10 +440,18 @@ def _read(
 
 
 def _read_tokenizer(folder: Path, source: Source) -> Any:
+    return _tokenizer_of(list_files(folder), folder, source.allow_remote_code)
+
+
+def _tokenizer(files: tuple[File, ...], folder: Path, allow_remote_code: bool) -> Any:
     from transformers import AutoTokenizer
 
     check_tokenizer(folder)
-    return AutoTokenizer.from_pretrained(folder, trust_remote_code=source.allow_remote_code)
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=allow_remote_code)
+
+
+_tokenizer_of = remembered(_tokenizer, size=2)
+"""The checkpoints of a ladder share one, and reading it takes as long as reading small weights."""
 
 
 def _check_size(folder: Path, source: Source, files: Sequence[Path]) -> None:

@@ -1,8 +1,11 @@
-"""Memory that runs out: what is read side by side is halved, until it fits."""
+"""The memory that models are run in: what is given back, and what is done where it runs out."""
 
 from __future__ import annotations
 
+import ctypes
 import gc
+from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -14,6 +17,25 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+"""Options of `mallopt`, by the numbers that they have in glibc."""
+_LARGEST_INT = 2**31 - 1
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Lets this process keep the memory that it frees, for what it allocates next.
+
+    The logits of a batch over 262,144 tokens are 80 MB and more at each step. The system hands out
+    such blocks page by page, each filled with zeros, which takes a quarter of the time of sampling.
+    Where the C library is not glibc, nothing changes.
+    """
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_MAX, 0)
+        library.mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
 
 
 def in_halves(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from assets.lineage.reasons import some
 from assets.measures.sentences import sentence
 from assets.study.thresholds import Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import altair as alt
@@ -77,18 +77,47 @@ def with_stage(stage: str | None, name: str) -> str:
     return f"{stage}: {name}"
 
 
+class Marked(NamedTuple):
+    """A part of a text, marked in what stands around it.
+
+    Attributes:
+        source: Which text it is.
+        before: What stands before the part.
+        marked: The part.
+        after: What stands after it.
+    """
+
+    source: str
+    before: str
+    marked: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A cell of a table that opens.
+
+    Attributes:
+        text: What it shows while it is closed.
+        texts: The texts that it opens to.
+    """
+
+    text: str
+    texts: list[Marked]
+
+
 @dataclass(frozen=True)
 class Grid:
     """A table of a page.
 
     Attributes:
         columns: Its heads.
-        rows: Its rows, texts.
+        rows: Its rows: texts, or cells that open.
         links: Of each row the page's anchor that its first cell leads to; without any none leads.
     """
 
     columns: list[str]
-    rows: list[list[str]]
+    rows: Sequence[Sequence[str | Opening]]
     links: list[str] = field(default_factory=list)
 
 

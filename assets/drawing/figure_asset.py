@@ -236,12 +236,12 @@ def _declared(measures: Sequence[Measure]) -> pa.Table:
 
 def facts_of(context: AssetContext) -> dict[str, dict[str, Any]]:
     """The rows of `checkpoints`, by name, of those that a figure or the report is about."""
-    table = context.tables["checkpoints"]
-    return {
-        checkpoint.name: context.lake.read(table, checkpoint.name).to_pylist()[0]
-        for checkpoint in context.scope.checkpoints
-        if context.lake.files(table, checkpoint.name)
-    }
+    names = [checkpoint.name for checkpoint in context.scope.checkpoints]
+    with session(context.lake, context.limits) as connection:
+        bind(connection, context.lake, [context.tables["checkpoints"]], names)
+        rows = connection.table("checkpoints").to_arrow_table().to_pylist()
+    facts = {row["checkpoint"]: row for row in rows}
+    return {name: facts[name] for name in names if name in facts}
 
 
 def drawing_of(figure: Figure, data: FigureData) -> Drawing:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assets.drawing.figure import Grid
+from assets.drawing.figure import Grid, Marked, Opening
 from assets.drawing.figure_asset import shown_in
 from assets.drawing.page import CheckpointPage
 from assets.drawing.texts import short
@@ -85,9 +85,9 @@ PARTS = (
     ),
     Part(
         "anchors",
-        "Anchors: what most generations of a prompt have at the same place",
+        "Anchors: what most generations of a prompt have at the same place; open one to read them",
         {"prompt": "prompt", "anchor": "anchor", "share": "generations"},
-        ("anchor_spans", "prompts"),
+        ("anchor_spans", "prompts", "generations"),
     ),
     Part(
         "phrases",
@@ -182,8 +182,23 @@ def grid(part: Part, rows: list[dict[str, Any]]) -> Grid:
     some = told_apart(rows, _ROWS) if part.query == "phrases" else rows
     return Grid(
         [*part.heads.values()],
-        [[_text(column, row[column]) for column in part.heads] for row in some],
+        [
+            [
+                _opening(row) if column == "anchor" else _text(column, row[column])
+                for column in part.heads
+            ]
+            for row in some
+        ],
     )
+
+
+def _opening(row: Mapping[str, Any]) -> Opening:
+    """An anchor, which opens to generations that hold it."""
+    texts = [
+        Marked(f"Sample {held['sample']}:", held["before"], held["marked"], held["after"])
+        for held in row["held"]
+    ]
+    return Opening(_text("anchor", row["anchor"]), texts)
 
 
 def _text(column: str, value: Any) -> str:

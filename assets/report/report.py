@@ -167,8 +167,7 @@ def uncontrolled(facts: dict[str, dict[str, Any]]) -> list[str]:
         base = facts.get(row["base"] or "")
         if base is None or "human" in (row["role"], base["role"]):
             continue
-        # Files of earlier versions do not have the column.
-        is_controlled = bool(row.get("controlled"))
+        is_controlled = bool(row["controlled"])  # null in files of earlier versions
         if row["tokenizer"] is None or base["tokenizer"] is None:
             if not is_controlled:
                 unknown.setdefault(row["base"], []).append(name)

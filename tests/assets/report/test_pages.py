@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from assets.drawing.figure import Grid
+from assets.drawing.figure import Grid, Marked, Opening
 from assets.drawing.page import CheckpointPage, Front, write_page
 from assets.measures.declared import PLACEHOLDERS
 from assets.report.pages import PARTS, asked, grid
@@ -17,7 +17,7 @@ from warehouse.sessions import session
 from warehouse.vocabulary import load_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import duckdb
@@ -90,6 +90,15 @@ TABLES: dict[str, list[dict[str, Any]]] = {
         *diversity("base", {"p": 9, "q": 9, "r": 5}),
         *diversity("dpo", {"p": 8, "q": 3, "r": 6}),
     ],
+    "anchor_spans": [
+        {"checkpoint": "dpo", "decoding": "a", "prompt_set": "s", "prompt_id": "p", "pick": pick}
+        | {"text": text, "length": len(text), "n_holders": 2, "n_samples": 3}
+        | {"samples": samples, "starts": starts}
+        for pick, text, samples, starts in (
+            (1, "course!", [1, 2], [3, 4]),
+            (2, "It is", [0], [0]),
+        )
+    ],
     "shifted_tokens": [
         *(shifted("a", token, 8) for token in "abc"),
         shifted("greedy", " Sure", 3),
@@ -108,7 +117,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-def rows_of(connection: duckdb.DuckDBPyConnection, name: str) -> list[list[str]]:
+def rows_of(connection: duckdb.DuckDBPyConnection, name: str) -> Sequence[Sequence[str | Opening]]:
     """A part of the page of `dpo`."""
     rows = [r for r in asked(connection, name, PARAMETERS) if r["checkpoint"] == "dpo"]
     return grid(TITLES[name], rows).rows
@@ -138,6 +147,16 @@ def test_openings_recur_and_stand_beside_the_bases(connection: duckdb.DuckDBPyCo
     assert base == []  # each of its openings comes once
 
 
+def test_an_anchor_opens_to_generations_that_hold_it(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    held = [
+        Marked("Sample 1:", "Of ", "course!", " Yes."),
+        Marked("Sample 2:", "Of  ", "course!", " So."),
+    ]
+    assert rows_of(connection, "anchors") == [["What is p?", Opening("course!", held), "67%"]]
+
+
 def test_shifted_tokens_are_those_of_greedy_text_where_there_is_some(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
@@ -157,3 +176,12 @@ def test_each_page_has_an_address_and_shows_texts_as_they_are(tmp_path: Path) ->
     assert '<p class="found">dpo: worse.</p>' in page
     assert "<h3>How it begins</h3>" in page
     assert "</details><b>Of course!" in unescape(page)
+
+
+def test_a_cell_that_opens_marks_what_it_is_about(tmp_path: Path) -> None:
+    cell = Opening("course", [Marked("Sample 1:", "Of <", "course", "> Yes.")])
+    pages = [CheckpointPage("dpo", [], [("Anchors", Grid(["anchor"], [[cell]]))])]
+    write_page(tmp_path / "report.html", "Report", [], front=Front(pages=pages))
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<details><summary>course</summary>" in text
+    assert "Of &lt;<mark>course</mark>&gt; Yes." in text

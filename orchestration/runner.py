@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
-from orchestration.assets import FORCE, STOPPED
+from orchestration.assets import FORCE, REPORT, STOPPED
 from orchestration.instance import PROCESS, wait_for_pool
 from orchestration.names import Names
 from orchestration.partitions import register
 from orchestration.steps import path_of
+from warehouse.tables import SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from assets.lineage.graph import AssetGraph, Node
+
+    Stage = list[tuple[str | None, list[Node]]]
+    """Runs that wait for those of earlier stages: of each the partition and its nodes."""
+
+
+_SOON = 60.0
+"""Seconds within which a report is soon enough at a run's end."""
 
 
 @dataclass
@@ -36,7 +45,7 @@ class Outcome:
     failures: list[tuple[str, str]] = field(default_factory=list)
 
 
-def stages(graph: AssetGraph, nodes: Iterable[Node]) -> list[list[tuple[str | None, list[Node]]]]:
+def stages(graph: AssetGraph, nodes: Iterable[Node]) -> list[Stage]:
     """What is to be run after what: each stage a list of runs, each run a partition and its nodes.
 
     A run is one checkpoint with all its steps. What has no partition is a run before those that
@@ -88,6 +97,9 @@ def run(
 ) -> Outcome:
     """Runs nodes, in this process; a failed checkpoint does not keep the others.
 
+    A lake without a report has its first one as soon as the checkpoints can be compared, where the
+    run takes longer; at the end it is made with all that there is.
+
     Args:
         defs: Dagster's definitions.
         graph: The study and its assets.
@@ -107,36 +119,39 @@ def run(
     names_of_study = Names.of(graph.study, location)
     outcome = Outcome()
     level = "DEBUG" if debug else "CRITICAL"
-    for stage in stages(graph, nodes):
-        for partition, steps in stage:
+
+    def execute(partition: str | None, names: list[str]) -> dg.ExecuteInProcessResult:
+        if not holds_pool and any(graph.assets[name].uses_model for name in names):
+            wait_for_pool(instance, say)
+        say(f"{partition or graph.study.name}: {', '.join(names)}")
+        result = job.execute_in_process(
+            run_id=_listed(instance, names_of_study, job.name),
+            instance=instance,
+            partition_key=partition,
+            asset_selection=[names_of_study.key(name) for name in names],
+            raise_on_error=False,
+            tags={
+                FORCE: str(force).lower(),
+                PROCESS: str(os.getpid()),
+                REPOSITORY_LABEL_TAG: names_of_study.repository,
+            },
+            run_config={"loggers": {"console": {"config": {"log_level": level}}}},
+        )
+        if any(reason == STOPPED for _, reason in _failures(result)):
+            raise KeyboardInterrupt
+        return result
+
+    later, began = stages(graph, nodes), monotonic()
+    while later:
+        for partition, steps in later.pop(0):
             if outcome.failures:  # what reads a part that failed would only say so again
                 steps = _possible(graph, steps)
-            names = [name for name, _ in steps]
-            if not names:
+            if not steps:
                 continue
-            if not holds_pool and any(graph.assets[name].uses_model for name in names):
-                wait_for_pool(instance, say)
-            say(f"{partition or graph.study.name}: {', '.join(names)}")
-            run_id = _listed(instance, names_of_study, job.name)
-            result = job.execute_in_process(
-                run_id=run_id,
-                instance=instance,
-                partition_key=partition,
-                asset_selection=[names_of_study.key(name) for name in names],
-                raise_on_error=False,
-                tags={
-                    FORCE: str(force).lower(),
-                    PROCESS: str(os.getpid()),
-                    REPOSITORY_LABEL_TAG: names_of_study.repository,
-                },
-                run_config={"loggers": {"console": {"config": {"log_level": level}}}},
-            )
-            failures = _failures(result)
-            if any(reason == STOPPED for _, reason in failures):
-                raise KeyboardInterrupt
+            result = execute(partition, [name for name, _ in steps])
             outcome.failures += [
                 (f"{name} ({partition})" if partition else name, reason)
-                for event, reason in failures
+                for event, reason in _failures(result)
                 for name in [names_of_study.asset(path_of(str(event.step_key)))]
             ]
             made = {
@@ -145,7 +160,42 @@ def run(
                 if event.is_step_materialization and event.asset_key
             }
             outcome.made += [step for step in steps if step[0] in made]
+        if monotonic() - began > _SOON and _may_show(graph, later):
+            say("a first report of what is there, before the rest is made")
+            for stage in stages(graph, _showing(graph, later)):
+                for partition, steps in stage:
+                    if possible := _possible(graph, steps):
+                        execute(partition, [name for name, _ in possible])
     return outcome
+
+
+def _may_show(graph: AssetGraph, later: Sequence[Stage]) -> bool:
+    """Whether a lake without a report can have one while a model's work is still to be done.
+
+    It can as soon as each checkpoint that is to be compared has a measure.
+    """
+    nodes = [node for stage in later for _, steps in stage for node in steps]
+    if graph.lake.report.exists() or (REPORT, None) not in nodes:
+        return False
+    if not any(graph.assets[name].uses_model for name, _ in nodes):
+        return False
+    measures = [graph.assets[name] for name in graph.assets[SUMMARY.name].reads]
+    return all(
+        any(measure.stored(graph.lake, partition) for measure in measures)
+        for name, partition in nodes
+        if name == SUMMARY.name
+    )
+
+
+def _showing(graph: AssetGraph, later: Sequence[Stage]) -> list[Node]:
+    """What compares the measures, and shows them."""
+    return [
+        node
+        for stage in later
+        for _, steps in stage
+        for node in steps
+        if graph.assets[node[0]].group in ("summaries", "figures")
+    ]
 
 
 def _listed(instance: dg.DagsterInstance, names: Names, job: str) -> str:

@@ -48,8 +48,11 @@ def test_a_ladder_is_of_the_models_of_its_lineage(name: str) -> None:
 def test_the_larger_demo_keeps_what_the_smaller_one_made() -> None:
     """What generations and weights depend on is the same; there is more of the rest."""
     small, large = (load_study(STUDIES / f"{name}.yaml") for name in ("demo", "demo-full"))
-    for key in ("name", "seed", "max_new_tokens", "prompts", "tunings", "ladders", "embedder"):
+    for key in ("name", "seed", "max_new_tokens", "tunings", "ladders", "embedder"):
         assert getattr(small, key) == getattr(large, key)
+    few, all_prompts = (read_prompts(study.prompts) for study in (small, large))
+    assert few == all_prompts[: len(few)]
+    assert small.prompts.stem == large.prompts.stem  # so that they are of one prompt set
     assert [dict(c) for c in small.checkpoints] == [dict(c) for c in large.checkpoints]
     assert small.samples_per_prompt < large.samples_per_prompt
     for one, other in zip(small.corpora, large.corpora, strict=True):
@@ -71,5 +74,5 @@ def test_the_demo_measures_what_it_trains_at_three_steps_of_one_training() -> No
         {prompt["text"] for prompt in read_prompts(file)}
         for file in (study.prompts, tuning.prompts)
     )
-    assert len(measured) == 20
+    assert len(measured) == 12  # as few as can be sure after Holm
     assert not measured & learned

@@ -79,20 +79,17 @@ def check_inputs(study: Study) -> list[Need]:
             _ = watch.format_of_prompts
         except InputError as error:
             problems[f"watch {watch.place}: {error}"] = None
-    for check in (
-        given_prompts,
-        _check_probed_sets,
+    of_checkpoints = (given_prompts, _check_probed_sets, check_scores)
+    for check in (() if problems else of_checkpoints) + (
         _check_corpora,
         _check_training_documents,
         _check_passages,
         _check_preferences,
         _check_aligner,
-        check_scores,
         _check_embedder,
     ):
         try:
-            if not problems:
-                check(study)
+            check(study)
         except InputError as error:
             problems[str(error)] = None
     if problems:

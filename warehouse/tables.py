@@ -226,8 +226,13 @@ TOKEN_DISTRIBUTIONS = Table(
             "probability of the k most likely together, for each k of the study's `top_k`, by "
             "default 1..10, 20, 50 and 100",
         ),
-        Column("top_ids", "INTEGER[]", "the 10 most likely tokens, most likely first"),
-        Column("top_logprobs", "REAL[]", "their log-probabilities", "nats"),
+        Column(
+            "top_ids",
+            "INTEGER[]",
+            "the most likely tokens, most likely first, as many as the study's `likeliest`; null "
+            "by default",
+        ),
+        Column("top_logprobs", "REAL[]", "log-probabilities of the most likely tokens", "nats"),
     ),
     may_be_empty=True,  # where a server tells no log-probabilities
 )

@@ -178,14 +178,15 @@ def _score_part(
     kept = Kept(thresholds.top_k, thresholds.support)
     try:
         for group in score(model, counted(), finished=staged, on_tokens=on_tokens, kept=kept):
-            rows = pa.Table.from_batches([_batch(part, scored) for scored in group])
+            batches = [_batch(part, scored, thresholds.likeliest) for scored in group]
+            rows = pa.Table.from_batches(batches)
             stage(context, tables.TOKEN_DISTRIBUTIONS, rows.combine_chunks(), folder)
     except ModelError as error:
         raise ModelError(f"{part.condition} text of {part.corpus}: {error}") from error
 
 
-def _batch(part: Part, scored: Scored) -> pa.RecordBatch:
-    """The rows of one text."""
+def _batch(part: Part, scored: Scored, likeliest: int) -> pa.RecordBatch:
+    """The rows of one text, with so many of the most likely tokens at each place."""
     distributions = scored.distributions
     n = len(distributions)
 
@@ -204,8 +205,8 @@ def _batch(part: Part, scored: Scored) -> pa.RecordBatch:
         "entropy": distributions.entropy,
         "support": distributions.support,
         "top_mass": _lists(distributions.top_mass),
-        "top_ids": _lists(distributions.top_ids),
-        "top_logprobs": _lists(distributions.top_logprobs),
+        "top_ids": _lists(distributions.top_ids[:, :likeliest]),
+        "top_logprobs": _lists(distributions.top_logprobs[:, :likeliest]),
     }
     return pa.RecordBatch.from_arrays(
         [pa.array(column) for column in columns.values()], names=list(columns)
@@ -213,8 +214,10 @@ def _batch(part: Part, scored: Scored) -> pa.RecordBatch:
 
 
 def _lists(values: np.ndarray) -> pa.Array:
-    """A list a row of [n, width]."""
+    """A list a row of [n, width]; null where there is nothing to list."""
     n, width = values.shape
+    if width == 0:
+        return pa.nulls(n, pa.list_(pa.from_numpy_dtype(values.dtype)))
     return pa.ListArray.from_arrays(
         pa.array(np.arange(n + 1, dtype=np.int32) * width), pa.array(values.ravel())
     )
@@ -290,8 +293,8 @@ def _folder(context: AssetContext, part: Part, version: str) -> str:
 
 
 def _thresholds(study: Study, checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Keys of the thresholds that its rows are made with; servers tell of no support."""
-    return ("top_k", "support") if can_score(study, checkpoint) else ("top_k",)
+    """Keys of the thresholds that its rows are made with; of servers all that they told is kept."""
+    return ("top_k", "support", "likeliest") if can_score(study, checkpoint) else ("top_k",)
 
 
 def _changed_thresholds(study: Study, checkpoint: Checkpoint) -> dict[str, object]:
@@ -330,7 +333,7 @@ TOKEN_DISTRIBUTIONS = TableAsset(
     unlabelled=("checkpoints",),
     uses_model=True,
     parameters=_parameters,
-    settings=("thresholds.top_k", "thresholds.support"),
+    settings=("thresholds.top_k", "thresholds.support", "thresholds.likeliest"),
     applies=tells_logprobs,
     of_partners=("checkpoints", "generations"),
     table=tables.TOKEN_DISTRIBUTIONS,

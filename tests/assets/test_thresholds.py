@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -153,10 +154,10 @@ def test_predictions_are_made_with_the_studys_thresholds(
         (row["condition"], row["corpus"], row["text_id"], row["position"]): row
         for row in bench.lake.read(TOKEN_DISTRIBUTIONS, "llama").to_pylist()
     }
-    study = tuned(bench, top_k=[1, 3, 30], support=1e-3)
+    study = tuned(bench, top_k=[1, 3, 30], support=1e-3, likeliest=2)
     graph = build_graph(study, bench.lake)
     reasons = graph.stale(graph.select(only))
-    assert reasons["token_distributions", "llama"] == "top_k, support changed"
+    assert reasons["token_distributions", "llama"] == "top_k, support, likeliest changed"
     assert reasons["text_statistics", "llama"].startswith("top_k changed; reads token_distribut")
     made = bench.run(study, only=only)
     notes = made["token_distributions", "llama"].notes
@@ -170,9 +171,13 @@ def test_predictions_are_made_with_the_studys_thresholds(
         assert row["top_mass"][:2] == [before["top_mass"][0], before["top_mass"][2]]
         assert before["top_mass"][10] < row["top_mass"][2] < before["top_mass"][11]  # 20, 30, 50
         assert row["support"] < before["support"]
-        assert {k: row[k] for k in ("logprob", "rank", "entropy", "top_ids")} == {
-            k: before[k] for k in ("logprob", "rank", "entropy", "top_ids")
+        assert {k: row[k] for k in ("logprob", "rank", "entropy")} == {
+            k: before[k] for k in ("logprob", "rank", "entropy")
         }
+        assert before["top_ids"] is before["top_logprobs"] is None
+        assert len(set(row["top_ids"])) == 2
+        assert math.exp(row["top_logprobs"][0]) == pytest.approx(row["top_mass"][0], rel=1e-5)
+        assert (row["rank"] <= 2) == (row["token_id"] in row["top_ids"])
         groups.setdefault((row["condition"], row["corpus"]), []).append(row)
     mass = {
         (row["condition"], row["corpus"], row["k"]): row["mass"]
@@ -196,7 +201,7 @@ def test_predictions_are_made_with_the_studys_thresholds(
 
     # What is about generations alone asks no model.
     monkeypatch.setattr(token_distributions, "score", None)
-    made = bench.run(tuned(bench, top_k=[1, 3, 30], support=1e-3, spans=2), only=only)
+    made = bench.run(tuned(bench, top_k=[1, 3, 30], support=1e-3, likeliest=2, spans=2), only=only)
     assert {name for name, _ in made} == {"anchor_spans", "anchor_paths"}
     provenance = bench.lake.provenance(graph.tables["anchor_spans"], "llama")
     assert provenance is not None

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,15 +72,15 @@ def _is_in_place(lake: Lake) -> bool:
     with suppress(OSError, ValueError, KeyError):
         noted = _read_note(lake)
         if _is_as_noted(lake, noted):
-            return bool(noted["folder"] == str(lake.root.absolute()))
+            return bool(noted["folder"] == _folder(lake))
     with suppress(duckdb.Error), duckdb.connect(str(lake.catalog), read_only=True) as connection:
         row = connection.execute("select lake_folder()").fetchone()
-        return row is not None and row[0] == str(lake.root.absolute())
+        return row is not None and row[0] == _folder(lake)
     return True
 
 
 def _set_folder(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
-    _execute_all(connection, _LAKE_FOLDER, {"folder": str(lake.root.absolute())})
+    _execute_all(connection, _LAKE_FOLDER, {"folder": _folder(lake)})
 
 
 def _execute_all(
@@ -113,7 +114,7 @@ def _remembered(lake: Lake, tables: Sequence[Table]) -> Set[str] | None:
     """Names of the tables in the catalog; None where it is not as it was written last."""
     with suppress(OSError, ValueError, KeyError):
         noted = _read_note(lake)
-        if _is_as_noted(lake, noted) and noted["made_of"] == _made_of(lake, tables):
+        if _is_as_noted(lake, noted) and noted["made_of"] == _made_of(_folder(lake), tuple(tables)):
             return set(noted["views"])
     return None
 
@@ -123,8 +124,8 @@ def _remember(
 ) -> None:
     noted = {
         "catalog": which,
-        "folder": str(lake.root.absolute()),
-        "made_of": _made_of(lake, tables),
+        "folder": _folder(lake),
+        "made_of": _made_of(_folder(lake), tuple(tables)),
         "views": sorted(views),
     }
     with in_one_step(_note(lake)) as path:
@@ -141,14 +142,19 @@ def _is_as_noted(lake: Lake, noted: Mapping[str, Any]) -> bool:
     return bool(noted["catalog"] == list(identity(lake.catalog.stat())))
 
 
+def _folder(lake: Lake) -> str:
+    return str(lake.root.absolute())
+
+
 def _note(lake: Lake) -> Path:
     return lake.staging / "catalog.json"
 
 
-def _made_of(lake: Lake, tables: Sequence[Table]) -> str:
+@lru_cache
+def _made_of(folder: str, tables: tuple[Table, ...]) -> str:
     """Tells views from those over other declarations, with other words, or of a lake elsewhere."""
     names = [table.name for table in tables]
-    parts = [str(lake.root.absolute()), *map(repr, tables), *vocabulary_of(names)]
+    parts = [folder, *map(repr, tables), *vocabulary_of(names)]
     parts += [_CATALOGUED, _COMMENTS]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

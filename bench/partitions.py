@@ -36,6 +36,7 @@ from assets.registry import build_graph
 from assets.study.registered import as_it_stands, register
 from assets.study.study import Study, load_study
 from models import ModelPool
+from models.files import one_look
 from models.sources.folders import snapshot
 from orchestration.build import build_defs
 from orchestration.instance import open_instance
@@ -89,8 +90,9 @@ class Place:
 
     @property
     def graph(self) -> AssetGraph:
-        """Made anew each time, as every asset makes its own."""
-        return build_graph(as_it_stands(self.study, self.lake), self.lake)
+        """The assets as they are now."""
+        with one_look():
+            return build_graph(as_it_stands(self.study, self.lake), self.lake)
 
     def checkpoint(self, step: int) -> Path:
         """The folder of a step."""
@@ -188,10 +190,10 @@ def copy_tables(place: Place, names: list[str], leave: tuple[str, ...] = ()) -> 
 
 
 def draw_all(place: Place) -> None:
-    """Draws what is stale, each figure as an asset of its own does."""
-    for name in [n for n, r in place.graph.assets.items() if r.group == "figures"]:
+    """Draws what is stale, as a run does, whose figures share a graph."""
+    graph = place.graph
+    for name in [name for name, asset in graph.assets.items() if asset.group == "figures"]:
         with timed(f"  {name}"):
-            graph = place.graph
             if graph.has(name, None):
                 materialize(graph, name)
 

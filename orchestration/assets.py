@@ -20,6 +20,7 @@ from assets.study.errors import InputError
 from assets.study.registered import as_it_stands
 from assets.study.study import Study
 from models import ModelError, ModelPool
+from models.files import one_look
 from orchestration.instance import MODEL_POOL
 from orchestration.names import Names
 from orchestration.progress import LogProgress
@@ -47,12 +48,43 @@ _CROSSINGS_SHOWN = 50
 """Crossings that the UI is told of; large metadata slows it down."""
 
 
+class Graphs:
+    """The graph of a study over a lake, as it is when a step begins.
+
+    A run's figures share one: what draws changes no checkpoint, and of 1,000 checkpoints it takes a
+    second to see which are there.
+    """
+
+    def __init__(self, study: Study, lake: Lake) -> None:
+        """Builds none yet."""
+        self._study, self._lake = study, lake
+        self._drawn: tuple[str, AssetGraph] | None = None
+
+    def of_step(self, asset: Asset, run_id: str) -> AssetGraph:
+        """The graph for a step of a run.
+
+        Raises:
+            DeclarationError: As for `build_graph`.
+            InputError: As for `as_it_stands`.
+        """
+        if asset.group != "figures":
+            return self._build()
+        if self._drawn is None or self._drawn[0] != run_id:
+            self._drawn = run_id, self._build()
+        return self._drawn[1]
+
+    def _build(self) -> AssetGraph:
+        with one_look():
+            return build_graph(as_it_stands(self._study, self._lake), self._lake)
+
+
 def build_asset(
     asset: Asset,
     expected: AssetGraph,
     code_version: str,
     study: Study,
     lake: Lake,
+    graphs: Graphs,
     models: ModelPool,
     progress: Progress | None,
 ) -> dg.AssetsDefinition:
@@ -64,6 +96,7 @@ def build_asset(
         code_version: Its code version.
         study: The study, without what is registered later.
         lake: Where tables are.
+        graphs: Gives the assets as they are when a step begins.
         models: Keeps the loaded model from one step to the next.
         progress: Told how far long work is; by default the run's log is.
     """
@@ -80,7 +113,7 @@ def build_asset(
         # A run of one checkpoint also makes what is not partitioned.
         partition = context.partition_key if asset.partitioned else None
         try:
-            graph = build_graph(as_it_stands(study, lake), lake)
+            graph = graphs.of_step(asset, context.run_id)
             graph.checkpoint(partition)  # which must be one of the study's
         except (InputError, DeclarationError) as error:
             raise dg.Failure(str(error), allow_retries=False) from error

@@ -9,7 +9,7 @@ import dagster as dg
 from assets.registry import build_graph
 from assets.study.registered import as_it_stands
 from models import ModelPool
-from orchestration.assets import build_asset
+from orchestration.assets import Graphs, build_asset
 from orchestration.jobs import measure_job, refresh_job
 from orchestration.names import Names
 from orchestration.sensors import checkpoint_sensor, refresh_schedule
@@ -42,13 +42,15 @@ def build_defs(
     graph = build_graph(as_it_stands(study, lake).expecting(), lake)
     # What is registered later has no part in it: it comes while a code location is loaded.
     code_versions = build_graph(study, lake).code_versions()
-    models = models or ModelPool()
+    models, graphs = models or ModelPool(), Graphs(study, lake)
     names = Names.of(study)
     measure = measure_job(names)
     refresh = refresh_job(study, lake, lambda: defs)
     defs = dg.Definitions(
         assets=[
-            build_asset(asset, graph, code_versions[asset.name], study, lake, models, progress)
+            build_asset(
+                asset, graph, code_versions[asset.name], study, lake, graphs, models, progress
+            )
             for asset in graph.present
         ],
         jobs=[measure, refresh],

@@ -10,18 +10,20 @@ import os
 # OpenMP reads this once, when PyTorch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from models.decoding import Decoding
+from models.completions import Completion, Request
+from models.decoding import Cautious, Decoding, Rules
 from models.distributions import Kept
 from models.endings import Ending, Reasoning
 from models.errors import ModelError
 from models.loading import LanguageModel, ModelPool
 from models.prompting import PromptFormat
 from models.reading import Text
-from models.sampling import Completion, Request, sample
+from models.sampling import sample
 from models.scoring import Scored, score
 from models.sources.source import Source
 
 __all__ = [
+    "Cautious",
     "Completion",
     "Decoding",
     "Ending",
@@ -32,6 +34,7 @@ __all__ = [
     "PromptFormat",
     "Reasoning",
     "Request",
+    "Rules",
     "Scored",
     "Source",
     "Text",

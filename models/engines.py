@@ -14,19 +14,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from models.answers import Answer, Question
+from models.completions import Request
 from models.endings import STOP_TEXT, Ending, cut_text, cut_tokens
 from models.errors import ModelError
 from models.randomness import request_seed
-from models.sampling import Request, sample
+from models.rules import check_words, passed_over
+from models.sampling import sample
 from models.servers import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
+    from models.completions import Completion
     from models.decoding import Decoding
     from models.loading import LanguageModel
     from models.prompting import PromptFormat, SentPrompt
-    from models.sampling import Completion
     from models.servers import Server
     from models.vllm import VllmProcess
 
@@ -81,6 +83,8 @@ class Generation:
         reasoning_ids: Its tokens, with what opens and closes it.
         logprobs: Log-probability of each of the answer's tokens in nats, as the engine tells it.
         top_logprobs: Of the likeliest tokens at each of its places, the likeliest first.
+        forward_passes: How many next tokens' distributions the model gave for it; None where that
+            is not known.
     """
 
     asked: Prompted
@@ -93,6 +97,7 @@ class Generation:
     reasoning_ids: tuple[int, ...] | None = None
     logprobs: tuple[float, ...] | None = None
     top_logprobs: tuple[tuple[float, ...], ...] | None = None
+    forward_passes: int | None = None
 
 
 class Engine(ABC):
@@ -123,6 +128,14 @@ class Engine(ABC):
         Raises:
             ModelError: A prompt is too long, or the engine fails; the message says what to do.
         """
+
+    def remarks(self, decodings: Iterable[Decoding]) -> dict[str, str]:
+        """What there is to say of sampling with some decodings, by what it is about.
+
+        Raises:
+            ModelError: It cannot sample so.
+        """
+        return {}
 
 
 class _WithTokens(Engine):
@@ -176,6 +189,17 @@ class TransformersEngine(_WithTokens):
     def __init__(self, model: LanguageModel) -> None:
         super().__init__(model, partial(sample, model))
 
+    def remarks(self, decodings: Iterable[Decoding]) -> dict[str, str]:
+        """Which words of the paper's the rules of a decoding pass over, as no token is one."""
+        remarks = {}
+        for rules in dict.fromkeys(d.rules for d in decodings if d.rules):
+            check_words(self._model.tokenizer, rules)
+            if missing := passed_over(self._model.tokenizer, rules):
+                remarks[f"{rules.name}: words that are not one token"] = ", ".join(
+                    map(repr, missing)
+                )
+        return remarks
+
 
 class VllmEngine(_WithTokens):
     """vLLM in a process of its own.
@@ -215,6 +239,7 @@ def _answered(
             token_ids=ids,
             n_tokens=len(ids),
             logprobs=logprobs,
+            forward_passes=completion.forward_passes,
         )
     cut = cut_tokens(ids, model.tokenizer, sent, ending)
     answer = ids[cut.answer : cut.end]
@@ -229,6 +254,7 @@ def _answered(
         reasoning=_trace(model.decode(trace), ending) if trace else None,
         reasoning_ids=trace or None,
         logprobs=None if logprobs is None else logprobs[cut.answer : cut.end],
+        forward_passes=completion.forward_passes,
     )
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from models.decoding import Decoding
 
@@ -82,22 +82,97 @@ def draw(
         from models.triton_draw import draw_rows
 
         return draw_rows(scaled, limits.top_p, uniform)
-    scaled = scaled.float()
+    tokens = torch.empty(len(scaled), dtype=torch.long, device=scaled.device)
+    for rows, ids, _, chosen in _tries(scaled.float(), limits, uniform):
+        tokens[rows] = _at(ids, chosen.place + 1)
+    return tokens
+
+
+class Measured(NamedTuple):
+    """What was drawn in each row, and how likely it was among what may be drawn.
+
+    Attributes:
+        tokens: int64 [rows], token ids.
+        logprobs: float64 [rows], each token's log-probability in nats.
+        entropies: float64 [rows], of what it is drawn from, in nats.
+    """
+
+    tokens: Tensor
+    logprobs: Tensor
+    entropies: Tensor
+
+
+def draw_measured(
+    logits: Tensor, *, limits: Limits, temperature: Tensor | None = None, uniform: Tensor
+) -> Measured:
+    """Draws what `draw` does, and says of what: after the temperature and the limits.
+
+    Args:
+        logits: As in `draw`.
+        limits: As in `draw`.
+        temperature: As in `draw`.
+        uniform: As in `draw`.
+    """
+    scaled = (logits if temperature is None else logits.float() / temperature[:, None]).float()
+    highest = scaled.amax(dim=1)
+    tokens = torch.empty(len(scaled), dtype=torch.long, device=scaled.device)
+    logprobs, entropies = torch.empty_like(uniform), torch.empty_like(uniform)
+    for rows, ids, weights, chosen in _tries(scaled, limits, uniform):
+        tokens[rows] = _at(ids, chosen.place + 1)
+        logprobs[rows] = _at(weights, chosen.place + 1).log() - chosen.mass.log()
+        # Of weights w with the sum W the entropy is log W - sum(w log w) / W.
+        products = _at(torch.xlogy(weights, weights).cumsum(1), chosen.left)
+        beyond = chosen.left > weights.shape[1]
+        if beyond.any():
+            few = rows[beyond]
+            products[beyond] = _summed(scaled[few], highest[few], lambda w: torch.xlogy(w, w))
+        entropies[rows] = (chosen.mass.log() - products / chosen.mass).clamp(min=0)
+    return Measured(tokens, logprobs, entropies)
+
+
+class _Chosen(NamedTuple):
+    """What is drawn from an ordered part of the vocabulary.
+
+    Attributes:
+        place: int64 [rows], where the drawn token stands, from 0.
+        left: int64 [rows], how many tokens may be drawn.
+        mass: float64 [rows], the sum of their weights.
+        is_certain: bool [rows], whether the part holds what is needed to know all that.
+    """
+
+    place: Tensor
+    left: Tensor
+    mass: Tensor
+    is_certain: Tensor
+
+
+def _tries(
+    scaled: Tensor, limits: Limits, uniform: Tensor
+) -> Iterator[tuple[Tensor, Tensor, Tensor, _Chosen]]:
+    """Places the drawn tokens in larger and larger parts of the vocabulary, until all are certain.
+
+    Args:
+        scaled: float32 [rows, vocabulary].
+        limits: Which tokens may be drawn.
+        uniform: float64 [rows].
+
+    Yields:
+        Those rows whose place was not certain before; of each the ids of the part and float64 their
+        weights, the largest first; and where its token stands. A row's last place is the right one.
+    """
     vocabulary = scaled.shape[1]
     highest = scaled.amax(dim=1)
-    total = _summed_exponentials(scaled, highest)
-    tokens = torch.empty(len(scaled), dtype=torch.long, device=scaled.device)
+    total = _summed(scaled, highest, lambda weights: weights)
     rows = torch.arange(len(scaled), device=scaled.device)
     for part in _parts(vocabulary, limits.top_k):
         everything = len(rows) == len(scaled)
         values, ids = top(scaled if everything else scaled[rows], part)
         weights = (values - highest[rows, None]).exp().double()
-        place, certain = _place(weights, total[rows], limits.rows(rows), uniform[rows], vocabulary)
-        tokens[rows] = ids.gather(1, place[:, None])[:, 0]
-        rows = rows[~certain]
+        chosen = _place(weights, total[rows], limits.rows(rows), uniform[rows], vocabulary)
+        yield rows, ids, weights, chosen
+        rows = rows[~chosen.is_certain]
         if len(rows) == 0:
             break
-    return tokens
 
 
 def _parts(vocabulary: int, top_k: Tensor | None) -> Iterator[int]:
@@ -150,8 +225,8 @@ def top(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return best, ids.gather(1, order)
 
 
-def _summed_exponentials(values: Tensor, highest: Tensor) -> Tensor:
-    """The sum of exp(values - highest) of each row of [rows, n], float64 [rows].
+def _summed(values: Tensor, highest: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """The sum of a function of exp(values - highest) over each row of [rows, n], float64 [rows].
 
     The exponentials are those of float32, and only their sum is of float64: so the weights of a
     row's tokens, summed in any order, come to this very total.
@@ -160,7 +235,7 @@ def _summed_exponentials(values: Tensor, highest: Tensor) -> Tensor:
     rows = max(1, _CACHED // values.shape[1]) if values.device.type == "cpu" else len(values)
     return torch.cat(
         [
-            (chunk - maximum[:, None]).exp().sum(1, dtype=torch.float64)
+            function((chunk - maximum[:, None]).exp()).sum(1, dtype=torch.float64)
             for chunk, maximum in zip(
                 torch.split(values, rows), torch.split(highest, rows), strict=True
             )
@@ -170,8 +245,8 @@ def _summed_exponentials(values: Tensor, highest: Tensor) -> Tensor:
 
 def _place(
     weights: Tensor, total: Tensor, limits: Limits, uniform: Tensor, vocabulary: int
-) -> tuple[Tensor, Tensor]:
-    """Where in the ordered top part the drawn token stands, and in which rows that is certain.
+) -> _Chosen:
+    """Where in the ordered top part the drawn token stands.
 
     Each limit leaves some tokens from the first, so all of them together leave as many as the
     narrowest does.
@@ -183,9 +258,6 @@ def _place(
         limits: Which tokens may be drawn.
         uniform: float64 [rows].
         vocabulary: How many tokens there are.
-
-    Returns:
-        int64 [rows] and bool [rows].
     """
     k = weights.shape[1]
     whole = k == vocabulary
@@ -214,12 +286,12 @@ def _place(
     place = (cumulative <= (uniform * mass)[:, None]).sum(1)
     place = torch.where(unlimited, place, place.minimum(left - 1))
     if whole:
-        return place.clamp(max=k - 1), torch.ones_like(is_known)
+        return _Chosen(place.clamp(max=k - 1), left, mass, torch.ones_like(is_known))
     # A value that equals the part's last may have equals outside the part: which of them comes
     # first is only known from a larger one.
     needed = torch.where(unlimited, place, left - 1)
     certain = is_known & (needed < k) & (_at(weights, needed + 1) > weights[:, -1])
-    return place.clamp(max=k - 1), certain
+    return _Chosen(place.clamp(max=k - 1), left, mass, certain)
 
 
 def _at(values: Tensor, number: Tensor) -> Tensor:

@@ -678,6 +678,11 @@ def check_extra(
     """
     extra = dict(extra or {})
     for decoding in decodings:
+        if decoding.treatment:
+            raise ModelError(
+                f"a server cannot sample with {decoding.name}, which looks at all logits of each "
+                "step: take another decoding, or a source with weights"
+            )
         if twice := [name for name in _LIMITS if name in extra and getattr(decoding, name)]:
             raise ModelError(
                 f"extra may not hold {', '.join(twice)}, which the decoding {decoding.name} says: "

@@ -22,15 +22,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from models.completions import Completion
 from models.errors import ModelError, sentence
 from models.randomness import request_seed
-from models.sampling import Completion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence, Set
 
+    from models.completions import Request
     from models.decoding import Decoding
-    from models.sampling import Request
 
 _PYTHON = "ANCHORLAKE_VLLM_PYTHON"
 _WORKER = Path(__file__).with_name("vllm_worker.py")
@@ -275,6 +275,11 @@ def check_decoding(decoding: Decoding) -> None:
     Raises:
         ModelError: It would sample otherwise.
     """
+    if decoding.treatment:
+        raise ModelError(
+            f"vLLM cannot sample with {decoding.name}, which looks at all logits of each step; "
+            "take engine: transformers"
+        )
     if decoding.temperature < _COLDEST:
         raise ModelError(
             f"temperature is {decoding.temperature}, and vLLM samples at {_COLDEST} "
@@ -300,8 +305,8 @@ def _parameters(decoding: Decoding) -> dict[str, float]:
     return parameters
 
 
-def _identity(request: Request) -> tuple[str, int, Any]:
-    return request.prompt_key, request.sample, request.decoding
+def _identity(request: Request) -> tuple[str, int, str]:
+    return request.prompt_key, request.sample, request.decoding.name
 
 
 def _python() -> str:

@@ -180,6 +180,12 @@ GENERATIONS = Table(
             "of the likeliest tokens at each place, as a server told them",
             "nats",
         ),
+        Column(
+            "forward_passes",
+            "INTEGER",
+            "distributions of next tokens that the model gave for it: as many as tokens, or more "
+            "where a cautious decoding tried several continuations; null where that is not known",
+        ),
     ),
 )
 

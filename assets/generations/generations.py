@@ -125,7 +125,14 @@ def _sampled(context: AssetContext, checkpoint: Checkpoint) -> pa.Table:
             pieces.append(piece)
     everything = pa.concat_tables(pieces)
     place = {key: i for i, key in enumerate(_keys(everything))}
-    return everything.take([place[key] for key in keys]).combine_chunks()
+    rows = everything.take([place[key] for key in keys]).combine_chunks()
+    for name in dict.fromkeys(decoding.name for decoding, _, _ in plan if decoding.cautious):
+        of_decoding = rows.filter(pc.equal(rows["decoding"], name))
+        passes, tokens = (
+            pc.sum(of_decoding[column]).as_py() or 0 for column in ("forward_passes", "n_tokens")
+        )
+        context.notes[f"{name}: forward passes per token"] = round(passes / max(1, tokens), 2)
+    return rows
 
 
 def _drawn(
@@ -158,6 +165,7 @@ def _drawn(
         context.progress.advance(drawn, settled)
 
     with opened(context, checkpoint, wanted) as engine:
+        context.notes.update(engine.remarks(dict.fromkeys(a.decoding for a in wanted)))
         start = perf_counter()
         context.progress.start(
             f"{checkpoint.name}: sampling",
@@ -196,6 +204,7 @@ def _row(prompt: Prompt, made: Generation, seed: int) -> dict[str, Any]:
         "reasoning_ids": made.reasoning_ids,
         "logprobs": made.logprobs,
         "top_logprobs": made.top_logprobs,
+        "forward_passes": made.forward_passes,
     }
 
 
@@ -300,10 +309,13 @@ def _signature(context: AssetContext) -> Signature:
         for name in ("top_k", "min_p")
         if any(getattr(d, name) for d in sampled)
     }
+    treated = dict.fromkeys(d.treatment.name for d in decodings if d.treatment)
+    treatments = {"treatments": "+".join(treated)} if treated else {}
     signature = Signature.of(
         top_p=f"{masses or '-'}{greedy}",
         temperature=temperatures or "-",
         **limits,
+        **treatments,
         samples=context.study.samples_per_prompt,
         max_new_tokens=context.study.max_new_tokens,
         seed=context.study.seed,

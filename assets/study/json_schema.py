@@ -40,10 +40,11 @@ _WRITTEN: dict[type, dict[str, Any]] = {
     DatasetSource: _source(DatasetSource.SCHEMES),
     Decoding: {
         "description": "`greedy`, or `{top_p: P}`, and in its place or beside it `top_k: K`, "
-        "`min_p: M` and `temperature: T`.",
+        "`min_p: M` and `temperature: T`; `cautious: true` or `rules: true` come on top, with keys "
+        "of their own.",
         "anyOf": [
-            {"const": "greedy"},
-            {"type": "string", "pattern": "^(top_k|top_p|min_p|temperature)="},
+            {"enum": ["greedy", "cautious", "rules"]},
+            {"type": "string", "pattern": "^((top_k|top_p|min_p|temperature)=|(cautious|rules),)"},
             {
                 "type": "object",
                 "properties": {
@@ -51,6 +52,15 @@ _WRITTEN: dict[type, dict[str, Any]] = {
                     "temperature": {"type": "number", "exclusiveMinimum": 0},
                     "top_k": {"type": "integer", "minimum": 2},
                     "min_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+                    "greedy": {"const": True},
+                    "cautious": {"const": True},
+                    "trials": {"type": "integer", "minimum": 2},
+                    "low": {"type": "number", "minimum": 0},
+                    "high": {"type": "number", "exclusiveMinimum": 0},
+                    "rules": {"const": True},
+                    "end": {"type": "number"},
+                    "repeat": {"type": "number"},
+                    "words": {"type": "object", "additionalProperties": {"type": "number"}},
                 },
                 "additionalProperties": False,
                 "minProperties": 1,

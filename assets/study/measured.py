@@ -24,7 +24,7 @@ from assets.study.errors import InputError
 from assets.study.files import read_text
 from assets.study.part import Part
 from assets.study.parts import JsonObject, Name, Number
-from models import Decoding, Ending, PromptFormat, Reasoning, Source
+from models import Cautious, Decoding, Ending, PromptFormat, Reasoning, Rules, Source
 from models.engines import EngineName
 from models.files import read_once
 from models.loading import DTYPES
@@ -34,36 +34,78 @@ from models.prompting import CHAT, NOT_SWITCHES, PLACEHOLDER, PLAIN
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?", re.ASCII)
 _DECODINGS = (
     "`greedy`, or `{top_p: P}` with P in (0, 1], and in its place or beside it `top_k: K` from 2, "
-    "`min_p: M` in (0, 1] and `temperature: T` over 0"
+    "`min_p: M` in (0, 1], `temperature: T` over 0, and `cautious: true` or `rules: true`"
 )
 _KEYS = ("top_p", "temperature", "top_k", "min_p")
+_SWITCHES = ("greedy", "cautious", "rules")
+_TREATMENTS: dict[str, tuple[type[Cautious | Rules], tuple[str, ...]]] = {
+    "cautious": (Cautious, ("trials", "low", "high")),
+    "rules": (Rules, ("end", "repeat", "words")),
+}
+"""What a treatment is made of, and its keys."""
 
 
 def _decoding(value: Any) -> Decoding:
     if isinstance(value, Decoding):
         return value
-    if value == "greedy":
-        return Decoding.greedy()
-    if isinstance(value, str):  # by its name, as the command line and the lake's own files give it
-        pairs = dict(part.partition("=")[::2] for part in value.split(","))
+    values = _named(value) if isinstance(value, str) else value
+    keys = {*_KEYS, *_SWITCHES}.union(*(keys for _, keys in _TREATMENTS.values()))
+    if not isinstance(values, dict) or not values or not set(values) <= keys:
+        raise ValueError(f"a decoding is {_DECODINGS}")
+    switches = [name for name in _SWITCHES if name in values]
+    given: dict[str, Any] = {key: values[key] for key in _KEYS if key in values}
+    if any(values[name] is not True for name in switches) or 0 in given.values():
+        raise ValueError(f"a decoding is {_DECODINGS}")
+    _check_numbers(given)
+    if "greedy" in switches:
+        given["top_p"] = 0.0
+    for name, (treatment, own_keys) in _TREATMENTS.items():
+        own = {key: values[key] for key in own_keys if key in values}
+        if name not in switches and own:
+            raise ValueError(f"{', '.join(own)} belongs to `{name}: true`, which is not there")
+        if name in switches:
+            _check_numbers({key: own[key] for key in own if key != "words"})
+            if "words" in own:
+                own["words"] = _words(own["words"])
+            given[name] = treatment(**own)
+    return Decoding(**given)
+
+
+def _named(name: str) -> dict[str, Any]:
+    """What a decoding's name says, as the command line and the lake's own files give it."""
+    values: dict[str, Any] = {}
+    for part in name.split(","):
+        key, equals, number = part.partition("=")
+        if key == "words":
+            raise ValueError("a decoding with words of its own is given by its keys, not its name")
         try:
-            value = {
-                key: int(number) if number.isdecimal() else float(number)
-                for key, number in pairs.items()
-            }
+            values[key] = (int(number) if number.isdecimal() else float(number)) if equals else True
         except ValueError:
             raise ValueError(f"a decoding is {_DECODINGS}") from None
-    if not isinstance(value, dict) or not set(value) <= set(_KEYS) or not value:
-        raise ValueError(f"a decoding is {_DECODINGS}")
-    numbers = {key: number for key, number in value.items() if type(number) in (int, float)}
-    if numbers != value or any(value.get(key) == 0 for key in ("top_p", "top_k", "min_p")):
-        raise ValueError(f"a decoding is {_DECODINGS}")
-    return Decoding(**numbers)
+    return values
 
 
-DecodingField = Annotated[
-    Decoding, BeforeValidator(_decoding), PlainSerializer(lambda decoding: decoding.name)
-]
+def _check_numbers(values: dict[str, Any]) -> None:
+    if any(type(number) not in (int, float) for number in values.values()):
+        raise ValueError(f"a decoding is {_DECODINGS}")
+
+
+def _words(words: Any) -> tuple[tuple[str, float], ...]:
+    texts = isinstance(words, dict) and all(isinstance(text, str) and text for text in words)
+    if not texts or any(type(shift) not in (int, float) for shift in words.values()):
+        raise ValueError("words are texts of tokens, and by how much each is shifted: {TEXT: NATS}")
+    return tuple(words.items())
+
+
+def _written(decoding: Decoding) -> str | dict[str, Any]:
+    """How a decoding is written in the lake's files: by its name, where that says it all."""
+    if decoding.rules is None or not decoding.rules.has_own_words:
+        return decoding.name
+    parts = [part for part in decoding.name.split(",") if not part.startswith("words=")]
+    return _named(",".join(parts)) | {"words": dict(decoding.rules.words)}
+
+
+DecodingField = Annotated[Decoding, BeforeValidator(_decoding), PlainSerializer(_written)]
 
 
 def parse_source(text: Any, info: ValidationInfo, **options: Any) -> Source:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from models.cautious import MARKS
 from models.distributions import PAPERS, Kept
-from models.randomness import uniforms
+from models.randomness import trial_uniforms, uniforms
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable
 
-    from models import Decoding, LanguageModel, Request
+    from models import Decoding, LanguageModel, Request, Rules
 
 ROUNDING = 3e-6
 """Probability that float32 arithmetic over a large vocabulary may move a boundary by."""
@@ -85,15 +86,86 @@ def generate(
     for uniform in random:
         seen = torch.tensor([ids], device=model.device)
         logits = model.model(seen, use_cache=False).logits[0, -1].cpu().numpy()
+        if decoding.rules:
+            logits = logits + rule_scores(model, decoding.rules, ids[len(request.prompt_ids) :])
         if decoding.top_k or decoding.min_p:
-            left = left_of(logits, decoding)
-            place = int((np.cumsum(list(left.values())) <= uniform).sum())
-            ids.append(list(left)[min(place, len(left) - 1)])
+            ids.append(pick(left_of(logits, decoding), uniform))
         else:
             ids.append(draw(logits, decoding.top_p, decoding.temperature, uniform))
         if ids[-1] in model.stop_token_ids:
             return tuple(ids[len(request.prompt_ids) :]), "stop"
     return tuple(ids[len(request.prompt_ids) :]), "length"
+
+
+def pick(left: dict[int, float], uniform: float) -> int:
+    """The token at `uniform` of the cumulative distribution of those that may be drawn."""
+    place = int((np.cumsum(list(left.values())) <= uniform).sum())
+    return list(left)[min(place, len(left) - 1)]
+
+
+def rule_scores(model: LanguageModel, rules: Rules, said: list[int]) -> np.ndarray:
+    """What rules add to each logit after some tokens of a response, in float64.
+
+    Words are looked up in the list of tokens that single characters are.
+    """
+    scores = np.zeros(model.vocab_size)
+    for token in model.stop_token_ids:
+        scores[token] += rules.end * len(said)
+    for token in set(said):
+        scores[token] -= rules.repeat
+    for word, shift in rules.words:
+        ids = model.tokenizer(word, add_special_tokens=False)["input_ids"]
+        if len(ids) == 1:
+            scores[ids[0]] += shift
+    return scores
+
+
+@torch.inference_mode()
+def generate_cautiously(
+    model: LanguageModel, request: Request, max_new_tokens: int, seed: int
+) -> tuple[tuple[int, ...], str, int]:
+    """One cautious generation, trial by trial, the whole prefix read at every step.
+
+    Returns:
+        Its tokens, why it ended, and how many distributions it took.
+    """
+    cautious = request.decoding.cautious
+    assert cautious is not None
+    identity = seed, request.prompt_key, request.sample
+    ids: list[int] = []
+    passes = 0
+
+    def left_after(tokens: list[int]) -> dict[int, float]:
+        nonlocal passes
+        passes += 1
+        seen = torch.tensor([[*request.prompt_ids, *tokens]], device=model.device)
+        logits = model.model(seen, use_cache=False).logits[0, -1].cpu().numpy()
+        return left_of(logits, request.decoding)
+
+    while len(ids) < max_new_tokens and not (ids and ids[-1] in model.stop_token_ids):
+        start = len(ids)
+        first = left_after(ids)
+        entropy = -math.fsum(p * math.log(p) for p in first.values())
+        share = min(1, max(0, (entropy - cautious.low) / (cautious.high - cautious.low)))
+        n_trials = 1 + math.floor((cautious.trials - 1) * share)
+        if n_trials == 1:
+            ids.append(pick(first, uniforms(*identity, max_new_tokens)[start]))
+            continue
+        trials = []
+        for number in range(n_trials):
+            random = trial_uniforms(*identity, start, number, max_new_tokens - start)
+            trial: list[int] = []
+            surprise = 0.0
+            for uniform in random:
+                left = first if not trial else left_after(ids + trial)
+                trial.append(pick(left, uniform))
+                surprise -= math.log(left[trial[-1]])
+                text = model.tokenizer.decode(trial[-1:])
+                if trial[-1] in model.stop_token_ids or any(mark in text for mark in MARKS):
+                    break
+            trials.append((math.exp(surprise / len(trial)), number, trial))
+        ids += min(trials)[2]
+    return tuple(ids), "stop" if ids[-1] in model.stop_token_ids else "length", passes
 
 
 def chi_square(observed: Iterable[float], expected: Iterable[float]) -> float:

@@ -274,6 +274,25 @@ def test_frequencies_are_those_of_a_plain_sampler_that_sorts(decoding, kind):
         assert abs(reference.chi_square(observed, expected)) < 3
 
 
+@pytest.mark.parametrize("decoding", LIMITED, ids=lambda decoding: decoding.name)
+@pytest.mark.parametrize("kind", ["typical", "ties", "masked"])
+def test_a_measured_draw_is_that_of_draw_and_says_of_what(decoding, kind):
+    rows, vocabulary = 6, 1500
+    random = np.random.default_rng(8)
+    logits = make_logits((rows, vocabulary), kind, random)
+    options = {
+        "limits": nucleus.Limits.of([decoding] * rows, torch.device("cpu")),
+        "temperature": torch.full((rows,), decoding.temperature),
+        "uniform": torch.from_numpy(random.random(rows)),
+    }
+    measured = nucleus.draw_measured(torch.from_numpy(logits), **options)
+    assert measured.tokens.tolist() == nucleus.draw(torch.from_numpy(logits), **options).tolist()
+    for row, (token, logprob, entropy) in enumerate(zip(*measured, strict=True)):
+        left = {t: p for t, p in reference.left_of(logits[row], decoding).items() if p > 0}
+        assert logprob == pytest.approx(np.log(left[int(token)]), abs=1e-5)
+        assert entropy == pytest.approx(-sum(p * np.log(p) for p in left.values()), abs=1e-5)
+
+
 @pytest.mark.parametrize("vocabulary", [64, 1000, 20_000])
 def test_a_token_of_no_probability_is_never_drawn(vocabulary):
     random = np.random.default_rng(0)

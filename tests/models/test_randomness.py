@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.randomness import request_seed, uniforms
+from models.randomness import request_seed, trial_uniforms, uniforms
 
 
 def philox(key: tuple[int, int], blocks: int) -> list[int]:
@@ -69,6 +69,17 @@ def test_numbers_are_uniform_across_generations_and_positions():
     # Neighbours, along a generation and across samples, are uncorrelated.
     for left, right in [(numbers[:, 1:], numbers[:, :-1]), (numbers[1:], numbers[:-1])]:
         assert abs(np.corrcoef(left.ravel(), right.ravel())[0, 1]) < 3 / n**0.5
+
+
+def test_every_trial_has_numbers_of_its_own():
+    digest = hashlib.sha256(b"0\x1fdemo/1\x1f2\x1f14\x1f3").digest()
+    key = (int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:16], "little"))
+    expected = [(word >> 11) / 2**53 for word in philox(key, blocks=1)]
+    assert trial_uniforms(0, "demo/1", 2, start=14, trial=3, n=4).tolist() == expected
+    trials = itertools.product([0, 1], ["a", "b"], [0, 1, 11], [0, 1, 11], [0, 1, 11])
+    numbers = {tuple(trial_uniforms(*trial, 2)) for trial in trials}
+    assert len(numbers) == 108
+    assert numbers.isdisjoint(tuple(uniforms(0, "a", sample, 2)) for sample in range(12))
 
 
 def test_a_generation_has_one_seed_of_its_own():

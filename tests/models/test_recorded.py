@@ -4,9 +4,8 @@ import dataclasses
 import pytest
 import torch
 
-from models import Decoding, Request
 from models.recorded import RecordedSteps, _at_least, can_record, record_steps
-from models.sampling import _read_prompts
+from models.steps import read_prompts
 
 PROMPTS = ((0, 5, 6, 7, 8, 9, 10, 11), (0, 70, 4), (3,))
 
@@ -18,8 +17,8 @@ def tiny_model(tiny_model, device, put_on):
 
 
 def begin(model, recorded, prompts=PROMPTS, samples=2):
-    batch = [Request("p", ids, i, Decoding()) for ids in prompts for i in range(samples)]
-    return _read_prompts(model, batch, recorded)
+    rows = [ids for ids in prompts for _ in range(samples)]
+    return read_prompts(model, rows, recorded)
 
 
 @torch.inference_mode()

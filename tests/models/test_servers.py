@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import Decoding, ModelError, servers
+from models import Cautious, Decoding, ModelError, servers
 from models.answers import Answer, Question
 from models.servers import Server, ask
 from tests.servers import (
@@ -705,6 +705,8 @@ def test_limits_are_asked_of_servers_that_have_them(fake):
 
     with pytest.raises(ModelError, match="extra may not hold min_p, which the decoding top_k=2,mi"):
         all_of(server_at(fake), asked, extra={"min_p": 0})
+    with pytest.raises(ModelError, match=r"a server cannot sample with cautious, .* with weights"):
+        all_of(server_at(fake), [question("a", decoding=Decoding(cautious=Cautious()))])
 
     unknown = refuse(400, "Unrecognized request argument supplied: top_k")
     fake.script = takes(top_k=(None, unknown))

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import torch
 
-from models import Decoding, ModelError, Request, Source, Text, sample, score
+from models import Decoding, ModelError, Request, Rules, Source, Text, sample, score
 from models.loading import load, plain_folder
 from models.randomness import request_seed
 from models.vllm import _environment, _last_words, running
@@ -282,6 +282,8 @@ def test_requests_that_cannot_be_made_are_refused(stand_in):
         both = Decoding(top_p=0.9, min_p=0.1)
         with pytest.raises(ModelError, match=r"min_p before top_p, so that top_p=0.9,min_p=0.1 wo"):
             generate(engine, [Request("two", (0, 70), 0, both)])
+        with pytest.raises(ModelError, match=r"vLLM cannot sample with rules,top_p=0.9, .* engine"):
+            generate(engine, [Request("two", (0, 70), 0, Decoding(0.9, rules=Rules()))])
     with (
         pytest.raises(ModelError, match="'auto' is no dtype for vLLM; use float32"),
         start(dtype="auto"),

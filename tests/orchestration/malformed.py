@@ -551,6 +551,14 @@ CHECKPOINT: dict[str, str] = {
     "source: 'pypi:x', decodings: [{top_k: 2.5}]": (
         "s.yaml: checkpoints[0].decodings[0]: top_k is 2.5, and must be a whole number from 2"
     ),
+    "source: 'pypi:x', decodings: [{trials: 5}]": (
+        "s.yaml: checkpoints[0].decodings[0]: trials belongs to `cautious: true`, which is not "
+        "there"
+    ),
+    "source: 'openai:http://h/v1#m', decodings: [cautious]": (
+        "checkpoint a: a server cannot sample with cautious, which looks at all logits of each "
+        "step: take another decoding, or a source with weights"
+    ),
     "source: 'pypi:x', decodings: [{min_p: 2}]": (
         "s.yaml: checkpoints[0].decodings[0]: min_p is 2.0, and must lie in (0, 1]"
     ),
@@ -1019,8 +1027,8 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ): ("x: step: found 9223372036854775808; input should be less than 9223372036854775808"),
     ("checkpoints", "add", "s.yaml", "x", "file:g.jsonl", "--decoding", "best"): (
         "x: decodings[0]: found 'best'; a decoding is `greedy`, or `{top_p: P}` with P in (0, "
-        "1], and in its place or beside it `top_k: K` from 2, `min_p: M` in (0, 1] and "
-        "`temperature: T` over 0"
+        "1], and in its place or beside it `top_k: K` from 2, `min_p: M` in (0, 1], "
+        "`temperature: T` over 0, and `cautious: true` or `rules: true`"
     ),
     ("checkpoints", "add", "s.yaml", "x", "file:g.jsonl", "--base", "\x1b[31m"): (
         "the study has no checkpoint '\\x1b[31m'; it has a"

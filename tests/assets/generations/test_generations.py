@@ -27,18 +27,33 @@ def by_key(bench: Bench) -> dict[tuple, tuple]:
 
 
 def test_every_prompt_is_sampled_with_every_decoding(bench: Bench) -> None:
-    decodings = [{"top_p": 0.9}, "greedy"]
+    decodings = [{"top_p": 0.9}, "greedy", {"cautious": True, "trials": 3}, "rules"]
     checkpoint = {"name": "llama", "source": str(bench.llama), "decodings": decodings}
-    bench.run(bench.study(checkpoints=[checkpoint], diversity_sweep=SWEEP), only=("generations",))
+    study = bench.study(checkpoints=[checkpoint], diversity_sweep=SWEEP)
+    made = bench.run(study, only=("generations",))["generations", "llama"]
     counts: dict[tuple, int] = {}
     for row in rows(bench):
         key = row["decoding"], row["prompt_id"]
         counts[key] = counts.get(key, 0) + 1
     assert counts == {
         **{("top_p=0.9", prompt): 4 for prompt in ("short", "long", "odd")},
+        **{("cautious,trials=3", prompt): 4 for prompt in ("short", "long", "odd")},
+        **{("rules", prompt): 4 for prompt in ("short", "long", "odd")},
         **{("greedy", prompt): 1 for prompt in ("short", "long", "odd")},
         **{(f"top_p={p}", prompt): 4 for p in (0.5, 1.0) for prompt in ("short", "long")},
     }
+    passes = {"cautious,trials=3": 0, "rules": 0}
+    tokens = dict(passes)
+    for row in rows(bench):
+        if row["decoding"] in passes:
+            passes[row["decoding"]] += row["forward_passes"]
+            tokens[row["decoding"]] += row["n_tokens"]
+    assert passes["rules"] == tokens["rules"]
+    per_token = made.notes["cautious,trials=3: forward passes per token"]
+    assert per_token == round(passes["cautious,trials=3"] / tokens["cautious,trials=3"], 2) > 1.5
+    assert "' should'" in made.notes["rules: words that are not one token"]
+    signature = bench.lake.provenance(GENERATIONS, "llama").signature
+    assert "|treatments:cautious,trials=3+rules|" in signature
 
 
 def test_a_row_holds_its_tokens_end_included(bench: Bench, tiny_llama: Any) -> None:

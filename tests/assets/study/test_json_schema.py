@@ -68,6 +68,8 @@ def test_a_meaning_goes_on_over_lines_and_is_taken_from_a_base_class() -> None:
     "changes",
     [
         {"checkpoints": [ONE | {"decodings": ["greedy", {"top_k": 5}, "min_p=0.9"]}]},
+        {"checkpoints": [ONE | {"decodings": ["rules", {"cautious": True, "trials": 3}]}]},
+        {"checkpoints": [ONE | {"decodings": [{"rules": True, "words": {" I": -5}}]}]},
         {"checkpoints": [ONE | {"reasoning": True}]},
         {"checkpoints": [ONE | {"reasoning": {"start": "<t>"}}]},
         {"corpora": [{"name": "c", "source": "pydoc:topics", "text_field": "text"}]},

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from assets.study.errors import InputError
+from assets.study.measured import Measured
 from assets.study.study import load_study
 from models import Decoding, Ending, PromptFormat, Reasoning
 
@@ -89,7 +90,9 @@ def test_paths_start_at_the_study_file(tmp_path: Path) -> None:
 def test_decodings_are_named_by_what_they_are(tmp_path: Path) -> None:
     decodings = (
         "decodings: [{top_p: 0.9}, greedy, {top_p: 1, temperature: 0.7}, {temperature: 2}, "
-        "{min_p: 0.1, top_p: 0.9, top_k: 50}, 'temperature=2,top_k=50']"
+        "{min_p: 0.1, top_p: 0.9, top_k: 50}, 'temperature=2,top_k=50', cautious, 'rules,greedy', "
+        "{cautious: true, trials: 5, high: 2, top_p: 0.9}, "
+        "{rules: true, end: 0, words: {' I': -5}}]"
     )
     study = load(tmp_path, ONE.replace("'pypi:x'", f"'pypi:x', {decodings}"))
     names = [decoding.name for decoding in study.checkpoint("a").decodings]
@@ -100,7 +103,15 @@ def test_decodings_are_named_by_what_they_are(tmp_path: Path) -> None:
         "top_p=1.0,temperature=2.0",
         "top_k=50,top_p=0.9,min_p=0.1",
         "top_k=50,temperature=2.0",
+        "cautious",
+        "rules,greedy",
+        "cautious,trials=5,high=2.0,top_p=0.9",
+        "rules,end=0.0,words=858cc89b",
     ]
+    written = study.checkpoint("a").model_dump()["decodings"]
+    assert written[:-1] == tuple(names[:-1])  # the names say it all, but for words
+    again = [Measured(decodings=[value]).decodings[0] for value in written]
+    assert again == [*study.checkpoint("a").decodings]
 
 
 def with_checkpoint(keys: str) -> str:
@@ -234,6 +245,16 @@ def with_checkpoint(keys: str) -> str:
                 "{temperature: 1.0e-300}",
                 "{top_k: 1}",
                 "{min_p: 1.5}",
+                "{trials: 5}",
+                "{cautious: 5}",
+                "{cautious: true, trials: 1}",
+                "{cautious: true, rules: true}",
+                "{cautious: true, end: 1}",
+                "'cautious,greedy'",
+                "{rules: true, end: fast}",
+                "{rules: true, words: [I]}",
+                "{rules: true, words: {I: low}}",
+                "'rules,words=858cc89b'",
                 "{}",
                 "beam",
                 "0.9",

@@ -61,9 +61,8 @@ where
     summary.collection = '*'
     and summary.condition = '-'
     and summary.other = '-'
-    -- A greedy generation is the only one of its prompt: nothing is shared, and less recurs.
+    -- Of a single generation, such as a greedy one, nothing is shared.
     and coalesce(summary.floor, 0) < 1
-    and not (listed.decoding = 'greedy' and summary.measure = 'compression_ratio')
 qualify row_number() over (
     partition by listed.base, listed.checkpoint, listed.decoding, summary.measure
     order by summary.unit <> $unit, summary.unit

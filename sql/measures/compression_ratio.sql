@@ -3,7 +3,8 @@
 --
 -- The generations, in order, are joined by line breaks, and compressed together by zlib at level 9:
 -- DEFLATE, as gzip's. It finds what recurs within 32,768 bytes, and more of it in more text; matched
--- comparisons are of as many words. A prompt is left out where all generations are empty.
+-- comparisons are of as many words. A prompt is left out where all its generations are empty, or it
+-- has no several, as of a single one little recurs.
 --
 -- reads:     generations
 -- item:      prompt
@@ -12,7 +13,7 @@
 -- title:     compression ratio
 -- group:     surface
 -- says:      a prompt's generations are {value} times as large as what they compress to
--- empty:     where all generations are empty
+-- empty:     where all generations are empty, or no prompt has several
 with
     prompts as (
         select
@@ -24,6 +25,7 @@ with
             bool_or(text <> '') as has_text
         from generations
         group by all
+        having count(*) > 1
     )
 select
     checkpoint,

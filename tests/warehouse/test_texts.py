@@ -96,7 +96,8 @@ def expected_value(measure: str, texts: list[str], n: int = 0) -> tuple[float, f
         return (max(openings.values()), len(texts)) if openings and len(texts) > 1 else None
     if measure == "compression_ratio":
         joined = "\n".join(texts).encode()
-        return (len(joined), len(zlib.compress(joined, 9))) if any(texts) else None
+        compressed = len(zlib.compress(joined, 9))
+        return (len(joined), compressed) if any(texts) and len(texts) > 1 else None
     if measure == "loops":
         return sum(map(is_loop, words)), len(texts)
     if measure == "sentence_repetition":

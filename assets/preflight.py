@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 from assets.blueprints.alignments import opened
 from assets.generations.engines import server_of
 from assets.generations.plan import asked
+from assets.predictions.choice_scores import check_room
 from assets.predictions.preference_scores import encode_prompt
 from assets.sources.checkpoints import describe_model
+from assets.sources.choices import read_questions
 from assets.sources.documents import read_documents
 from assets.sources.generation_files import read_contents
 from assets.sources.passages import read_passages
 from assets.sources.preferences import read_pairs
 from assets.sources.prompt_sets import prompt_set
 from assets.sources.prompts import given_prompts
+from assets.sources.questions import in_orders
 from assets.sources.scores import check_scores
 from assets.sources.training_documents import corpora_to_learn, read_training_documents
 from assets.study.errors import InputError
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from assets.lineage.graph import Node
     from assets.study.checkpoints import Checkpoint
     from assets.study.study import Study
+    from models import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ def check_inputs(study: Study) -> list[Need]:
         _check_training_documents,
         _check_passages,
         _check_preferences,
+        _check_choices,
         _check_aligner,
         _check_embedder,
     ):
@@ -176,18 +181,43 @@ def _check_preferences(study: Study) -> None:
         if preferences.source.scheme != "hf":
             pairs += list(read_pairs(preferences))
     for checkpoint in study.checkpoints if pairs else ():
-        folder = Path(checkpoint.source.location)
-        # A GGUF file would have to be unpacked, and what an adapter is put on may be on the hub.
-        if checkpoint.source.scheme == "dir" and (folder / "config.json").is_file():
-            try:
-                model = describe_model(checkpoint)
-            except ModelError:  # which the run says
-                continue
+        if (model := _described(checkpoint)) is not None:
             for pair in pairs:
                 try:
                     encode_prompt(model, checkpoint, pair.answers.turns)
                 except (InputError, ModelError) as error:
                     raise InputError(f"{pair.place}: {error}") from None
+
+
+def _check_choices(study: Study) -> None:
+    """Looks at every question in a file, and whether models in folders read it."""
+    placed = []
+    for choices in study.choices:
+        choices.digest()
+        if choices.source.scheme != "hf":
+            placed += [(choices, question) for question in read_questions(choices)]
+    for checkpoint in study.checkpoints if placed else ():
+        if (model := _described(checkpoint)) is not None:
+            for choices, question in placed:
+                orders = in_orders(choices, question.question_id, question.question)
+                try:
+                    check_room(model, checkpoint, next(orders))
+                except (InputError, ModelError) as error:
+                    raise InputError(f"{question.place}: {error}") from None
+
+
+def _described(checkpoint: Checkpoint) -> LanguageModel | None:
+    """What is known of a model in a folder; None of others, and where the run says what is wrong.
+
+    A GGUF file would have to be unpacked, and what an adapter is put on may be on the hub.
+    """
+    folder = Path(checkpoint.source.location)
+    if checkpoint.source.scheme != "dir" or not (folder / "config.json").is_file():
+        return None
+    try:
+        return describe_model(checkpoint)
+    except ModelError:
+        return None
 
 
 def _check_aligner(study: Study) -> None:

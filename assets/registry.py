@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from assets.blueprints.alignments import ALIGNMENTS
 from assets.drawing.figure_asset import figure_asset
 from assets.figures import FIGURES
+from assets.generations.choice_reasoning import CHOICE_REASONING
 from assets.generations.generations import GENERATIONS
 from assets.generations.training_answers import TRAINING_ANSWERS
 from assets.lineage.graph import AssetGraph
@@ -21,6 +22,7 @@ from assets.measures.drift import check_rules
 from assets.measures.measures import measure_asset
 from assets.measures.summary import summary_asset
 from assets.measures.tables import measurement_asset
+from assets.predictions.choice_scores import CHOICE_SCORES
 from assets.predictions.preference_scores import PREFERENCE_SCORES
 from assets.predictions.probe_accuracy import PROBE_ACCURACY
 from assets.predictions.probe_guesses import PROBE_GUESSES
@@ -39,6 +41,7 @@ from assets.semantics.semantic_anchors import SEMANTIC_ANCHORS
 from assets.semantics.semantic_diversity import SEMANTIC_DIVERSITY
 from assets.semantics.semantic_pairs import SEMANTIC_PAIRS
 from assets.sources.checkpoints import CHECKPOINTS
+from assets.sources.choices import CHOICE_QUESTIONS
 from assets.sources.documents import DOCUMENTS
 from assets.sources.passages import PASSAGES
 from assets.sources.preferences import PREFERENCES
@@ -56,16 +59,19 @@ BASE_ASSETS: tuple[TableAsset, ...] = (
     PROMPTS,
     PASSAGES,
     PREFERENCES,
+    CHOICE_QUESTIONS,
     TRAINING_ANSWERS,
     TUNING_STEPS,
     CHECKPOINTS,
     GENERATIONS,
+    CHOICE_REASONING,
     SCORED_TEXTS,
     TOKEN_DISTRIBUTIONS,
     TOKEN_DIVERGENCE,
     TOKEN_TEXTS,
     SHANNON_GUESSES,
     PREFERENCE_SCORES,
+    CHOICE_SCORES,
     PROBE_GUESSES,
     PROBE_ACCURACY,
     TRAINING_DOCUMENTS,

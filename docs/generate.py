@@ -34,6 +34,7 @@ _BEYOND_MEANING = 1 << 60
 """A bound as large as this is what a column holds, and tells nobody anything."""
 _HEADINGS = {
     "Checkpoint": "checkpoints",
+    "Choices": "choices",
     "Corpus": "corpora",
     "Divergence": "divergence",
     "DiversitySweep": "diversity_sweep",

@@ -223,6 +223,7 @@ def _state(study: Study, code_versions: Mapping[str, str]) -> str:
             [_or_error(c.digest) for c in study.corpora if c.source.scheme == "file"],
             _digest_of_passages(study.shannon_game),
             [_or_error(p.digest) for p in study.preferences if p.source.scheme == "file"],
+            [_or_error(c.digest) for c in study.choices if c.source.scheme == "file"],
             [_or_error(_format_of(watch)) for watch in study.watch],
             list(File.at(study.prompts)) if study.prompts.is_file() else None,
         ]

@@ -50,7 +50,7 @@ KEYS = {
 }
 """The keys of a header, and what they mean."""
 REQUIRED = ("reads", "item", "statistic", "format", "says")
-ITEMS = ("prompt", "document", "passage", "pair")
+ITEMS = ("prompt", "document", "passage", "pair", "question")
 STATISTICS = ("mean", "pooled", "exp_pooled")
 GROUPS = (
     *("prediction", "concentration", "surface", "blueprint"),
@@ -72,13 +72,13 @@ _MISSPELT = 0.8
 
 @dataclass(frozen=True)
 class Measure:
-    """A number that each prompt, document, passage or pair of a checkpoint has.
+    """A number that each prompt, document, passage, pair or question of a checkpoint has.
 
     Attributes:
         name: Its name, that of its file.
         description: What it measures.
         reads: The tables that its query reads.
-        item: What is averaged over and paired by: prompt, document, passage or pair.
+        item: What is averaged over and paired by: prompt, document, passage, pair or question.
         statistic: `mean` of numerator / denominator over items; `pooled`, sum / sum; or
             `exp_pooled`, the exponential of that.
         format: share (0 to 1), number, count, bits or perplexity (none of them negative), or

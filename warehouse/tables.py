@@ -76,6 +76,26 @@ PREFERENCES = Table(
     partitioned=False,
 )
 
+_CHOICE_SET = Column("choice_set", "VARCHAR", "the set of questions, as the study calls it")
+_QUESTION_ID = Column("question_id", "VARCHAR", "identifies the question within its set")
+_ORDERING = Column(
+    "ordering", "INTEGER", "number of the order of its options, 0 for the one that it lists them in"
+)
+
+CHOICE_QUESTIONS = Table(
+    name="choice_questions",
+    description="Questions with options, of which checkpoints choose one.",
+    grain=("choice_set", "question_id"),
+    columns=(
+        _CHOICE_SET,
+        _QUESTION_ID,
+        Column("question", "VARCHAR", "what is asked"),
+        Column("options", "VARCHAR[]", "what there is to choose from"),
+        Column("answer", "INTEGER", "place of the right option, from 0; null where none is right"),
+    ),
+    partitioned=False,
+)
+
 TRAINING_ANSWERS = Table(
     name="training_answers",
     description="Answers that the study's own tunings learn, a teacher's or examples.",
@@ -186,6 +206,28 @@ GENERATIONS = Table(
             "distributions of next tokens that the model gave for it: as many as tokens, or more "
             "where a cautious decoding tried several continuations; null where that is not known",
         ),
+    ),
+)
+
+CHOICE_REASONING = Table(
+    name="choice_reasoning",
+    description="What checkpoints wrote when they were to reason about a question before they "
+    "choose; kept apart from generations, whose measures are about the study's prompts.",
+    grain=("checkpoint", "choice_set", "question_id", "ordering"),
+    columns=(
+        *_common("checkpoint"),
+        _CHOICE_SET,
+        _QUESTION_ID,
+        _ORDERING,
+        *_common("decoding"),
+        Column("text", "VARCHAR", "what it wrote, without prompt and special tokens"),
+        Column("token_ids", "INTEGER[]", "its tokens, the stop token included"),
+        Column("n_tokens", "INTEGER", "how many", "tokens"),
+        Column("finish_reason", "VARCHAR", "as in generations"),
+        Column("seed", "BIGINT", "seed of the study"),
+        Column("prompt_sent", "VARCHAR", "what was sent, the chat template applied"),
+        Column("reasoning", "VARCHAR", "reasoning trace that is kept apart from the text"),
+        Column("reasoning_ids", "INTEGER[]", "its tokens, with what opens and closes it"),
     ),
 )
 
@@ -311,6 +353,27 @@ PREFERENCE_SCORES = Table(
         Column("chosen_tokens", "INTEGER", "that answer's tokens", "tokens"),
         Column("rejected_logprob", "DOUBLE", "of the other answer, without its end", "nats"),
         Column("rejected_tokens", "INTEGER", "that answer's tokens", "tokens"),
+    ),
+)
+
+CHOICE_SCORES = Table(
+    name="choice_scores",
+    description="How likely checkpoints find each option of a question, directly and after their "
+    "own reasoning.",
+    grain=("checkpoint", "choice_set", "question_id", "ordering", "condition", "option"),
+    columns=(
+        *_common("checkpoint"),
+        _CHOICE_SET,
+        _QUESTION_ID,
+        _ORDERING,
+        Column("condition", "VARCHAR", "direct, or reasoned: after the checkpoint's own reasoning"),
+        Column("option", "INTEGER", "the option, by its place in the question, from 0"),
+        Column("place", "INTEGER", "its place in this order, from 0: that of its letter"),
+        Column("is_right", "BOOLEAN", "whether it is the right one; null where none is"),
+        Column("decoding", "VARCHAR", "how the reasoning was sampled; - for direct"),
+        Column("prompt_tokens", "INTEGER", "of all that stands before the option", "tokens"),
+        Column("n_tokens", "INTEGER", "of the option, or of its letter", "tokens"),
+        Column("logprob", "DOUBLE", "log-probability of the option, or of its letter", "nats"),
     ),
 )
 
@@ -616,16 +679,19 @@ BASE_TABLES = (
     PROMPTS,
     PASSAGES,
     PREFERENCES,
+    CHOICE_QUESTIONS,
     TRAINING_ANSWERS,
     TUNING_STEPS,
     CHECKPOINTS,
     GENERATIONS,
+    CHOICE_REASONING,
     SCORED_TEXTS,
     TOKEN_DISTRIBUTIONS,
     TOKEN_DIVERGENCE,
     TOKEN_TEXTS,
     SHANNON_GUESSES,
     PREFERENCE_SCORES,
+    CHOICE_SCORES,
     PROBE_GUESSES,
     PROBE_ACCURACY,
     TRAINING_DOCUMENTS,

@@ -39,7 +39,10 @@ def server_of(checkpoint: Checkpoint) -> Server:
 
 @contextmanager
 def opened(
-    context: AssetContext, checkpoint: Checkpoint, asked: Sequence[Prompted]
+    context: AssetContext,
+    checkpoint: Checkpoint,
+    asked: Sequence[Prompted],
+    max_new_tokens: int | None = None,
 ) -> Iterator[Engine]:
     """Opens the checkpoint's engine.
 
@@ -47,6 +50,7 @@ def opened(
         context: What the generations are made for.
         checkpoint: The checkpoint.
         asked: What it is going to be asked.
+        max_new_tokens: Tokens of a generation at most; by default the study's.
 
     Raises:
         ModelError: It cannot be opened.
@@ -59,12 +63,13 @@ def opened(
     elif checkpoint.engine_name == "vllm":
         context.models.release()  # both would not fit into a GPU's memory
         model_facts = describe_model(checkpoint)
+        n_new = max_new_tokens or context.study.max_new_tokens
         prompts = {(a.prompt, a.format) for a in asked}
         longest = max(len(model_facts.sent(f, prompt).token_ids) for prompt, f in prompts)
         with running(
             plain_folder(checkpoint.loaded_from, dtype=model_facts.dtype),
             dtype=model_facts.dtype,
-            max_length=min(longest + context.study.max_new_tokens, model_facts.context_length),
+            max_length=min(longest + n_new, model_facts.context_length),
             device=checkpoint.device,
             tensor_parallel=checkpoint.tensor_parallel,
             batch_tokens=checkpoint.batch_tokens,

@@ -219,4 +219,5 @@ def _texts_of(context: AssetContext) -> _Texts:
         "document": prompts | documents,
         "passage": {},
         "pair": {},
+        "question": {},
     }

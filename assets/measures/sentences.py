@@ -28,6 +28,9 @@ _CONDITIONS = {
     "before": "Before fine-tuning",
     "partner": "On the other's text",
     "per token": "Per token",
+    "reasoned": "After reasoning",
+    "right both ways": "Where right directly and after reasoning",
+    "wrong both ways": "Where wrong directly and after reasoning",
     "marginal": "",
     "unshifted": "",
 }

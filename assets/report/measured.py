@@ -107,6 +107,7 @@ def _row(context: AssetContext, checkpoint: Checkpoint, facts: Mapping[str, Any]
         "own text": predicted,
         "last words": said("guessed", "shannon_guesses", study.shannon_game, scores),
         "preferences": said("scored", "preference_scores", study.preferences, scores),
+        "choices": said("scored", "choice_scores", study.choices, scores),
         "probes": said("yes", "probe_accuracy", study.probes, states),
         "base's reading": said("compared", "token_divergence", is_compared, can_be_compared),
         "tuning": said("yes", "readaptation", study.readaptation, scores),

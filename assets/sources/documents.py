@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
+    from assets.study.choices import Choices
     from assets.study.parts import Corpus, Preferences
     from assets.study.study import Study
 
@@ -94,7 +95,7 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     return {"corpora": [corpus.digest() for corpus in study.corpora]}
 
 
-def signature_of(datasets: Iterable[Corpus | Preferences]) -> Signature:
+def signature_of(datasets: Iterable[Choices | Corpus | Preferences]) -> Signature:
     """What people are told of where data sets come from."""
     named = (
         Signature.named(dataset.name, f"{dataset.source.scheme}@{short(dataset.digest())}")

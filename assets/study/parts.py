@@ -53,10 +53,19 @@ def _passages_source(text: Any, info: ValidationInfo) -> DatasetSource | str:
 
 
 def _pairs_source(text: Any, info: ValidationInfo) -> DatasetSource:
+    return lines_source(text, info, "pairs of answers", "a pair")
+
+
+def lines_source(text: Any, info: ValidationInfo, what: str, each: str) -> DatasetSource:
+    """A file of JSON Lines, or a dataset on the hub.
+
+    Raises:
+        ValueError: It is neither, and holds nothing of what it is to hold.
+    """
     source = _text_source(text, info)
     if source.scheme != "hf" and not (source.scheme == "file" and source.is_objects):
         raise ValueError(
-            f"{str(text)!r} holds no pairs of answers; use file:PATH.jsonl, a pair a line, or "
+            f"{str(text)!r} holds no {what}; use file:PATH.jsonl, {each} a line, or "
             "hf:org/name, a dataset on the hub"
         )
     return source

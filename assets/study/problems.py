@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from assets.study.checkpoints import Checkpoint
+from assets.study.choices import Choices
 from assets.study.errors import meant, shown
 from assets.study.ladders import Ladder
 from assets.study.parts import (
@@ -38,6 +39,7 @@ _PARTS: dict[object, type[BaseModel]] = {
     "prefixes": Prefixes,
     "shannon_game": ShannonGame,
     "preferences": Preferences,
+    "choices": Choices,
     "probes": Probes,
     "divergence": Divergence,
     "readaptation": Readaptation,

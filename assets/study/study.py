@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from assets.study.checkpoints import Checkpoint, Registered
+from assets.study.choices import Choices
 from assets.study.embedder import ClassifierField, EmbedderField
 from assets.study.errors import InputError, meant, names_of, shown
 from assets.study.in_dagster import InDagster
@@ -70,6 +71,7 @@ class Study(Part):
         prefixes: Beginnings of documents that checkpoints continue.
         shannon_game: Passages whose last word is to be guessed.
         preferences: Pairs of answers to one prompt, of which one was preferred.
+        choices: Questions with options, of which checkpoints choose one.
         probes: Probes that read the tokens to come from hidden states.
         divergence: How much of their own text aligned checkpoints and their bases read together.
         readaptation: Fine-tuning on documents that are not scored.
@@ -102,6 +104,7 @@ class Study(Part):
     prefixes: Prefixes | None = None
     shannon_game: ShannonGame | None = None
     preferences: tuple[Preferences, ...] = ()
+    choices: tuple[Choices, ...] = ()
     probes: Probes | None = None
     divergence: Divergence | None = None
     readaptation: Readaptation | None = None
@@ -182,6 +185,9 @@ class Study(Part):
         for name, number in Counter(pairs.name for pairs in self.preferences).items():
             if number > 1:
                 raise ValueError(f"preferences has two of the name {name!r}; rename one")
+        for name, number in Counter(choices.name for choices in self.choices).items():
+            if number > 1:
+                raise ValueError(f"choices has two of the name {name!r}; rename one")
         if self.prefixes and not self.corpora:
             raise ValueError("prefixes: are cut from corpora, and the study has none")
         if self.shannon_game and self.shannon_game.source == "corpora" and not self.corpora:

@@ -7,8 +7,13 @@ from pydoc_data.topics import topics
 
 import pytest
 
+from assets.predictions.choice_scores import Asked, encode
+from assets.sources.questions import Question, in_orders
+from assets.study.checkpoints import Checkpoint
+from assets.study.choices import Choices
 from models import Source, Text, score
 from models.loading import load
+from models.options import score_options
 
 pytestmark = pytest.mark.lm_eval
 
@@ -173,3 +178,29 @@ def test_continuations_are_scored_as_lambada_scores_them(model, harness):
     greedy = [bool((distributions.rank == 1).all()) for distributions in found]
     assert greedy == [is_greedy for _, is_greedy in theirs]
     assert set(greedy) == {True, False}
+
+
+@pytest.mark.parametrize("scored", ["letters", "texts"])
+@pytest.mark.parametrize("form", ["plain", "chat"])
+def test_options_are_scored_as_multiple_choice_tasks_score_them(model, harness, form, scored):
+    """In a study's prompts, directly and after reasoning, in every order of the options."""
+    if form == "chat" and not model.tokenizer.chat_template:
+        pytest.skip("the model has no chat template")
+    choices = Choices.model_validate(
+        {"name": "q", "source": "file:q.jsonl", "orders": 6, "scored": scored}
+    )
+    question = Question("Which colour has the sky?", ("red", "blue, or bluish", "blue-green"), 1)
+    checkpoint = Checkpoint(name="c", source=Source("pypi", "none"), prompt_format=form)
+    asked = []
+    for listed in in_orders(choices, "sky", question):
+        sent = checkpoint.format_of_prompts.render(model.tokenizer, listed.prompt_to_reason)
+        row = {"prompt_sent": sent, "text": "It is day: π ", "reasoning": None}
+        asked += [Asked(listed, "direct"), Asked(listed, "reasoned", row)]
+    encoded = [encode(model, checkpoint, one) for one in asked]
+    found = {o.name: scores for batch in score_options(model, encoded) for o, scores in batch}
+    pairs = [(one.before(model, checkpoint), f" {n}") for one in asked for n in one.listed.names]
+    # A chat template says itself where special tokens stand.
+    theirs = harness("loglikelihood", pairs, **({"add_bos_token": False} if form == "chat" else {}))
+    ours = [logprob for options in encoded for logprob in found[options.name]]
+    assert len(ours) == 2 * 6 * 3
+    assert ours == pytest.approx([logprob for logprob, _ in theirs], abs=1e-4, rel=1e-5)

@@ -203,6 +203,12 @@ STUDY: dict[str, str] = {
         "s.yaml: preferences[0].pair: is no key (did you mean pairs?); allowed here: name, "
         "source, config, split, pairs, max_words"
     ),
+    "choices: [{name: p, source: 'hf:org/name'}]": (
+        "s.yaml: choices[0]: choices from the hub need `questions: N`, how many are read"
+    ),
+    "choices: [{name: p, source: 'file:p.jsonl', cue: 'So: '}]": (
+        "s.yaml: choices[0].cue: found 'So: '; must be a text without white space at its ends"
+    ),
     "preferences: [{name: p, source: 'file:p.jsonl'}, {name: p, source: 'file:q.jsonl'}]": (
         "s.yaml: preferences has two of the name 'p'; rename one"
     ),
@@ -843,13 +849,51 @@ PREFERENCES: dict[str, tuple[bytes | str, str]] = {
 }
 """Files of pairs of answers."""
 
+_MEND = "; mend the question, or leave it out"
+CHOICES: dict[str, tuple[bytes | str, str]] = {
+    "nothing": ("", "choices: 'q' (file:~/q.jsonl) holds no question that can be used"),
+    "one option": (
+        '{"question": "q", "options": ["a"]}',
+        f"~/q.jsonl, line 1: has 1 option, and needs two{_MEND}",
+    ),
+    "options that are equal": (
+        '{"question": "q", "options": ["a", "b", "a "], "answer": 0}',
+        f"~/q.jsonl, line 1: its options 0 and 2 are alike: 'a'{_MEND}",
+    ),
+    "a right answer that is no option": (
+        '{"question": "q", "options": ["a", "b"], "answer": 0}\n'
+        '{"question": "r", "options": ["a", "b"], "answer": "C"}',
+        "~/q.jsonl, line 2: its answer 'C' is no option; give its place from 0 to 1, its letter "
+        f"or its text{_MEND}",
+    ),
+    "an answer that is two options": (
+        '{"question": "q", "options": ["B", "A"], "answer": "A"}',
+        "~/q.jsonl, line 1: its answer 'A' is the letter of one option and the text of another; "
+        f"give its place, from 0 to 1{_MEND}",
+    ),
+    "a label that is no option": (
+        '{"question": "q", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "3"}',
+        f"~/q.jsonl, line 1: its answer '3' is no option; its labels are A, B{_MEND}",
+    ),
+    "no question": (
+        '{"question": " ", "options": ["a", "b"]}',
+        f"~/q.jsonl, line 1: 'question' must be a text that is not empty{_MEND}",
+    ),
+    "an unknown field": (
+        '{"question": "q", "options": ["a", "b"], "\\u001b[31m": 1}',
+        "~/q.jsonl, line 1: has the unknown field '\\x1b[31m'; a question has question_id, "
+        "question, options, answer",
+    ),
+}
+"""Files of questions with options."""
+
 MEASURES: dict[tuple[str, str], str] = {
     ("-- A measure.\n--\n", ""): (
         "~/m/measures/x.sql: its first comment line must say what it measures"
     ),
     ("item:       prompt", "item: \x1b[31m\u202e"): (
         "~/m/measures/x.sql: item: '\\x1b[31m\\u202e' is not allowed; allowed are prompt, "
-        "document, passage, pair"
+        "document, passage, pair, question"
     ),
     ("{value} of it", "{value:>999999999}"): (
         "~/m/measures/x.sql: says: {value:>999999999} is not allowed; allowed are {value}, and "

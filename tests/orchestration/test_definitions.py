@@ -42,13 +42,18 @@ SETTINGS: dict[str, Any] = {
     "probes": {"prompt_sets": ["prompts"]},
     "readaptation": {"documents": 10, "steps": 2},
     "preferences": [{"name": "pairs", "source": "file:pairs.jsonl"}],
+    "choices": [
+        {"name": "q", "source": "file:questions.jsonl", "conditions": ["direct", "reasoned"]}
+    ],
 }
+QUESTION = {"question": "q", "options": ["a", "b"], "answer": 0}
 PAIR = {"prompt": "p", "chosen": "a", "rejected": "b"}
 
 
 def study(bench: Bench) -> Any:
     write_jsonl(bench.folder / "made.jsonl", imported("p", "a b c d e", "a b c d e"))
     write_jsonl(bench.folder / "pairs.jsonl", [PAIR])
+    write_jsonl(bench.folder / "questions.jsonl", [QUESTION])
     return bench.study(
         checkpoints=[
             {"name": "elsewhere", "source": "file:made.jsonl"},

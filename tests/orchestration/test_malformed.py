@@ -168,6 +168,13 @@ def test_a_file_of_pairs(given: str, row: tuple[bytes | str, str], refused: Refu
     assert refused(*CHECK) == row[1]
 
 
+@rows(malformed.CHOICES)
+def test_a_file_of_questions(given: str, row: tuple[bytes | str, str], refused: Refused) -> None:
+    write(Path("q.jsonl"), row[0])
+    Path("s.yaml").write_text(f"{STUDY}choices: [{{name: q, source: 'file:q.jsonl'}}]\n")
+    assert refused(*CHECK) == row[1]
+
+
 @rows(malformed.MEASURES)
 def test_a_measure(given: tuple[str, str], row: str, folder: Path, refused: Refused) -> None:
     (folder / "m" / "measures").mkdir(parents=True)

@@ -39,6 +39,10 @@ WITH_CORPUS = {
     "probes": {"prompt_sets": ["prompts"]},
     "readaptation": {"documents": 10, "steps": 2},
     "preferences": [{"name": "pairs", "source": "file:pairs.jsonl"}],
+    "choices": [
+        {"name": "questions", "source": "file:questions.jsonl", "orders": 2}
+        | {"conditions": ["direct", "reasoned"], "reasoning_tokens": 3}
+    ],
     "embedder": "dir:encoder",
     "scores": {"file": "scores.jsonl", "right": {"judge": 1}},
     "divergence": {"tokens": 40},
@@ -71,6 +75,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, llama_source: Source) -> Ben
     write_jsonl(bench.folder / "base.jsonl", other)
     pairs = [{"prompt": f"{i}?", "chosen": "Yes.", "rejected": "No."} for i in range(3)]
     write_jsonl(bench.folder / "pairs.jsonl", pairs)
+    questions = [{"question": f"{i}?", "options": ["a", "b"], "answer": i % 2} for i in range(3)]
+    write_jsonl(bench.folder / "questions.jsonl", questions)
     checkpoints = [
         {"name": "base", "source": "file:base.jsonl", "decodings": [{"top_p": 0.7}]},
         {
@@ -378,6 +384,15 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
             number | {"measure": measure, "condition": "-", "what": what, "n": 3, "other": names[0]}
             for measure in ("chosen_logprob", "rejected_logprob")
             for what in ("value", "change")
+        ],
+        "choice_confidence": [
+            number | {"measure": measure, "condition": condition, "n": 200}
+            for measure in ("choice_confidence_right", "choice_confidence_wrong")
+            for condition in ("-", "reasoned")
+        ],
+        "order_sensitivity": [
+            number | {"measure": "order_sensitivity", "condition": condition, "n": 200}
+            for condition in ("-", "reasoned")
         ],
         "stock_phrases": [
             {"phrase": f"as they had been told {i} times", "other": "b", "n_prompts": 9}

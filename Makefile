@@ -119,6 +119,7 @@ bench: $(WEIGHTS)
 	$(BIN)/python -m bench.texts
 	$(BIN)/python -m bench.sampling
 	$(BIN)/python -m bench.scoring
+	$(BIN)/python -m bench.choices
 	$(BIN)/python -m bench.alignment
 	$(BIN)/python -m bench.probes
 	$(BIN)/python -m bench.embedding

@@ -273,8 +273,10 @@ class _Sums:
         at = [index[row, column] for row, column, _ in self._places]
         totals = torch.cat(
             [
-                self._logits[some[:, 0], some[:, 1]].double().logsumexp(-1)
-                for some in torch.tensor(needed, device=self._logits.device).split(_ROWS)
+                self._logits[tuple(zip(*needed[start : start + _ROWS], strict=True))]
+                .double()
+                .logsumexp(-1)
+                for start in range(0, len(needed), _ROWS)
             ]
         )
         logprobs = self._logits[rows, columns, tokens].double() - totals[at]

@@ -34,7 +34,7 @@ def panels_beside(
     data: FigureData, width: int, titles: Sequence[str]
 ) -> list[tuple[list[FigureCheckpoint], int, str, str]]:
     """The panels of each line: its checkpoints, a panel's width, its title and its heading."""
-    n_columns = columns_of(width, titles)
+    n_columns = _columns(width, titles)
     inner = (width - n_columns * (AXIS + 12)) // n_columns
     return [
         (line, inner, title, f"{name}: {title}" if name else title)
@@ -43,8 +43,14 @@ def panels_beside(
     ]
 
 
-def columns_of(width: int, titles: Sequence[str]) -> int:
-    """How many panels stand beside each other."""
+def beside(panels: Sequence[Any], width: int, titles: Sequence[str]) -> Any:
+    """The panels of lines, those of each line beside each other where there is room."""
+    concatenated = alt.concat(*panels, columns=_columns(width, titles))
+    # Each panel has stages of its own width, which what stands beside their middle goes by.
+    return style.finish(concatenated.resolve_scale(xOffset="independent"))
+
+
+def _columns(width: int, titles: Sequence[str]) -> int:
     return len(titles) if width > style.NARROW else 1
 
 
@@ -58,6 +64,7 @@ def panel(
     items: str,
     axis: str = ",.4~r",
     value: str = ",.2f",
+    domain: tuple[float, float] | None = None,
 ) -> Any:
     """A panel of a line of checkpoints.
 
@@ -70,6 +77,7 @@ def panel(
         items: What `n` counts.
         axis: How numbers of the axis are written.
         value: How values are written in tooltips.
+        domain: From where to where the axis goes; by default as far as the points.
     """
     stages = [shown.tick for shown in line]
     room = width / len(stages)
@@ -85,7 +93,7 @@ def panel(
             **(_aslant(room) if max(map(len, stages)) * _CHARACTER > room else {"labelAngle": 0}),
         ),
     )
-    beside = alt.XOffset("kind:N", sort=names, scale=alt.Scale(domain=names))
+    offset = alt.XOffset("kind:N", sort=names, scale=alt.Scale(domain=names))
     colour = alt.Color(
         "kind:N",
         title=None,
@@ -98,24 +106,26 @@ def panel(
     y = alt.Y(
         "value:Q",
         title=None,
-        scale=alt.Scale(zero=False, nice=False, padding=8),
+        scale=alt.Scale(zero=False, nice=False, padding=8)
+        if domain is None
+        else alt.Scale(zero=False, nice=False, domain=list(domain)),
         axis=alt.Axis(tickCount=5, domain=False, ticks=False, format=axis),
     )
     chart = alt.Chart()
     joined = chart.mark_line(strokeWidth=1.2, opacity=0.6).encode(
-        x=x, y=y, color=colour, xOffset=beside, order="place:Q"
+        x=x, y=y, color=colour, xOffset=offset, order="place:Q"
     )
     layers = [
         *([joined] if line[0].ladder else []),  # others do not follow each other
         chart.mark_rule(strokeWidth=2).encode(
-            x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=colour, xOffset=beside
+            x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=colour, xOffset=offset
         ),
         chart.mark_point(filled=True, opacity=1, size=70).encode(
             x=x,
             y=y,
             color=colour,
             shape=shape,
-            xOffset=beside,
+            xOffset=offset,
             tooltip=[
                 "checkpoint:N",
                 alt.Tooltip("kind:N", title="of"),

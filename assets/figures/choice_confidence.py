@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import altair as alt
-
-from assets.drawing import by_stage, style
+from assets.drawing import by_stage
 from assets.drawing.figure import Figure, FigureData, Grid
 from assets.measures.sentences import Number
 
@@ -23,6 +21,8 @@ _ALL = {"confidence in the chosen option": "choice_confidence"}
 """The same of questions of which no option is right."""
 KINDS = {"-": "direct", "reasoned": "after reasoning"}
 """By condition, what a point is called."""
+_MARGIN = 0.02
+"""From the last interval to the end of an axis."""
 COLOURS = {"direct": "#3b6fa0", "after reasoning": "#d9722e"}
 _COLUMNS = {
     "right": ("choice_accuracy", "share"),
@@ -52,6 +52,7 @@ def draw_conditions(data: FigureData, width: int, panels: Mapping[str, str]) -> 
     measures = panels.values()
     conditions = {condition for _, measure, condition in rows if measure in measures}
     kinds = {name: COLOURS[name] for key, name in KINDS.items() if key in conditions}
+    ends = [row[end] for row in data.rows if row["measure"] in measures for end in ("low", "high")]
     titles = [title for title, name in panels.items() if any(key[1] == name for key in rows)]
     drawn = [
         by_stage.panel(
@@ -68,10 +69,12 @@ def draw_conditions(data: FigureData, width: int, panels: Mapping[str, str]) -> 
             items="questions",
             axis="%",
             value=".1%",
+            # The panels are about the same number, and can be compared by the eye.
+            domain=(max(0, min(ends) - _MARGIN), min(1, max(ends) + _MARGIN)),
         )
         for line, inner, title, heading in by_stage.panels_beside(data, width, titles)
     ]
-    return style.finish(alt.concat(*drawn, columns=by_stage.columns_of(width, titles)))
+    return by_stage.beside(drawn, width, titles)
 
 
 def _draw(data: FigureData, width: int) -> Any:

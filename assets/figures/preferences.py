@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import altair as alt
-
-from assets.drawing import by_stage, style
+from assets.drawing import by_stage
 from assets.drawing.figure import Figure, FigureCheckpoint, FigureData, Grid
 from assets.measures.sentences import Number
 
@@ -49,7 +47,7 @@ def _draw(data: FigureData, width: int) -> Any:
         )
         for line, inner, title, heading in by_stage.panels_beside(data, width, titles)
     ]
-    return style.finish(alt.concat(*panels, columns=by_stage.columns_of(width, titles)))
+    return by_stage.beside(panels, width, titles)
 
 
 def _points(rows: Rows, line: Iterable[FigureCheckpoint], what: str) -> list[dict[str, Any]]:

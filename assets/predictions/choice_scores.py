@@ -67,23 +67,20 @@ class Asked:
         return (*self.listed.key, self.condition)
 
     def before(self, model: LanguageModel, checkpoint: Checkpoint) -> str:
-        """All that stands before the option, as it is sent."""
-        cue = self.listed.choices.cue
-        if self.reasoning is not None:
-            return f"{_reasoned(self.reasoning, checkpoint)}\n\n{cue}"
-        format_ = checkpoint.format_of_prompts
-        sent = format_.render(model.tokenizer, self.listed.prompt)
-        return f"{sent}{'' if format_.is_chat or sent[-1].isspace() else ' '}{cue}"
-
-
-def _reasoned(row: Row, checkpoint: Checkpoint) -> str:
-    """A prompt to reason with what was written after it, a trace that was cut off being closed."""
-    sent, text = row["prompt_sent"], row["text"]
-    tags = checkpoint.ending.reasoning
-    if tags is not None and row["reasoning"] is not None:
-        opened = "" if sent.rstrip().endswith(tags.start) else tags.start
-        text = f"{opened}{row['reasoning']}{tags.end}\n\n{text}"
-    return f"{sent}{text.rstrip()}"
+        """All that stands before the option, as it is sent; a reasoning trace in it is closed."""
+        format_, tags = checkpoint.format_of_prompts, checkpoint.ending.reasoning
+        if self.reasoning is None:
+            sent, trace, text = format_.render(model.tokenizer, self.listed.prompt), "", ""
+        else:
+            sent, trace, text = (self.reasoning[n] for n in ("prompt_sent", "reasoning", "text"))
+        is_opened = tags is not None and sent.rstrip().endswith(tags.start)
+        if tags is not None and (trace or is_opened):
+            text = f"{'' if is_opened else tags.start}{trace or ''}{tags.end}\n\n{text}"
+        if text:
+            joint = "\n\n"
+        else:
+            joint = "" if format_.is_chat or sent[-1].isspace() else " "
+        return f"{sent}{text.rstrip()}{joint}{self.listed.choices.cue}"
 
 
 def encode(model: LanguageModel, checkpoint: Checkpoint, asked: Asked) -> Options:

@@ -46,7 +46,7 @@ def asked_of(model: LanguageModel, questions: Iterable[str], options: list[str])
     return asked
 
 
-QUESTIONS = ["Hi?", "What is a colour of the sky " * 4, "π ≈ 3 — why?", "Tell me"]
+QUESTIONS = ["Hi?", "What is a colour of the sky " * 2, "π ≈ 3 — why?"]
 """Of which the longest is, with its options, over Gemma's sliding window."""
 
 
@@ -65,8 +65,8 @@ def test_options_are_as_likely_as_with_nothing_shared(
     counted: list[int] = []
     batches = list(score_options(model, asked, on_options=counted.append))
     found = {options.name: scores for batch in batches for options, scores in batch}
-    assert len(found) == len(asked) == 24
-    assert sum(counted) == 72
+    assert len(found) == len(asked) == 18
+    assert sum(counted) == 54
     for one in asked:
         assert found[one.name] == pytest.approx(plain(model, one), abs=1e-4)
     if name == "tiny_gemma":

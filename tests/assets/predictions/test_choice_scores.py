@@ -11,6 +11,9 @@ import pytest
 import torch
 
 from assets.predictions import choice_scores
+from assets.sources.questions import Listed, Question
+from assets.study.checkpoints import Checkpoint
+from assets.study.choices import Choices
 from tests.studies import Bench, limit_assets, write_jsonl
 from warehouse.tables import CHOICE_REASONING, CHOICE_SCORES, GENERATIONS, SUMMARY
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.whole
 
-QUESTIONS = [
+QUESTIONS: list[dict[str, Any]] = [
     {"question_id": "sky", "question": "Sky?", "options": ["red", "blue", "green"], "answer": "B"},
     {"question_id": "sum", "question": "1 + 1?", "options": ["2", "3"], "answer": 0},
     {"question_id": "mood", "question": "You like parties.", "options": ["no", "yes"]},
@@ -125,6 +128,40 @@ def test_options_are_as_likely_as_transformers_says_in_every_order(
             assert row["n_tokens"] == len(option)
             right = {"sky": 1, "sum": 0, "mood": None}[row["question_id"]]
             assert row["is_right"] == (None if right is None else row["option"] == right)
+
+
+@pytest.mark.parametrize(
+    ("form", "row", "before"),
+    [
+        ("{prompt}\nA:", None, "{prompt}\nA: Answer:"),
+        ("{prompt}\n<think>", None, "{prompt}\n<think></think>\n\nAnswer:"),
+        ("{prompt}\n", {"reasoning": None, "text": "B. "}, "{prompt}\nB.\n\nAnswer:"),
+        ("{prompt}\n", {"reasoning": None, "text": " "}, "{prompt}\n\n\nAnswer:"),
+        (
+            "{prompt}\n<think>",
+            {"reasoning": "Hm", "text": "B."},
+            "{prompt}\n<think>Hm</think>\n\nB.\n\nAnswer:",
+        ),
+        (
+            "{prompt}\n",
+            {"reasoning": "Hm, so it was cut", "text": ""},
+            "{prompt}\n<think>Hm, so it was cut</think>\n\nAnswer:",
+        ),
+    ],
+)
+def test_a_reasoning_trace_is_closed_before_the_cue(
+    form: str, row: dict[str, Any] | None, before: str, tiny_llama: LanguageModel
+) -> None:
+    choices = Choices.model_validate({"name": "q", "source": "file:q.jsonl"})
+    listed = Listed(choices, "1", 0, Question("Why?", ("a", "b"), None), (1, 0))
+    checkpoint = Checkpoint.model_validate(
+        {"name": "c", "source": "pypi:none", "prompt_format": form, "reasoning": True}
+    )
+    prompt = "Why?\nA. b\nB. a"
+    if row is not None:
+        row = row | {"prompt_sent": form.replace("{prompt}", prompt)}
+    asked = choice_scores.Asked(listed, "reasoned" if row else "direct", row)
+    assert asked.before(tiny_llama, checkpoint) == before.replace("{prompt}", prompt)
 
 
 def chosen(rows: list[dict[str, Any]]) -> dict[tuple[Any, ...], dict[str, Any]]:

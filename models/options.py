@@ -124,9 +124,10 @@ def score_options(
     for batch in _batches(_families(asked), model):
         if all(member.name in finished for family in batch for member in family.members):
             continue
-        for scored in in_halves(lambda some: _score(model, some), batch):
-            on_options(sum(len(options.options) for options, _ in scored))
-            yield scored
+        of_families = in_halves(lambda some: _score(model, some), batch)
+        scored = [one for of_family in of_families for one in of_family]
+        on_options(sum(len(options.options) for options, _ in scored))
+        yield scored
 
 
 def _families(asked: Iterable[Options]) -> list[_Family]:

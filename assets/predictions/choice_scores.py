@@ -76,11 +76,9 @@ class Asked:
         is_opened = tags is not None and sent.rstrip().endswith(tags.start)
         if tags is not None and (trace or is_opened):
             text = f"{'' if is_opened else tags.start}{trace or ''}{tags.end}\n\n{text}"
-        if text:
-            joint = "\n\n"
-        else:
-            joint = "" if format_.is_chat or sent[-1].isspace() else " "
-        return f"{sent}{text.rstrip()}{joint}{self.listed.choices.cue}"
+        joint = "" if format_.is_chat or sent[-1].isspace() else " "
+        before = f"{sent}{text.rstrip()}\n\n" if text else f"{sent}{joint}"
+        return f"{before}{self.listed.choices.cue}"
 
 
 def encode(model: LanguageModel, checkpoint: Checkpoint, asked: Asked) -> Options:
@@ -146,10 +144,12 @@ def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
     note_part_versions(context, versions, predicted_by(checkpoint))
     rows: dict[Key, list[Row]] = {}
     for finished, of_rows in finished_rows(context, _TABLE):
+        of_file: dict[Key, list[Row]] = {}
         for row in finished.to_pylist():
             part = _part(row["choice_set"], row["condition"])
             if versions.get(part) == of_rows.get(part, ""):
-                rows.setdefault(_key(row), []).append(row)
+                of_file.setdefault(_key(row), []).append(row)
+        rows.update(of_file)
     kept = [key for key in asked if key in rows]
     context.notes["orders kept from before"] = len(kept)
     if len(kept) < len(asked):
@@ -243,7 +243,7 @@ def _versions(checkpoint: Checkpoint, asked: Iterable[Asked]) -> dict[str, str]:
     """For each set and condition a digest of all that its rows depend on, but the orders."""
     shared = [
         *(checkpoint.digest(), checkpoint.dtype, CHOICE_SCORES.version),
-        checkpoint.format_of_prompts.parameters,
+        *(checkpoint.format_of_prompts.parameters, asdict(checkpoint.ending)),
     ]
     by_part: dict[str, list[object]] = {}
     for one in asked:
@@ -261,6 +261,7 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
     return {
         **model_parameters(checkpoint),
         "prompt_format": checkpoint.format_of_prompts.parameters,
+        "ending": asdict(checkpoint.ending),
         "choices": [[c.name, c.asked, c.orders, c.conditions] for c in study.choices],
     }
 

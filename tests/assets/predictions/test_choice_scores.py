@@ -33,7 +33,6 @@ MEASURES = (
     *("choice_confidence_right", "choice_confidence_wrong"),
     *("reasoning_accuracy", "reasoning_confidence"),
 )
-FIGURES = ("figures/choice_confidence", "figures/order_sensitivity")
 
 
 def study_of(bench: Bench, gemma: Source, **changes: Any) -> Study:
@@ -58,9 +57,9 @@ def scored(tmp_path_factory: pytest.TempPathFactory, llama_source: Source, gemma
     """A lake of that study; not to be written to."""
     bench = Bench(tmp_path_factory.mktemp("choices"), llama_source)
     with pytest.MonkeyPatch.context() as patch:
-        names = (*FIGURES, "choices", *(f"measures/{name}" for name in MEASURES))
+        names = ("choices", *(f"measures/{name}" for name in MEASURES))
         limit_assets(patch, names, bench.folder / "sql")
-        bench.run(study_of(bench, gemma), only=FIGURES)
+        bench.run(study_of(bench, gemma), only=("summary",))
     return bench
 
 

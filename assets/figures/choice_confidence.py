@@ -67,7 +67,7 @@ def draw_conditions(data: FigureData, width: int, panels: Mapping[str, str]) -> 
             heading,
             kinds=kinds,
             items="questions",
-            axis="%",
+            axis=".3~%",
             value=".1%",
             # The panels are about the same number, and can be compared by the eye.
             domain=(max(0, min(ends) - _MARGIN), min(1, max(ends) + _MARGIN)),

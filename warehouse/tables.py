@@ -277,8 +277,8 @@ TOKEN_DISTRIBUTIONS = Table(
         Column(
             "top_ids",
             "INTEGER[]",
-            "the most likely tokens, most likely first, as many as the study's `likeliest`; null "
-            "by default",
+            "the most likely tokens, most likely first, as many as the study's `likeliest`, by "
+            "default 1",
         ),
         Column("top_logprobs", "REAL[]", "log-probabilities of the most likely tokens", "nats"),
     ),

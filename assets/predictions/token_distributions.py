@@ -214,10 +214,8 @@ def _batch(part: Part, scored: Scored, likeliest: int) -> pa.RecordBatch:
 
 
 def _lists(values: np.ndarray) -> pa.Array:
-    """A list a row of [n, width]; null where there is nothing to list."""
+    """A list a row of [n, width]."""
     n, width = values.shape
-    if width == 0:
-        return pa.nulls(n, pa.list_(pa.from_numpy_dtype(values.dtype)))
     return pa.ListArray.from_arrays(
         pa.array(np.arange(n + 1, dtype=np.int32) * width), pa.array(values.ravel())
     )

@@ -84,7 +84,7 @@ class Thresholds(Part):
         top_k: Numbers of most likely tokens whose probability together is kept.
         support: A token is in a distribution's support if it is more probable than this.
         likeliest: Most likely tokens of which `token_distributions` keeps the ids and the
-            log-probabilities at each place. No measure reads them, and 10 take half of the room.
+            log-probabilities at each place. Measures read the first, and 10 take half of the room.
         same_answer: Cosine similarity, or the classifier's score, from which on two generations
             are one answer.
         same_sentence: Cosine similarity from which on two sentences say the same.
@@ -109,7 +109,7 @@ class Thresholds(Part):
     spans: Annotated[StrictInt, Field(ge=1, le=100)] = 6
     top_k: TopK = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100)
     support: Probability = 1e-8
-    likeliest: Annotated[StrictInt, Field(ge=0, le=10)] = 0
+    likeliest: Annotated[StrictInt, Field(ge=1, le=10)] = 1
     same_answer: Share = 0.8
     same_sentence: Share = 0.6
     draws: Lengths = (1, 2, 3, 5, 10, 20, 50, 100)

@@ -174,8 +174,11 @@ def test_predictions_are_made_with_the_studys_thresholds(
         assert {k: row[k] for k in ("logprob", "rank", "entropy")} == {
             k: before[k] for k in ("logprob", "rank", "entropy")
         }
-        assert before["top_ids"] is before["top_logprobs"] is None
         assert len(set(row["top_ids"])) == 2
+        assert (row["top_ids"][:1], row["top_logprobs"][:1]) == (
+            before["top_ids"],
+            before["top_logprobs"],
+        )
         assert math.exp(row["top_logprobs"][0]) == pytest.approx(row["top_mass"][0], rel=1e-5)
         assert (row["rank"] <= 2) == (row["token_id"] in row["top_ids"])
         groups.setdefault((row["condition"], row["corpus"]), []).append(row)

@@ -42,7 +42,7 @@ PARAMETERS = (
     "$ngram_diversity_lengths, $ngram_similarity_length, $phrase_lengths, $phrase_share, "
     "$phrase_prior, $distinct_vocabulary, $opening_words, $loop_times, $repetitions, "
     "$kept_by, $aligned_with, $span_characters, $span_share, $spans, $top_k, $support, "
-    "$same_answer, $same_sentence, $draws"
+    "$likeliest, $same_answer, $same_sentence, $draws"
 )
 
 STUDY: dict[str, str] = {

@@ -546,7 +546,10 @@ def test_a_figure_without_anything_to_show_is_not_there(bench: Bench) -> None:
         assert f"figures/{name}" not in present
 
 
-FACTS = {"role": "base", "base": None, "n_parameters": 10, "vocab_size": 5, "tokenizer": "t"}
+FACTS = {"role": "base", "base": None, "n_parameters": 10, "vocab_size": 5} | {
+    "tokenizer": "t",
+    "controlled": None,
+}
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_drift_of_10_grams_needs_them(tmp_path: Path) -> None:
 def test_sql_uses_every_threshold() -> None:
     queries = "".join(path.read_text() for path in SQL_FOLDER.rglob("*.sql"))
     used = set(re.findall(r"\$([a-z_]+)", queries))
-    # Classes of sentences are not made by SQL, and no table is made of the likeliest tokens.
+    # Classes of sentences are not made by SQL, and the likeliest tokens are counted by Python.
     by_python = {"same_sentence", "likeliest"}
     assert used | by_python == set(Thresholds.model_fields)
 

@@ -51,6 +51,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "spans": (3, {"anchor_spans", "anchor_paths", "blueprint_flows", "span_meanings"}),
     "top_k": ([1, 3, 30], PREDICTIONS),
     "support": (1e-3, PREDICTIONS),
+    "likeliest": (2, PREDICTIONS),
     "same_answer": (0.5, {"answers"}),
     "same_sentence": (0.5, {"semantic_anchors", "span_meanings"}),
     "draws": ([1, 4], set()),  # of measures alone
@@ -132,12 +133,17 @@ def test_at_the_defaults_nothing_of_before_there_were_thresholds_is_scored_again
     parameters = asset.parameters(graph.study, graph.checkpoint("llama"))
     assert parameters.keys() == {"weights", "engine", "device", "dtype", "prompt_format"}
     listed = {key: value for key, (value, _) in CHANGES.items()}
-    assert asset.settings == ("thresholds.top_k", "thresholds.support")
+    assert asset.settings == (
+        "thresholds.top_k",
+        "thresholds.support",
+        "thresholds.likeliest",
+    )
     other = graph_of(bench, **listed)
     assert asset.parameters(other.study, other.checkpoint("llama")).keys() == {
         *parameters,
         "top_k",
         "support",
+        "likeliest",
     }
 
 

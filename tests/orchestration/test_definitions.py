@@ -44,6 +44,7 @@ SETTINGS: dict[str, Any] = {
     "preferences": [{"name": "pairs", "source": "file:pairs.jsonl"}],
     "choices": [
         {"name": "q", "source": "file:questions.jsonl", "conditions": ["direct", "reasoned"]}
+        | {"reasoning_tokens": 8}
     ],
 }
 QUESTION = {"question": "q", "options": ["a", "b"], "answer": 0}
@@ -307,6 +308,7 @@ def test_a_setting_that_changes_an_asset_changes_its_code_version(
     """Of what is changed for all checkpoints Dagster learns by the code version alone."""
     (bench.folder / "others.jsonl").write_text(json.dumps(PROMPTS[0]))
     write_jsonl(bench.folder / "pairs.jsonl", [PAIR])
+    write_jsonl(bench.folder / "questions.jsonl", [QUESTION])
     steps = [
         {"name": f"step-{i}", "source": str(bench.llama), "series": "run", "step": i}
         for i in (1, 2)
@@ -396,12 +398,12 @@ def test_a_run_is_a_checkpoint(bench: Bench) -> None:
         for stage in stages(graph, graph.select(()))
     ]
     assert found == [
-        [(None, 5)],  # what comes in
-        [("elsewhere", 27), ("llama", 43)],  # what is written, and what is made of it
+        [(None, 6)],  # what comes in
+        [("elsewhere", 27), ("llama", 44)],  # what is written, and what is made of it
         # What is predicted, partners' text included, and what is counted beside a base's texts.
         [("llama", 23), ("elsewhere", 2)],
         [("elsewhere", 2), ("llama", 2)],  # summary and comparisons, whatever measure failed
-        [(None, 18)],  # figures
+        [(None, 20)],  # figures
     ]
 
 

@@ -401,7 +401,7 @@ def test_a_run_is_a_checkpoint(bench: Bench) -> None:
         [(None, 6)],  # what comes in
         [("elsewhere", 27), ("llama", 44)],  # what is written, and what is made of it
         # What is predicted, partners' text included, and what is counted beside a base's texts.
-        [("llama", 23), ("elsewhere", 2)],
+        [("llama", 33), ("elsewhere", 2)],
         [("elsewhere", 2), ("llama", 2)],  # summary and comparisons, whatever measure failed
         [(None, 20)],  # figures
     ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from assets.lineage.asset import TableAsset
 from assets.sources.documents import signature_of
+from assets.sources.entries import Kind, entries, none_usable
 from assets.sources.questions import (
     FIELDS,
     LETTERS,
@@ -21,11 +22,10 @@ from assets.sources.questions import (
     read_question,
 )
 from assets.study.errors import InputError, shown
-from assets.study.files import is_text, read_jsonl
 from warehouse import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from assets.study.study import Study
 
 _SCHEMA = tables.CHOICE_QUESTIONS.arrow_schema
+_KIND = Kind("choices", "question", FIELDS, PASSED_OVER, other_id="id")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def read_questions(choices: Choices, passed_over: Counter[str] | None = None) ->
     counted = Counter[str]() if passed_over is None else passed_over
     is_file = choices.source.scheme == "file"
     seen: set[str] = set()
-    for place, question_id, row in _lines(choices) if is_file else _rows_of_hub(choices):
+    for place, question_id, row in entries(_KIND, choices):
         try:
             question = read_question(row)
             if choices.scored == "letters" and len(question.options) > len(LETTERS):
@@ -86,36 +87,7 @@ def read_questions(choices: Choices, passed_over: Counter[str] | None = None) ->
         if len(seen) == choices.questions:
             return
     if not seen:
-        why = "; ".join(f"{number:,}: {reason}" for reason, number in counted.most_common(3))
-        raise InputError(
-            f"choices: {choices.name!r} ({choices.source}) holds no question that can be "
-            f"used{f' ({why})' if why else ''}"
-        )
-
-
-def _lines(choices: Choices) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """The lines of files: where each stands, its id and what it holds."""
-    files = choices.source.files
-    for path in files:
-        for number, row in read_jsonl(path, {}):
-            place = f"{path}, line {number}"
-            for field in row:
-                if field not in (*FIELDS, *PASSED_OVER):
-                    raise InputError(
-                        f"{place}: has the unknown field {shown(field)!r}; a question has "
-                        f"{', '.join(FIELDS)}"
-                    )
-            in_file = str(number) if len(files) == 1 else f"{path.stem}/{number}"
-            question_id = row.get("question_id", row.get("id", in_file))
-            if not isinstance(question_id, str) or not question_id or not is_text(question_id):
-                raise InputError(f"{place}: 'question_id' must be a text that is not empty")
-            yield place, question_id, row
-
-
-def _rows_of_hub(choices: Choices) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    for name, row in choices.source.rows(config=choices.config, split=choices.split):
-        own = row.get("id")
-        yield f"{choices.source}, row {name}", own if isinstance(own, str) and own else name, row
+        raise none_usable(_KIND, choices, counted)
 
 
 def questions_in_lake(context: AssetContext) -> Iterator[Listed]:

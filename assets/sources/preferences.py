@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from assets.lineage.asset import TableAsset
 from assets.sources.documents import signature_of
+from assets.sources.entries import Kind, entries, none_usable
 from assets.sources.pairs import Answers, UnusableError, read_answers
 from assets.study.errors import InputError, shown
-from assets.study.files import is_text, read_jsonl
 from warehouse import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
@@ -25,9 +25,13 @@ if TYPE_CHECKING:
     from assets.study.study import Study
 
 _SCHEMA = tables.PREFERENCES.arrow_schema
-_FIELDS = ("pair_id", "prompt", "chosen", "rejected")
-_PASSED_OVER = ("prompt_id", "messages", "score_chosen", "score_rejected")
-"""What UltraFeedback has beside these."""
+_KIND = Kind(
+    key="preferences",
+    noun="pair",
+    fields=("pair_id", "prompt", "chosen", "rejected"),
+    # What UltraFeedback has beside these.
+    passed_over=("prompt_id", "messages", "score_chosen", "score_rejected"),
+)
 _TOO_LONG = "has more words than `max_words:`"
 
 
@@ -62,7 +66,7 @@ def read_pairs(preferences: Preferences, passed_over: Counter[str] | None = None
     counted = Counter[str]() if passed_over is None else passed_over
     is_file = preferences.source.scheme == "file"
     seen: set[str] = set()
-    for place, pair_id, row in _lines(preferences) if is_file else _rows_of_hub(preferences):
+    for place, pair_id, row in entries(_KIND, preferences):
         try:
             answers = read_answers(row)
         except UnusableError as error:
@@ -82,36 +86,7 @@ def read_pairs(preferences: Preferences, passed_over: Counter[str] | None = None
         if len(seen) == preferences.pairs:
             return
     if not seen:
-        why = "; ".join(f"{number:,}: {reason}" for reason, number in counted.most_common(3))
-        raise InputError(
-            f"preferences: {preferences.name!r} ({preferences.source}) holds no pair that can be "
-            f"used{f' ({why})' if why else ''}"
-        )
-
-
-def _lines(preferences: Preferences) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """The lines of files: where each stands, its id and what it holds."""
-    files = preferences.source.files
-    for path in files:
-        for number, row in read_jsonl(path, {}):
-            place = f"{path}, line {number}"
-            for field in row:
-                if field not in (*_FIELDS, *_PASSED_OVER):
-                    raise InputError(
-                        f"{place}: has the unknown field {shown(field)!r}; a pair has "
-                        f"{', '.join(_FIELDS)}"
-                    )
-            in_file = str(number) if len(files) == 1 else f"{path.stem}/{number}"
-            pair_id = row.get("pair_id", in_file)
-            if not isinstance(pair_id, str) or not pair_id or not is_text(pair_id):
-                raise InputError(f"{place}: 'pair_id' must be a text that is not empty")
-            yield place, pair_id, row
-
-
-def _rows_of_hub(preferences: Preferences) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    rows = preferences.source.rows(config=preferences.config, split=preferences.split)
-    for name, row in rows:
-        yield f"{preferences.source}, row {name}", name, row
+        raise none_usable(_KIND, preferences, counted)
 
 
 @contextmanager

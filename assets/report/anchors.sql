@@ -3,23 +3,29 @@
 with
     spans as (
         select
-            *,
+            anchor_spans.*,
+            prompt,
             row_number() over (
                 partition by checkpoint
                 order by n_holders / n_samples desc, length desc, prompt_id
-            ) as place
+            ) as nth
         from anchor_spans
         join shown
             using (checkpoint, decoding, prompt_set)
         join prompt_texts()
             using (prompt_set, prompt_id)
         where pick = 1
-        qualify place <= $rows
+        qualify nth <= $rows
     ),
     holders as (
         select
-            * exclude (samples, starts, text),
+            checkpoint,
+            decoding,
+            prompt_set,
+            prompt_id,
+            nth,
             text as anchor,
+            length,
             unnest(samples[:3]) as sample,
             unnest(starts[:3]) as start
         from spans
@@ -27,7 +33,7 @@ with
     in_texts as (
         select
             checkpoint,
-            place,
+            nth,
             list(
                 {
                     'sample': sample,
@@ -40,7 +46,7 @@ with
         from holders
         join generations
             using (checkpoint, decoding, prompt_set, prompt_id, sample)
-        group by checkpoint, place
+        group by checkpoint, nth
     )
 select
     checkpoint,
@@ -50,5 +56,5 @@ select
     held
 from spans
 join in_texts
-    using (checkpoint, place)
-order by checkpoint, place
+    using (checkpoint, nth)
+order by checkpoint, nth

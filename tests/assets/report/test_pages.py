@@ -91,12 +91,14 @@ TABLES: dict[str, list[dict[str, Any]]] = {
         *diversity("dpo", {"p": 8, "q": 3, "r": 6}),
     ],
     "anchor_spans": [
-        {"checkpoint": "dpo", "decoding": "a", "prompt_set": "s", "prompt_id": "p", "pick": pick}
-        | {"text": text, "length": len(text), "n_holders": 2, "n_samples": 3}
+        {"checkpoint": "dpo", "decoding": "a", "prompt_set": "s", "prompt_id": prompt, "pick": pick}
+        | {"text": text, "length": len(text), "n_holders": len(samples), "n_samples": n_samples}
         | {"samples": samples, "starts": starts}
-        for pick, text, samples, starts in (
-            (1, "course!", [1, 2], [3, 4]),
-            (2, "It is", [0], [0]),
+        for prompt, pick, text, n_samples, samples, starts in (
+            ("p", 1, "course!", 3, [1, 2], [3, 4]),
+            ("p", 2, "It is", 3, [0], [0]),
+            ("q", 1, "Of course", 2, [0, 1], [0, 0]),
+            ("r", 1, "Of", 4, [0], [0]),
         )
     ],
     "shifted_tokens": [
@@ -150,11 +152,19 @@ def test_openings_recur_and_stand_beside_the_bases(connection: duckdb.DuckDBPyCo
 def test_an_anchor_opens_to_generations_that_hold_it(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
-    held = [
+    p = [
         Marked("Sample 1:", "Of ", "course!", " Yes."),
         Marked("Sample 2:", "Of  ", "course!", " So."),
     ]
-    assert rows_of(connection, "anchors") == [["What is p?", Opening("course!", held), "67%"]]
+    q = [Marked("Sample 0:", "", "Of course", "! No.")]
+    assert rows_of(connection, "anchors") == [
+        [
+            "What is q?",
+            Opening("Of course", [*q, Marked("Sample 1:", "", "Of course", "")]),
+            "100%",
+        ],
+        ["What is p?", Opening("course!", p), "67%"],
+    ]
 
 
 def test_shifted_tokens_are_those_of_greedy_text_where_there_is_some(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from assets.generations.engines import opened
+from assets.generations.engines import columns_of, opened, sample_shown
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature
 from assets.lineage.staging import finished_rows, note_part_versions, stage
@@ -104,20 +104,16 @@ def _sampled(
     n_tokens = choices.reasoning_tokens
     done = {prompted for prompted, key in keys.items() if key in finished}
     with opened(context, checkpoint, list(keys), n_tokens) as engine:
-        label = f"{checkpoint.name}: reasoning about {choices.name}"
-        context.progress.start(label, (len(keys) - len(done)) * n_tokens, "tokens")
-        try:
-            for generations in engine.sample(
-                list(keys),
-                max_new_tokens=n_tokens,
-                seed=study.seed,
-                ending=checkpoint.ending,
-                finished=done,
-                on_tokens=context.progress.advance,
-            ):
-                yield [_row(keys[g.asked], g, study.seed) for g in generations]
-        finally:
-            context.progress.finish()
+        for generations in sample_shown(
+            context,
+            engine,
+            list(keys),
+            label=f"{checkpoint.name}: reasoning about {choices.name}",
+            max_new_tokens=n_tokens,
+            ending=checkpoint.ending,
+            finished=done,
+        ):
+            yield [_row(keys[g.asked], g, study.seed) for g in generations]
 
 
 def check_reasoning_fits(model: LanguageModel, checkpoint: Checkpoint, listed: Listed) -> None:
@@ -149,15 +145,7 @@ def _row(key: Key, made: Generation, seed: int) -> Row:
         "choice_set": choice_set,
         "question_id": question_id,
         "ordering": ordering,
-        "decoding": made.asked.decoding.name,
-        "text": made.text,
-        "token_ids": made.token_ids,
-        "n_tokens": made.n_tokens,
-        "finish_reason": made.finish_reason,
-        "seed": seed,
-        "prompt_sent": made.prompt,
-        "reasoning": made.reasoning,
-        "reasoning_ids": made.reasoning_ids,
+        **columns_of(made, seed),
     }
 
 

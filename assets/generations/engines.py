@@ -1,9 +1,9 @@
-"""The engine that a checkpoint is sampled with, opened for as long as it is asked."""
+"""The engine that a checkpoint is sampled with: opened, asked, and what it gives as columns."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assets.sources.checkpoints import describe_model, load_model
 from models.engines import ServerEngine, TransformersEngine, VllmEngine
@@ -12,11 +12,12 @@ from models.servers import Server
 from models.vllm import running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence, Set
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
-    from models.engines import Engine, Prompted
+    from models.endings import Ending
+    from models.engines import Engine, Generation, Prompted
 
 
 def server_of(checkpoint: Checkpoint) -> Server:
@@ -78,3 +79,66 @@ def opened(
             yield VllmEngine(model_facts, process)
     else:
         yield TransformersEngine(load_model(context, checkpoint))
+
+
+def sample_shown(
+    context: AssetContext,
+    engine: Engine,
+    asked: Sequence[Prompted],
+    *,
+    label: str,
+    max_new_tokens: int,
+    ending: Ending,
+    finished: Set[Prompted] = frozenset(),
+    on_drawn: Callable[[int], None] = lambda drawn: None,
+) -> Iterator[list[Generation]]:
+    """Samples with an engine, and shows how far it is.
+
+    Args:
+        context: What the generations are made for.
+        engine: The engine.
+        asked: What it is asked.
+        label: What the progress is of.
+        max_new_tokens: Tokens of a generation at most.
+        ending: How generations end.
+        finished: What was asked before.
+        on_drawn: Called with the number of tokens that were drawn since the last call.
+
+    Yields:
+        Some generations, as soon as they are finished.
+
+    Raises:
+        ModelError: As `Engine.sample` does.
+    """
+
+    def on_tokens(drawn: int, settled: int) -> None:
+        on_drawn(drawn)
+        context.progress.advance(drawn, settled)
+
+    context.progress.start(label, (len(asked) - len(finished)) * max_new_tokens, "tokens")
+    try:
+        yield from engine.sample(
+            asked,
+            max_new_tokens=max_new_tokens,
+            seed=context.study.seed,
+            ending=ending,
+            finished=finished,
+            on_tokens=on_tokens,
+        )
+    finally:
+        context.progress.finish()
+
+
+def columns_of(made: Generation, seed: int) -> dict[str, Any]:
+    """The columns that every table of generations has."""
+    return {
+        "decoding": made.asked.decoding.name,
+        "text": made.text,
+        "token_ids": made.token_ids,
+        "n_tokens": made.n_tokens,
+        "finish_reason": made.finish_reason,
+        "seed": seed,
+        "prompt_sent": made.prompt,
+        "reasoning": made.reasoning,
+        "reasoning_ids": made.reasoning_ids,
+    }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.generations.engines import opened
+from assets.generations.engines import columns_of, opened, sample_shown
 from assets.generations.plan import asked
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
@@ -159,49 +159,34 @@ def _drawn(
     done = {a for a in wanted if (a.decoding.name, a.key, a.sample) in finished}
     n_drawn = 0
 
-    def on_tokens(drawn: int, settled: int) -> None:
+    def on_drawn(drawn: int) -> None:
         nonlocal n_drawn
         n_drawn += drawn
-        context.progress.advance(drawn, settled)
 
     with opened(context, checkpoint, wanted) as engine:
         context.notes.update(engine.remarks(dict.fromkeys(a.decoding for a in wanted)))
         start = perf_counter()
-        context.progress.start(
-            f"{checkpoint.name}: sampling",
-            (len(wanted) - len(done)) * study.max_new_tokens,
-            "tokens",
-        )
-        try:
-            for generations in engine.sample(
-                wanted,
-                max_new_tokens=study.max_new_tokens,
-                seed=study.seed,
-                ending=checkpoint.ending,
-                finished=done,
-                on_tokens=on_tokens,
-            ):
-                yield [_row(prompts[g.asked.key], g, study.seed) for g in generations]
-        finally:
-            context.progress.finish()
+        for generations in sample_shown(
+            context,
+            engine,
+            wanted,
+            label=f"{checkpoint.name}: sampling",
+            max_new_tokens=study.max_new_tokens,
+            ending=checkpoint.ending,
+            finished=done,
+            on_drawn=on_drawn,
+        ):
+            yield [_row(prompts[g.asked.key], g, study.seed) for g in generations]
     context.notes["tokens sampled"] = n_drawn
     context.notes["tokens per second"] = round(n_drawn / (perf_counter() - start), 1)
 
 
 def _row(prompt: Prompt, made: Generation, seed: int) -> dict[str, Any]:
     return {
-        "decoding": made.asked.decoding.name,
+        **columns_of(made, seed),
         "prompt_set": prompt["prompt_set"],
         "prompt_id": prompt["prompt_id"],
         "sample": made.asked.sample,
-        "text": made.text,
-        "token_ids": made.token_ids,
-        "n_tokens": made.n_tokens,
-        "finish_reason": made.finish_reason,
-        "seed": seed,
-        "prompt_sent": made.prompt,
-        "reasoning": made.reasoning,
-        "reasoning_ids": made.reasoning_ids,
         "logprobs": made.logprobs,
         "top_logprobs": made.top_logprobs,
         "forward_passes": made.forward_passes,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from assets.generations.engines import opened
+from assets.generations.engines import opened, sample_shown
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
 from assets.lineage.staging import finished_parts, note_part_versions, stage
@@ -94,28 +94,24 @@ def _answers(
         for prompt in read_prompts(tuning.prompts)
         for sample in range(tuning.answers)
     ]
-    label = f"{tuning.name}: answers of {teacher.source}"
     with opened(context, teacher, wanted) as engine:
-        context.progress.start(label, len(wanted) * study.max_new_tokens, "tokens")
-        try:
-            for generations in engine.sample(
-                wanted,
-                max_new_tokens=study.max_new_tokens,
-                seed=study.seed,
-                ending=teacher.ending,
-                on_tokens=context.progress.advance,
-            ):
-                for generation in generations:
-                    yield {
-                        "tuning": tuning.name,
-                        "lesson_id": generation.asked.key,
-                        "sample": generation.asked.sample,
-                        "prompt": generation.asked.prompt,
-                        "answer": generation.text,
-                        "finish_reason": generation.finish_reason,
-                    }
-        finally:
-            context.progress.finish()
+        for generations in sample_shown(
+            context,
+            engine,
+            wanted,
+            label=f"{tuning.name}: answers of {teacher.source}",
+            max_new_tokens=study.max_new_tokens,
+            ending=teacher.ending,
+        ):
+            for generation in generations:
+                yield {
+                    "tuning": tuning.name,
+                    "lesson_id": generation.asked.key,
+                    "sample": generation.asked.sample,
+                    "prompt": generation.asked.prompt,
+                    "answer": generation.text,
+                    "finish_reason": generation.finish_reason,
+                }
 
 
 def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object]:

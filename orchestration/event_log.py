@@ -18,13 +18,13 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import create_db_conn_string
 from sqlalchemy.pool import StaticPool
 
+from orchestration.places import EVENTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dagster._serdes import ConfigurableClassData
 
-_WITHIN_HOME = "history/runs"
-"""Where Dagster keeps the databases, one for each run and an index, in an instance's folder."""
 _OPEN = 4
 """Databases that stay open at once: the index, and those of the latest runs."""
 _WAITS = 60
@@ -41,7 +41,7 @@ class EventLog(SqliteEventLogStorage):
     def __init__(self, home: str, inst_data: ConfigurableClassData | None = None) -> None:
         """Opens the log of the instance whose folder this is."""
         self._engines: OrderedDict[str, sa.Engine] = OrderedDict()
-        super().__init__(str(Path(home) / _WITHIN_HOME), inst_data)
+        super().__init__(str(Path(home) / EVENTS), inst_data)
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:

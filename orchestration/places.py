@@ -22,7 +22,9 @@ _LONGEST = 400
 """Bytes of a lake's path: SQLite opens no file whose path, of the instance's own, is over 511."""
 _LEAST_ROOM = 10_000_000
 """Bytes that must be free; a lake without a single row takes some."""
-DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
+EVENTS = "history/runs"
+"""Where Dagster keeps its events in an instance's folder: a database for each run, and an index."""
+DATABASES = ("history/runs.db", f"{EVENTS}/index.db", "schedules/schedules.db")
 """Of an instance whose settings name no others, in its folder."""
 
 

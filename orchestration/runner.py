@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from itertools import chain
 from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -160,42 +161,30 @@ def run(
                 if event.is_step_materialization and event.asset_key
             }
             outcome.made += [step for step in steps if step[0] in made]
-        if monotonic() - began > _SOON and _may_show(graph, later):
+        showing = _showing(graph, later) if monotonic() - began > _SOON else []
+        if showing:
             say("a first report of what is there, before the rest is made")
-            for stage in stages(graph, _showing(graph, later)):
-                for partition, steps in stage:
-                    if possible := _possible(graph, steps):
-                        execute(partition, [name for name, _ in possible])
+        for partition, steps in chain.from_iterable(stages(graph, showing)):
+            if possible := _possible(graph, steps):
+                execute(partition, [name for name, _ in possible])
     return outcome
 
 
-def _may_show(graph: AssetGraph, later: Sequence[Stage]) -> bool:
-    """Whether a lake without a report can have one while a model's work is still to be done.
-
-    It can as soon as each checkpoint that is to be compared has a measure.
-    """
-    nodes = [node for stage in later for _, steps in stage for node in steps]
-    if graph.lake.report.exists() or (REPORT, None) not in nodes:
-        return False
-    if not any(graph.assets[name].uses_model for name, _ in nodes):
-        return False
-    measures = [graph.assets[name] for name in graph.assets[SUMMARY.name].reads]
-    return all(
-        any(measure.stored(graph.lake, partition) for measure in measures)
-        for name, partition in nodes
-        if name == SUMMARY.name
-    )
-
-
 def _showing(graph: AssetGraph, later: Sequence[Stage]) -> list[Node]:
-    """What compares the measures, and shows them."""
-    return [
-        node
-        for stage in later
-        for _, steps in stage
-        for node in steps
-        if graph.assets[node[0]].group in ("summaries", "figures")
-    ]
+    """What gives a lake without a report its first one, while a model's work is still to be done.
+
+    Nothing until each checkpoint that is to be compared has a measure.
+    """
+    nodes = [node for _, steps in chain.from_iterable(later) for node in steps]
+    if graph.lake.report.exists() or (REPORT, None) not in nodes:
+        return []
+    if not any(graph.assets[name].uses_model for name, _ in nodes):
+        return []
+    measures = [graph.assets[name] for name in graph.assets[SUMMARY.name].reads]
+    to_compare = [partition for name, partition in nodes if name == SUMMARY.name]
+    if not all(any(m.stored(graph.lake, partition) for m in measures) for partition in to_compare):
+        return []
+    return [node for node in nodes if graph.assets[node[0]].group in ("summaries", "figures")]
 
 
 def _listed(instance: dg.DagsterInstance, names: Names, job: str) -> str:

@@ -169,12 +169,12 @@ def gather(figure: Figure, context: AssetContext, measures: Sequence[Measure]) -
     if figure.grows_with_samples:
         names.append("generations")  # their data version is in that of what is counted in them
     declarations = [context.tables[name] for name in dict.fromkeys(names)]
-    facts = facts_of(context)
-    shown = _shown(context.scope.limited_to(facts))
-    tokenizers = {facts[s.checkpoint]["tokenizer"] for s in shown}
-    unit = "token" if len(tokenizers) == 1 and None not in tokenizers else "word"
     query = figure.query.read_text(encoding="utf-8")
     with session(context.lake, context.limits) as connection:
+        facts = _facts_in(connection, context)
+        shown = _shown(context.scope.limited_to(facts))
+        tokenizers = {facts[s.checkpoint]["tokenizer"] for s in shown}
+        unit = "token" if len(tokenizers) == 1 and None not in tokenizers else "word"
         bind(connection, context.lake, declarations, facts)
         load_words(connection, query, _COMPARISONS, _SAMPLES)
         connection.register("shown", shown_in(context, facts))
@@ -236,10 +236,16 @@ def _declared(measures: Sequence[Measure]) -> pa.Table:
 
 def facts_of(context: AssetContext) -> dict[str, dict[str, Any]]:
     """The rows of `checkpoints`, by name, of those that a figure or the report is about."""
-    names = [checkpoint.name for checkpoint in context.scope.checkpoints]
     with session(context.lake, context.limits) as connection:
-        bind(connection, context.lake, [context.tables["checkpoints"]], names)
-        rows = connection.table("checkpoints").to_arrow_table().to_pylist()
+        return _facts_in(connection, context)
+
+
+def _facts_in(
+    connection: duckdb.DuckDBPyConnection, context: AssetContext
+) -> dict[str, dict[str, Any]]:
+    names = [checkpoint.name for checkpoint in context.scope.checkpoints]
+    bind(connection, context.lake, [context.tables["checkpoints"]], names)
+    rows = connection.table("checkpoints").to_arrow_table().to_pylist()
     facts = {row["checkpoint"]: row for row in rows}
     return {name: facts[name] for name in names if name in facts}
 

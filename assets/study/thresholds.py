@@ -84,7 +84,7 @@ class Thresholds(Part):
         top_k: Numbers of most likely tokens whose probability together is kept.
         support: A token is in a distribution's support if it is more probable than this.
         likeliest: Most likely tokens of which `token_distributions` keeps the ids and the
-            log-probabilities at each place. Measures read the first, and 10 take half of the room.
+            log-probabilities at each place. Measures read the first; 10 take a third of the room.
         same_answer: Cosine similarity, or the classifier's score, from which on two generations
             are one answer.
         same_sentence: Cosine similarity from which on two sentences say the same.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from warehouse import Lake
 
 _SAMPLED = "generations"
+_REASONED = "choice_reasoning"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Forecast:
     Attributes:
         generations: Generations that models are asked for, those of servers included.
         tokens: Tokens that these have at most.
+        reasonings: How often models reason about a question before they choose an option.
+        reasoning_tokens: Tokens that this takes at most.
         asked: The checkpoints whose generations a server is asked for.
         seconds: How long it takes, as far as this lake has a rate for it; None for no rate at all.
         unknown: Assets of which the lake has made no partition yet, each once.
@@ -33,6 +36,8 @@ class Forecast:
 
     generations: int
     tokens: int
+    reasonings: int
+    reasoning_tokens: int
     asked: tuple[Need, ...]
     seconds: float | None
     unknown: tuple[str, ...]
@@ -50,12 +55,14 @@ def forecast(lake: Lake, stale: Collection[Node], needs: Sequence[Need]) -> Fore
         needs: What each checkpoint asks of a machine.
     """
     sampled = [n for n in needs if n.tokens is not None and (_SAMPLED, n.checkpoint) in stale]
+    reasoned = [n for n in needs if (_REASONED, n.checkpoint) in stale]
     known = paces(lake)
-    tokens = {need.checkpoint: need.tokens for need in sampled}
+    tokens: dict[Node, int | None] = {(_SAMPLED, n.checkpoint): n.tokens for n in sampled}
+    tokens |= {(_REASONED, n.checkpoint): n.reasoning_tokens for n in reasoned}
     times: dict[Node, float | None] = {}
     for name, partition in stale:
         alike = _of_partition_or_others(known.values(), name, partition)
-        to_sample = tokens.get(partition or "") if name == _SAMPLED else None
+        to_sample = tokens.get((name, partition))
         if to_sample is None:
             times[name, partition] = median(p.seconds for p in alike) if alike else None
         else:
@@ -65,6 +72,8 @@ def forecast(lake: Lake, stale: Collection[Node], needs: Sequence[Need]) -> Fore
     return Forecast(
         generations=sum(need.generations for need in sampled),
         tokens=sum(need.tokens or 0 for need in sampled),
+        reasonings=sum(need.reasonings for need in reasoned),
+        reasoning_tokens=sum(need.reasoning_tokens for need in reasoned),
         asked=tuple(need for need in sampled if need.source.startswith("openai:")),
         seconds=sum(seconds) if seconds else None,
         unknown=tuple(dict.fromkeys(name for (name, _), time in times.items() if time is None)),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.blueprints.alignments import opened
+from assets.generations.choice_reasoning import reasoned_sets, reasons
 from assets.generations.engines import server_of
 from assets.generations.plan import asked
 from assets.predictions.choice_scores import check_room
@@ -49,12 +50,16 @@ class Need:
         source: Where it comes from.
         generations: How many are asked of it.
         tokens: How many tokens these have at most; None where they are made already.
+        reasonings: How often it reasons about a question before it chooses an option.
+        reasoning_tokens: How many tokens that takes at most.
     """
 
     checkpoint: str
     source: str
     generations: int
     tokens: int | None
+    reasonings: int = 0
+    reasoning_tokens: int = 0
 
 
 def check_inputs(study: Study) -> list[Need]:
@@ -251,5 +256,30 @@ def _need(study: Study, checkpoint: Checkpoint) -> Need:
             for decoding in study.compared_decodings(checkpoint)
         )
         generations += len(study.corpora) * study.prefixes.documents * per_prefix
-    tokens = generations * study.max_new_tokens
-    return Need(checkpoint.name, str(checkpoint.source), generations, tokens)
+    return Need(
+        checkpoint.name,
+        str(checkpoint.source),
+        generations,
+        generations * study.max_new_tokens,
+        *_reasoning(study, checkpoint),
+    )
+
+
+def _reasoning(study: Study, checkpoint: Checkpoint) -> tuple[int, int]:
+    """How often it reasons about a question, and how many tokens that takes at most.
+
+    Of a set on the hub as many questions count as the study asks for.
+    """
+    reasonings = tokens = 0
+    for choices in reasoned_sets(study).values() if reasons(study, checkpoint) else ():
+        if choices.source.scheme == "hf":
+            n_listed = (choices.questions or 0) * choices.orders
+        else:
+            n_listed = sum(
+                1
+                for placed in read_questions(choices)
+                for _ in in_orders(choices, placed.question_id, placed.question)
+            )
+        reasonings += n_listed
+        tokens += n_listed * choices.reasoning_tokens
+    return reasonings, tokens

@@ -47,7 +47,7 @@ def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
     """Samples what is not there yet, and keeps what is finished."""
     checkpoint = context.checkpoint
     assert checkpoint is not None
-    by_set: dict[str, dict[Key, Listed]] = {name: {} for name in _reasoned(context.study)}
+    by_set: dict[str, dict[Key, Listed]] = {name: {} for name in reasoned_sets(context.study)}
     for listed in questions_in_lake(context):
         if listed.choices.name in by_set:
             by_set[listed.choices.name][listed.key] = listed
@@ -75,7 +75,7 @@ def _key(row: Row) -> Key:
     return row["choice_set"], row["question_id"], row["ordering"]
 
 
-def _reasoned(study: Study) -> dict[str, Choices]:
+def reasoned_sets(study: Study) -> dict[str, Choices]:
     """The sets that are reasoned about, by name."""
     return {choices.name: choices for choices in study.choices if REASONED in choices.conditions}
 
@@ -177,7 +177,7 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
         "prompt_format": checkpoint.format_of_prompts.parameters,
         "ending": asdict(checkpoint.ending),
         "choices": [
-            [c.name, c.asked, c.orders, c.reasoning_tokens] for c in _reasoned(study).values()
+            [c.name, c.asked, c.orders, c.reasoning_tokens] for c in reasoned_sets(study).values()
         ],
     }
 
@@ -185,7 +185,7 @@ def _parameters(study: Study, checkpoint: Checkpoint | None) -> dict[str, object
 def _signature(context: AssetContext) -> Signature:
     checkpoint = context.checkpoint
     assert checkpoint is not None
-    sets = _reasoned(context.study).values()
+    sets = reasoned_sets(context.study).values()
     tokens = "+".join(str(choices.reasoning_tokens) for choices in sets)
     return (
         context.upstream["choice_questions"].signature()
@@ -198,9 +198,9 @@ def _signature(context: AssetContext) -> Signature:
     )
 
 
-def _applies(study: Study, checkpoint: Checkpoint | None) -> bool:
+def reasons(study: Study, checkpoint: Checkpoint | None) -> bool:
     """Whether a checkpoint is to reason, and can then be asked how likely it finds options."""
-    return checkpoint is not None and "score" in checkpoint.abilities and bool(_reasoned(study))
+    return checkpoint is not None and "score" in checkpoint.abilities and bool(reasoned_sets(study))
 
 
 CHOICE_REASONING = TableAsset(
@@ -212,7 +212,7 @@ CHOICE_REASONING = TableAsset(
     uses_model=True,
     parameters=_parameters,
     settings=("choices", "seed"),
-    applies=_applies,
+    applies=reasons,
     table=_TABLE,
     rows=_rows,
     signature=_signature,

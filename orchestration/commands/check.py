@@ -89,6 +89,11 @@ def _print_forecast(forecast: Forecast) -> None:
             f"it would sample at most {forecast.generations:,} generations, of "
             f"{forecast.tokens:,} tokens"
         )
+    if forecast.reasonings:
+        out.print(
+            f"models would reason at most {forecast.reasonings:,} times about questions, in "
+            f"{forecast.reasoning_tokens:,} tokens"
+        )
     for need in forecast.asked:
         out.print(
             f"{need.source} would be asked for {need.generations:,} of these generations, of at "

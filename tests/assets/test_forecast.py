@@ -56,6 +56,15 @@ def test_what_is_sampled_goes_by_tokens_and_the_rest_by_time(lake: Lake) -> None
     assert said.unknown == ("alignments",)
 
 
+def test_reasoning_goes_by_its_own_rate(lake: Lake) -> None:
+    needs = [Need("a", "hf:org/a", 10, 1_000, 6, 300), Need("b", "hf:org/b", 10, 1_000, 6, 600)]
+    remember(lake, "generations", "a", 9.0, {"tokens per second": 50.0})
+    remember(lake, "choice_reasoning", "a", 9.0, {"tokens per second": 20.0})
+    said = forecast(lake, [("choice_reasoning", "a"), ("choice_reasoning", "b")], needs)
+    assert (said.generations, said.reasonings, said.reasoning_tokens) == (0, 12, 900)
+    assert said.seconds == 300 / 20 + 600 / 20
+
+
 def test_a_new_lake_has_no_rate(lake: Lake) -> None:
     said = forecast(lake, [("prompts", None), ("generations", "c")], NEEDS)
     assert (said.generations, said.asked, said.seconds) == (0, (), None)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from assets.predictions import choice_scores
+from assets.preflight import check_inputs
 from assets.sources.questions import Listed, Question
 from assets.study.checkpoints import Checkpoint
 from assets.study.choices import Choices
@@ -61,6 +62,13 @@ def scored(tmp_path_factory: pytest.TempPathFactory, llama_source: Source, gemma
         limit_assets(patch, names, bench.folder / "sql")
         bench.run(study_of(bench, gemma), only=("summary",))
     return bench
+
+
+def test_what_a_run_reasons_about_is_known_before(scored: Bench, gemma: Source) -> None:
+    for need in check_inputs(study_of(scored, gemma)):
+        made = scored.lake.read(CHOICE_REASONING, need.checkpoint)
+        assert need.reasonings == made.num_rows == 6 + 2 + 2
+        assert need.reasoning_tokens == 5 * 10 >= sum(made["n_tokens"].to_pylist())
 
 
 def by_hand(model: LanguageModel, before: str, option: str) -> float:

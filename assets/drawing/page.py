@@ -131,6 +131,12 @@ class Headline:
     further: Groups
 
     @property
+    def compares(self) -> bool:
+        """Whether any value is compared with that of a base."""
+        groups = (*self.leading.values(), *self.further.values())
+        return any(cell.change for rows in groups for _, cells in rows for cell in cells)
+
+    @property
     def n_further(self) -> int:
         """Rows of the other table."""
         return sum(map(len, self.further.values()))

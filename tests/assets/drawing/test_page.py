@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assets.drawing.page import _library
+import pytest
+
+from assets.drawing.page import Cell, Front, Headline, Sampled, _library, write_page
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_the_script_of_pages_is_bundled_once(
@@ -29,3 +29,13 @@ def test_the_script_of_pages_is_bundled_once(
     _library.cache_clear()
     assert _library() == bundled
     _library.cache_clear()
+
+
+@pytest.mark.parametrize("change", ["", "+20 points [+15, +25]"])
+def test_what_a_change_is_is_said_where_there_is_one(tmp_path: Path, change: str) -> None:
+    leading = {"Surface": [("words", [Cell("5", change)])]}
+    front = Front(headline=Headline([Sampled("base", "9 samples")], leading, {}))
+    write_page(tmp_path / "report.html", "Report", [], front=front)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "with its 95% interval" in page
+    assert ("the change from the base" in page) == bool(change)

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +31,8 @@ Row = tuple[str, dict[str, Any]]
 """What identifies a row, and its fields."""
 
 _PREFERRED_SPLITS = ("test", "validation", "train")
+_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
+_MARKUP = re.compile(r"://|<[a-zA-Z!/]|^[ \t]*(?:\.\.[ \t]|:\w+:|\|[ \t]*$|\|\w.*\|)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class DatasetSource:
         "file": "file:PATH.jsonl, an object a line, or file:PATH*.txt, a document a file",
         "hf": "hf:org/name, hf:org/name/folder or either with @revision, a dataset on the hub",
         "pydoc": "pydoc:topics, the reference texts that come with Python",
-        "metadata": "metadata:readmes, the long descriptions of the installed packages",
+        "metadata": "metadata:readmes, the prose of the installed packages' long descriptions",
     }
 
     scheme: str
@@ -282,11 +285,16 @@ def _topics() -> list[tuple[str, str]]:
 
 @cache
 def _readmes() -> list[tuple[str, str]]:
-    """Name and long description of every installed package but this one, by name."""
+    """Name and long description of every installed package but this one, by name.
+
+    Paragraphs with links, HTML or directives are left out: badges are no human text.
+    """
     descriptions = {}
     for distribution in importlib.metadata.distributions():
         name = str(distribution.metadata["Name"])
-        text = str(distribution.metadata.json.get("description", ""))
+        description = str(distribution.metadata.json.get("description", ""))
+        paragraphs = _BLANK_LINES.split(description)
+        text = "\n\n".join(p for p in paragraphs if not _MARKUP.search(p))
         if name != "anchorlake" and text.strip():
             descriptions[name.lower()] = text
     return sorted(descriptions.items())

@@ -139,6 +139,12 @@ def test_any_machine_has_documents_offline(tmp_path: Path, source: str) -> None:
     assert read(source, tmp_path, documents=5, max_words=50) == found
 
 
+def test_readmes_are_prose(tmp_path: Path) -> None:
+    texts = [d["text"] for d in read("metadata:readmes", tmp_path, documents=60, max_words=200)]
+    assert not any("://" in text or "<img" in text or "\n.. image" in text for text in texts)
+    assert sum("\n\n" in text for text in texts) > 30  # several paragraphs are left
+
+
 @pytest.mark.parametrize(
     ("text", "n", "beginning"),
     [

@@ -10,6 +10,7 @@ from assets.registry import build_graph
 from assets.study.registered import as_it_stands
 from models import ModelPool
 from orchestration.assets import Graphs, build_asset
+from orchestration.heartbeats import one_process
 from orchestration.jobs import measure_job, refresh_job
 from orchestration.names import Names
 from orchestration.sensors import checkpoint_sensor, refresh_schedule
@@ -60,8 +61,7 @@ def build_defs(
             )
         ],
         schedules=[refresh_schedule(study, refresh)] if study.schedule else [],
-        # One process a run, so that its steps share the loaded model.
-        executor=dg.in_process_executor,
+        executor=one_process,
         metadata={names.name("study"): study.name, names.name("lake"): str(lake.root)},
     )
     return defs

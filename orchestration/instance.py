@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import psutil
 from dagster._check import CheckError
+from dagster._core.launcher import WorkerStatus
 from filelock import FileLock
 
+from orchestration.heartbeats import Heartbeat
 from orchestration.places import DATABASES, bad_settings, dagster_home
 from warehouse.storage import in_one_step
 
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
     from warehouse import Lake
 
-PROCESS = "anchorlake/process"
-"""Run tag with the process that a command's run is in."""
+BY_COMMAND = "anchorlake/by_command"
+"""Run tag of what `run` runs in its own process; other runs are the run launcher's."""
 
 MODEL_POOL = "model"
 """The pool of runs that load a model."""
@@ -31,10 +33,6 @@ _LOOK_AGAIN = 1.0
 
 POSTGRES = "ANCHORLAKE_POSTGRES"
 """The variable with the address of the PostgreSQL database that an instance is kept in."""
-_SETTINGS = Path(__file__).with_name("dagster.yaml")
-_IN_SQLITE = Path(__file__).with_name("dagster-sqlite.yaml")
-_IN_POSTGRES = Path(__file__).with_name("dagster-postgres.yaml")
-"""What is added to the settings, by where an instance is kept."""
 _MAKING = ".making"
 """A file in the instance's folder while its databases are made; who is killed then leaves it."""
 _UNFINISHED = [
@@ -50,10 +48,18 @@ def home(lake: Lake) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "dagster.yaml").exists():
         with in_one_step(folder / "dagster.yaml") as unfinished:
-            kept = _IN_POSTGRES if os.environ.get(POSTGRES) else _IN_SQLITE
-            settings = _SETTINGS.read_text("utf-8") + kept.read_text("utf-8")
-            unfinished.write_text(settings, "utf-8")
+            unfinished.write_text(_settings(), "utf-8")
     return folder
+
+
+def _settings() -> str:
+    """What an instance begins with, by where it is kept."""
+    names = [
+        "dagster",
+        "dagster-postgres" if os.environ.get(POSTGRES) else "dagster-sqlite",
+        "dagster-local",
+    ]
+    return "".join(Path(__file__).with_name(f"{name}.yaml").read_text("utf-8") for name in names)
 
 
 def open_instance(lake: Lake) -> dg.DagsterInstance:
@@ -106,16 +112,32 @@ def _show_pool(instance: dg.DagsterInstance) -> None:
 def fail_abandoned(instance: dg.DagsterInstance) -> None:
     """Reports runs as failed whose process is gone, so that they can be retried.
 
-    Dagster itself never notices, and would take them for running for ever.
+    Dagster itself never notices of runs that it started on this machine, or that a command did, and
+    would take them for running for ever.
     """
     for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
-        process = _process(instance, record)
-        if process is None or _is_alive(*process):
+        run = record.dagster_run
+        if not _is_gone(instance, record):
             continue
-        if record.dagster_run.status == dg.DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(record.dagster_run)
+        if run.status == dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run)
         else:
-            instance.report_run_failed(record.dagster_run, "The process that ran it was stopped.")
+            instance.report_run_failed(run, "The process that ran it was stopped.")
+
+
+def _is_gone(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    """Whether nothing works on an unfinished run: as its launcher says, or else its heartbeat."""
+    run, launcher = record.dagster_run, instance.run_launcher
+    heartbeat = Heartbeat.of(instance, run.run_id)
+    if heartbeat is None and run.status == dg.DagsterRunStatus.STARTING:
+        allowed = instance.run_monitoring_start_timeout_seconds
+        return 0 < allowed < time.time() - record.update_timestamp.timestamp()
+    if launcher.supports_check_run_worker_health and BY_COMMAND not in run.tags:
+        with suppress(Exception):  # what it asks, such as a cluster, may not answer
+            health = launcher.check_run_worker_health(run)
+            if health.status != WorkerStatus.UNKNOWN:
+                return health.status in (WorkerStatus.FAILED, WorkerStatus.NOT_FOUND)
+    return heartbeat is not None and heartbeat.has_stopped
 
 
 def wait_for_pool(instance: dg.DagsterInstance, say: Callable[[str], None]) -> None:
@@ -141,8 +163,13 @@ def _runs_in_pool(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
         for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
         if run.run_op_concurrency is not None
         and MODEL_POOL in (run.run_op_concurrency.all_pools or ())
-        and run.tags.get(PROCESS) != str(os.getpid())
+        and not _is_own(instance, run)
     ]
+
+
+def _is_own(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    heartbeat = Heartbeat.of(instance, run.run_id)
+    return heartbeat is not None and heartbeat.is_of_this_process
 
 
 def _pool_limit(instance: dg.DagsterInstance) -> float:
@@ -152,26 +179,3 @@ def _pool_limit(instance: dg.DagsterInstance) -> float:
             return int(pool.limit)
     default = instance.get_concurrency_config().pool_config.default_pool_limit
     return math.inf if default is None else default
-
-
-def _process(instance: dg.DagsterInstance, record: dg.RunRecord) -> tuple[int, float] | None:
-    """A run's process, and a time at which it was there; None where it has none yet."""
-    run = record.dagster_run
-    if PROCESS in run.tags:
-        return int(run.tags[PROCESS]), record.create_timestamp.timestamp()
-    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
-        event = entry.dagster_event
-        pid = event.engine_event_data.metadata.get("pid") if event else None
-        if pid is not None:
-            return int(str(pid.value)), entry.timestamp
-    return None
-
-
-def _is_alive(pid: int, when: float) -> bool:
-    """Whether a process still runs, and is not a later one that was given its number."""
-    try:
-        process = psutil.Process(pid)
-        # In a container nobody may ask how it ended, and it stays a zombie.
-        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= when + 1.0
-    except psutil.NoSuchProcess:
-        return False

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from itertools import chain
 from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+from dagster._core.storage.tags import MAX_RETRIES_TAG, REPOSITORY_LABEL_TAG
 
 from orchestration.assets import FORCE, REPORT, STOPPED
-from orchestration.instance import PROCESS, wait_for_pool
+from orchestration.heartbeats import beating
+from orchestration.instance import BY_COMMAND, wait_for_pool
 from orchestration.names import Names
 from orchestration.partitions import register
 from orchestration.steps import path_of
@@ -125,19 +125,22 @@ def run(
         if not holds_pool and any(graph.assets[name].uses_model for name in names):
             wait_for_pool(instance, say)
         say(f"{partition or graph.study.name}: {', '.join(names)}")
-        result = job.execute_in_process(
-            run_id=_listed(instance, names_of_study, job.name),
-            instance=instance,
-            partition_key=partition,
-            asset_selection=[names_of_study.key(name) for name in names],
-            raise_on_error=False,
-            tags={
-                FORCE: str(force).lower(),
-                PROCESS: str(os.getpid()),
-                REPOSITORY_LABEL_TAG: names_of_study.repository,
-            },
-            run_config={"loggers": {"console": {"config": {"log_level": level}}}},
-        )
+        run_id = _listed(instance, names_of_study, job.name)
+        with beating(instance, run_id):
+            result = job.execute_in_process(
+                run_id=run_id,
+                instance=instance,
+                partition_key=partition,
+                asset_selection=[names_of_study.key(name) for name in names],
+                raise_on_error=False,
+                tags={
+                    FORCE: str(force).lower(),
+                    BY_COMMAND: "true",
+                    MAX_RETRIES_TAG: "0",  # whoever gave the command gives it again
+                    REPOSITORY_LABEL_TAG: names_of_study.repository,
+                },
+                run_config={"loggers": {"console": {"config": {"log_level": level}}}},
+            )
         if any(reason == STOPPED for _, reason in _failures(result)):
             raise KeyboardInterrupt
         return result

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -32,3 +39,27 @@ def instance_in_memory() -> Iterator[None]:
     """`kept_in_memory`, for a test."""
     with kept_in_memory():
         yield
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[str]:
+    """The address of a PostgreSQL server that is started for a test, from the system's package."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs or importlib.util.find_spec("dagster_postgres") is None:
+        pytest.skip("needs PostgreSQL (apt-get install postgresql) and the extra `postgres`")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        user = []
+        if os.getuid() == 0:  # as whom it does not run
+            shutil.chown(folder, "postgres")
+            user = ["runuser", "-u", "postgres", "--"]
+        data = ["-D", f"{folder}/data"]
+        settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+        server = [*user, str(programs[-1] / "pg_ctl"), *data, "-w", "-l", f"{folder}/log"]
+        made = [*user, str(programs[-1] / "initdb"), *data, "-A", "trust", "-U", "dagster"]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run([*server, "-o", settings, "start"], check=True, cwd="/")
+        yield f"postgresql+psycopg2://dagster@127.0.0.1:{port}/postgres"
+        subprocess.run([*server, "-m", "immediate", "stop"], check=True, cwd="/")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,8 @@ from assets.registry import build_graph
 from orchestration import runner
 from orchestration.assets import FORCE
 from orchestration.build import build_defs
-from orchestration.instance import PROCESS, open_instance
+from orchestration.heartbeats import Heartbeat
+from orchestration.instance import open_instance
 from orchestration.partitions import register
 from orchestration.runner import run, stages
 from tests.studies import FEW, PROMPTS, Bench, imported, write_jsonl
@@ -26,7 +29,7 @@ from warehouse.checks import CHECKS
 from warehouse.tables import GENERATIONS, TOKEN_DISTRIBUTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from assets.lineage.graph import AssetGraph
 
@@ -409,16 +412,17 @@ def test_a_run_is_a_checkpoint(bench: Bench) -> None:
 
 @pytest.mark.usefixtures("few_assets")
 def test_a_run_whose_process_is_gone_is_closed(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, gone_process: Callable[[], int]
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     defs = build_defs(study(bench), bench.lake)
     job = defs.resolve_implicit_global_asset_job_def()
     with open_instance(bench.lake) as kept:
         register(kept, bench.study_there())
-        left = kept.create_run_for_job(
-            job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS: str(gone_process())}
-        )
+        left = kept.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        with subprocess.Popen(["true"]) as process:
+            process.wait()
+        replace(Heartbeat.now(), pid=process.pid).send(kept, left.run_id)
     with open_instance(bench.lake) as kept:
         assert kept.get_run_by_id(left.run_id).status == dg.DagsterRunStatus.FAILURE
         assert kept.get_dynamic_partitions("checkpoint") == ["elsewhere", "llama"]
@@ -473,16 +477,3 @@ def test_a_command_waits_for_the_model_that_the_daemon_runs(
         f"waiting for the run {other.run_id}, which is in the pool 'model'",
         "llama: checkpoints",
     ]
-
-
-@pytest.fixture
-def gone_process() -> Callable[[], int]:
-    def start_and_end() -> int:
-        import subprocess
-        import sys
-
-        process = subprocess.Popen([sys.executable, "-c", "pass"])
-        process.wait()
-        return process.pid
-
-    return start_and_end

@@ -9,12 +9,20 @@ if TYPE_CHECKING:
 
 
 def series_of(data: FigureData) -> dict[str, list[FigureCheckpoint]]:
-    """The checkpoints of each series that have a step, by step."""
+    """The checkpoints of each series that have a step, by step.
+
+    A series of which a ladder has every checkpoint is not shown beside it once more.
+    """
+    ladders = [{s.checkpoint for s in line} for line in ladders_of(data).values()]
     series: dict[str, list[FigureCheckpoint]] = {}
     for shown in data.with_rows:
         if shown.series is not None and shown.step is not None:
             series.setdefault(shown.series, []).append(shown)
-    return {name: sorted(line, key=lambda s: s.step or 0) for name, line in series.items()}
+    return {
+        name: sorted(line, key=lambda s: s.step or 0)
+        for name, line in series.items()
+        if not any({s.checkpoint for s in line} <= ladder for ladder in ladders)
+    }
 
 
 def ladders_of(data: FigureData) -> dict[str, list[FigureCheckpoint]]:

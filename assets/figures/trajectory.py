@@ -96,11 +96,12 @@ def _compared(
 
 
 def _table(data: FigureData) -> Grid:
-    """The values of the last steps of each series, after those of checkpoints without a step."""
+    """The values of the last steps of each series, after those of all other checkpoints."""
     values = _values(data)
-    listed = [s for s in data.with_rows if s.step is None]
-    for line in series_of(data).values():
-        listed += line[-_LISTED:]
+    series = series_of(data).values()
+    in_series = {shown.checkpoint for line in series for shown in line}
+    listed = [s for s in data.with_rows if s.checkpoint not in in_series]
+    listed += [shown for line in series for shown in line[-_LISTED:]]
     measures = [
         measure
         for measure in data.measures.values()

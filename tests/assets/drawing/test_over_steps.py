@@ -197,6 +197,19 @@ def test_a_ladder_and_a_series_of_one_name_are_told_apart() -> None:
     ]
 
 
+def test_a_series_that_is_a_ladder_is_drawn_once() -> None:
+    tuned = [
+        FigureCheckpoint(f"t-{i}", "-", "p", "aligned", "t-0", "tuned", i or None, "olmo", i, 3)
+        for i in range(3)
+    ]
+    data = data_of(*tuned)
+    assert series_of(data) == {}
+    assert {p["series"] for p in points_of(drawing(data))} == {"olmo"}
+    # Steps that are not on the ladder are of a series.
+    data = data_of(*tuned, FigureCheckpoint("t-9", "-", "p", "aligned", "t-0", "tuned", 9))
+    assert [s.step for s in series_of(data)["tuned"]] == [1, 2, 9]
+
+
 def test_without_steps_and_ladders_there_is_nothing_to_draw() -> None:
     said = " ".join(texts(drawing(data_of(FOUR[0], FigureCheckpoint("x", "-", "p", "base", None)))))
     assert said.startswith("No checkpoint that was measured has a step")

@@ -11,6 +11,9 @@ VLLM := .venv-vllm
 KERNELS := $(wildcard aligners/*.py) models/distributions.py models/kl.py
 COMPILED := $(VENV)/.compiled
 
+# Where the shell has Python keep no compiled modules, each process would compile ours and the tests'.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Processes that tests run in; 0 is this one alone, for a debugger.
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # What runs models is imported by fixtures, not here: the process that hands out the tests to
 # others does without, and starts them the sooner.
 
+gc.disable()  # until the tests are collected, as what is imported stays
+
 _SETTINGS = ("ANCHORLAKE_STUDY", "ANCHORLAKE_LAKE", "DAGSTER_HOME")
 
 SPECIAL_TOKENS = ["<bos>", "<eos>", "<user>", "<assistant>"]
@@ -46,6 +49,12 @@ SHAPE = {
     "eos_token_id": 1,
     "pad_token_id": None,
 }
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what was imported to itself: else each full garbage collection looks at all of it."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

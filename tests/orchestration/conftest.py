@@ -14,11 +14,40 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
+from dagster._core.storage.event_log import in_memory as events
+from dagster._core.storage.runs import in_memory as runs
+from sqlalchemy.pool import StaticPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from warehouse import Lake
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _in_one_connection() -> Iterator[None]:
+    """Databases in memory keep their connection: Dagster opens one anew for each event.
+
+    They are never migrated, so they do without the revision that Dagster would look up for it.
+    """
+
+    def engine(address: str, **_: object) -> sa.Engine:
+        shared = {"check_same_thread": False}
+        return sa.create_engine(address, poolclass=StaticPool, connect_args=shared)
+
+    @contextmanager
+    def connected(storage: events.InMemoryEventLogStorage) -> Iterator[sa.Connection]:
+        with storage._db_lock, storage._engine.begin() as connection:
+            yield connection
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (events, runs):
+            patch.setattr(module, "create_engine", engine)
+            patch.setattr(module, "stamp_alembic_rev", lambda *_: None)
+        patch.setattr(events.InMemoryEventLogStorage, "_connect", connected)
+        patch.setattr(runs.InMemoryRunStorage, "connect", lambda self: self._engine.begin())
+        yield
 
 
 @contextmanager

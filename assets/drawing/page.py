@@ -124,11 +124,13 @@ class Headline:
         checkpoints: The columns of both.
         leading: The first.
         further: The other.
+        conclusions: Whether checkpoints differ from their bases, a sentence each.
     """
 
     checkpoints: list[Sampled]
     leading: Groups
     further: Groups
+    conclusions: list[str] = field(default_factory=list)
 
     @property
     def compares(self) -> bool:

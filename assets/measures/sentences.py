@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SURE = 0.05
 """The p-value under which a difference is called one."""
+_NAMED = 3
+"""Measures that a conclusion names."""
 _NO_WIDTH = 1e-9
 """Half of an interval's width, relative to its values, that comes of rounding alone."""
 _RELATIVE = ("perplexity", "bits", "count")
@@ -157,6 +159,38 @@ def sentence(row: Mapping[str, Any], measure: Measure, label: str, other: str) -
         f"{value_text(row, measure, 'other_value')}. {verdict(row).capitalize()} "
         f"({change(row, measure.format)}, {p_text(row)}, {items})."
     )
+
+
+def conclusion(
+    name: str, base: str, rows: Sequence[Mapping[str, Any]], measures: Mapping[str, Measure]
+) -> str:
+    """Whether a checkpoint differs from its base, and in what, for the beginning of a report.
+
+    Args:
+        name: The checkpoint.
+        base: Its base.
+        rows: The rows of `comparisons` of the two, one a measure.
+        measures: The measures, by name.
+    """
+    if not rows:
+        return (
+            f"{name} is not compared with its base {base}: they have no prompt, document or "
+            "passage in common."
+        )
+    verdicts = [verdict(row) for row in rows]
+    if all(how_sure == "too few to tell" for how_sure in verdicts):
+        return f"There are too few items to tell whether {name} differs from {base}."
+    differing = [
+        row for row, how_sure in zip(rows, verdicts, strict=True) if how_sure in ("higher", "lower")
+    ]
+    if not differing:
+        return f"{name} does not clearly differ from {base} in any of {len(rows)} measures."
+    differing.sort(key=lambda row: row["p"])
+    titles = [measures[row["measure"]].title for row in differing[:_NAMED]]
+    named = titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
+    surest = "most surely " if len(differing) > _NAMED else ""
+    counted = f"{len(differing)} of {len(rows)} measures"
+    return f"{name} differs from {base} in {counted}, {surest}in {named}."
 
 
 def value_text(row: Mapping[str, Any], measure: Measure, column: str = "value") -> str:

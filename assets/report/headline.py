@@ -10,7 +10,7 @@ from assets.drawing.figure_asset import gather
 from assets.drawing.page import Cell, Groups, Headline, Sampled
 from assets.figures.trajectory import FIGURE as TRAJECTORY
 from assets.measures.measures import LEFT_OUT
-from assets.measures.sentences import Number, change, items_text, p_text, verdict
+from assets.measures.sentences import Number, change, conclusion, items_text, p_text, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from warehouse.measure_headers import Measure
 
 
+_CONCLUSIONS = 4
+"""Checkpoints of which a sentence says whether they differ from their base, the last ones."""
 HEADLINES = TRAJECTORY.query
 """The query of the first table; that of the trajectory, which shows the same values."""
 
@@ -71,7 +73,17 @@ def headline(
         leading, further = further, {}
     differ = len(set(sampled.values())) > 1  # else it stands above the table
     columns = [Sampled(s.label, sampled.get(s.checkpoint, "") * differ) for s in data.with_rows]
-    return Headline(columns, leading, further)
+    conclusions = [
+        conclusion(
+            shown.checkpoint,
+            base,
+            [row for (name, _), row in changes.items() if name == shown.checkpoint],
+            data.measures,
+        )
+        for shown in data.with_rows
+        if (base := bases[shown.checkpoint]) in bases and base is not None
+    ]
+    return Headline(columns, leading, further, conclusions[-_CONCLUSIONS:])
 
 
 def left_out(

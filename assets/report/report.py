@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from warehouse import Lake
     from warehouse.measure_headers import Measure
 
+_CROSSINGS = 3
+"""Crossings of rules of drift that the first screen tells of."""
 _META = re.compile(r'<meta name="anchorlake\.(\w+)" content="([^"]*)">')
 
 
@@ -79,13 +81,13 @@ class ReportAsset(Asset):
                 page,
                 f"What alignment does: {context.study.name}",
                 [d.section() for d in drawn if not _is_blank(d)],
-                front=self._front(context, [d for d in drawn if _is_blank(d)]),
+                front=self._front(context, drawn),
                 meta=provenance.to_footer(),
             )
         context.notes["path"] = str(context.lake.report)
         return Materialization(provenance, notes=context.notes)
 
-    def _front(self, context: AssetContext, blank: Sequence[Drawn]) -> Front:
+    def _front(self, context: AssetContext, drawn: Sequence[Drawn]) -> Front:
         facts = facts_of(context)
         samples = sampled(context, facts)
         has_summary = "summary" in context.upstream
@@ -99,10 +101,10 @@ class ReportAsset(Asset):
                 *_predicted(context),
                 *what_cannot_be(context, facts),
                 *left_out(context, self.measures, facts),
-                *_left_blank(blank),
+                *_left_blank([d for d in drawn if _is_blank(d)]),
             ],
             headline=headline(context, self.measures, samples) if has_summary else None,
-            warnings=uncontrolled(facts),
+            warnings=[*_drifted(drawn), *uncontrolled(facts)],
             checkpoints=Grid(
                 ["checkpoint", *_FACTS.values()],
                 [[name, *(_text(row[key]) for key in _FACTS)] for name, row in facts.items()],
@@ -121,6 +123,15 @@ class ReportAsset(Asset):
 def _is_blank(drawn: Drawn) -> bool:
     """Whether a figure shows nothing and says nothing."""
     return drawn.drawing.is_empty and not (drawn.findings or drawn.drift)
+
+
+def _drifted(drawn: Iterable[Drawn]) -> list[str]:
+    """The first crossings of the study's rules of drift, and how many more there are."""
+    crossings = [crossing for d in drawn for crossing in d.drift]
+    sentences = [f"Drift: {crossing.sentence}" for crossing in crossings[:_CROSSINGS]]
+    if len(crossings) > _CROSSINGS:
+        sentences.append(f"Drift: {len(crossings) - _CROSSINGS} further crossings of its rules.")
+    return sentences
 
 
 def _predicted(context: AssetContext) -> list[str]:

@@ -13,7 +13,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from assets.measures.declared import PLACEHOLDERS, declared_measures
-from assets.measures.sentences import Number, change, p_text, sentence, value_text, verdict
+from assets.measures.sentences import (
+    Number,
+    change,
+    conclusion,
+    p_text,
+    sentence,
+    value_text,
+    verdict,
+)
 from warehouse.measure_headers import FORMATS, Measure
 
 
@@ -241,6 +249,33 @@ def test_a_sentence_says_whose_what_how_sure_and_of_how_many() -> None:
     assert sentence(matched, share, "dpo", "base") == (
         "Cut to as many words a prompt: dpo: 34% hold its 10-gram (words) (wild); base: 8%. "
         "Too few to tell (+26 points [+20, +32], adjusted p = 0.03, 1 prompt)."
+    )
+
+
+def test_a_conclusion_names_the_surest_measures() -> None:
+    measures = {name: measure_of("number", name=name, title=name) for name in "abcde"}
+
+    def rows(**p_values: float) -> list[dict[str, Any]]:
+        return [
+            row_of(2, 1, 0.1, measure=name, p=p, p_adjusted=p, p_least=1e-4)
+            for name, p in p_values.items()
+        ]
+
+    def said(**p_values: float) -> str:
+        return conclusion("dpo", "base", rows(**p_values), measures)
+
+    assert said(a=0.2, b=0.9) == "dpo does not clearly differ from base in any of 2 measures."
+    assert said(a=0.03, b=0.9) == "dpo differs from base in 1 of 2 measures, in a."
+    assert said(a=0.04, b=0.01, c=0.02, d=0.03, e=0.5) == (
+        "dpo differs from base in 4 of 5 measures, most surely in b, c and d."
+    )
+    few = [row | {"p_least": 0.25} for row in rows(a=0.25, b=0.5)]
+    assert conclusion("dpo", "base", few, measures) == (
+        "There are too few items to tell whether dpo differs from base."
+    )
+    assert conclusion("dpo", "base", [], measures) == (
+        "dpo is not compared with its base base: they have no prompt, document or passage in "
+        "common."
     )
 
 

@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from warehouse import compression
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import duckdb
 
     from warehouse.schema import Table
 
@@ -21,7 +21,6 @@ _HERE = Path(__file__).parent
 SENTENCES = _HERE / "sentences.sql"
 """What a sentence is."""
 _MACROS = "\n".join(path.read_text(encoding="utf-8") for path in (_HERE / "macros.sql", SENTENCES))
-_VIEWS = (_HERE / "views.sql").read_text(encoding="utf-8")
 _DRAWS = (_HERE / "draws.sql").read_text(encoding="utf-8")
 _OVER_VIEWS = {
     ("prompts",): (_HERE / "prompts.sql").read_text(encoding="utf-8"),
@@ -111,8 +110,17 @@ def _needed(names: frozenset[str]) -> frozenset[str]:
 
 def _load(connection: duckdb.DuckDBPyConnection, names: frozenset[str] | set[str]) -> None:
     macros = [macro for macro in _macros() if macro.name in names]
-    if any(macro.tables for macro in macros):
-        views = {name for (name,) in connection.execute(_VIEWS).fetchall()}
-        macros = [macro for macro in macros if views.issuperset(macro.tables)]
+    needed = {table for macro in macros for table in macro.tables}
+    views = {table for table in needed if _has_view(connection, table)}
+    macros = [macro for macro in macros if views.issuperset(macro.tables)]
     if macros:
         connection.execute("\n".join(macro.statement for macro in macros))
+
+
+def _has_view(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    # A list of a session's views takes DuckDB as long as ten macros: it makes all of its own first.
+    try:
+        connection.table(name)
+    except duckdb.CatalogException:
+        return False
+    return True

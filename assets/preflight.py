@@ -141,6 +141,25 @@ def lacking(study: Study, stale: Collection[Node]) -> list[str]:
     return sentences
 
 
+def idle(study: Study) -> list[str]:
+    """What a study asks for and no run can give it, a sentence each."""
+    sentences = []
+    texts = {c.name: {p["text"] for p in prompt_set(study, c).prompts} for c in study.checkpoints}
+    for checkpoint in study.checkpoints:
+        base = checkpoint.base
+        if base in texts and texts[base].isdisjoint(texts[checkpoint.name]):
+            sentences.append(
+                f"{checkpoint.name} answers no prompt that its base {base} answers, so what they "
+                "wrote is not compared; bring answers of both to the same prompts"
+            )
+    followed = any(c.base is not None or c.step is not None for c in study.checkpoints)
+    if study.drift and not followed and not study.watch:
+        sentences.append(
+            "drift: no checkpoint has a `base` or a `step`, so its rules warn of nothing"
+        )
+    return sentences
+
+
 def _check_probed_sets(study: Study) -> None:
     """Looks whether probes name sets of prompts, and not checkpoints that answer another's."""
     names = study.probes.prompt_sets if study.probes else ()

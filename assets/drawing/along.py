@@ -86,7 +86,10 @@ def draw(data: FigureData, width: int, panels: Mapping[str, str]) -> Any:
             scale=alt.Scale(domain=[0, 1], nice=False),
             axis=alt.Axis(format="%", tickCount=5, grid=False),
         )
-        y = alt.Y("value:Q", title=None, axis=alt.Axis(format="%", tickCount=5))
+        # Where all is 0, a scale of its own would have no other number.
+        is_flat = not any(point["high"] for point in points)
+        scale = alt.Scale(domain=[0, 1]) if is_flat else alt.Undefined
+        y = alt.Y("value:Q", title=None, axis=alt.Axis(format="%", tickCount=5), scale=scale)
         colour = style.colours(data, width, only=data.with_rows)
         band = chart.mark_area(opacity=0.2).encode(
             x=x, y=alt.Y("low:Q", title=None), y2=alt.Y2("high:Q"), color=colour

@@ -37,9 +37,10 @@ with
             list(
                 {
                     'sample': sample,
-                    'before': text[greatest(1, start - 119):start],
+                    'before': if(start > 120, '…', '') || text[greatest(1, start - 119):start],
                     'marked': anchor,
                     'after': text[start + length + 1:start + length + 120]
+                        || if(len(text) > start + length + 120, '…', '')
                 }
                 order by sample
             ) as held

@@ -85,7 +85,7 @@ PARTS = (
     ),
     Part(
         "anchors",
-        "Anchors: what most generations of a prompt have at the same place; open one to read them",
+        "Anchors: what many generations of a prompt have at the same place; open one to read them",
         {"prompt": "prompt", "anchor": "anchor", "share": "generations"},
         ("anchor_spans", "prompts", "generations"),
     ),

@@ -33,7 +33,7 @@ def check_command(
     """Validate a study and all it names; print what a run would do, why, and what it needs."""
     from assets.forecast import forecast
     from assets.lineage.reasons import some
-    from assets.preflight import check_inputs, lacking
+    from assets.preflight import check_inputs, idle, lacking
     from assets.registry import build_graph
     from assets.study.registered import as_it_stands
     from assets.study.watching import look
@@ -45,6 +45,7 @@ def check_command(
         damaged = _verified(place) if verify else []
         standing = as_it_stands(read, place)
         needs = check_inputs(standing)
+        unused = idle(standing)
         looked = look(read, place, {})
         graph = build_graph(standing, place)
         nodes = graph.select(())
@@ -62,7 +63,7 @@ def check_command(
         out.print(f"{rest} registered checkpoints are up to date")
     for origin in looked.waiting:
         out.print(f"a run would take in {origin}")
-    for remark in [*looked.remarks, *lacking(standing, stale)]:
+    for remark in [*looked.remarks, *unused, *lacking(standing, stale)]:
         out.print(remark)
     if not stale:
         out.print("a run would make nothing of what is known: everything is up to date")

@@ -64,7 +64,8 @@ def tables_command(
 def _unknown(name: str, names: Sequence[str]) -> InputError:
     near = meant(name.removeprefix(_PREFIX), names)
     return InputError(
-        f"there is no table or measure {name!r}{near}; there are {', '.join(dict.fromkeys(names))}"
+        f"there is no table or measure {name!r}{near}; `anchorlake tables` lists them, with "
+        "`--study FILE` those of a study's own folder, too"
     )
 
 

@@ -102,7 +102,7 @@ def test_the_tables_of_measures_are_tables() -> None:
 def test_a_name_of_nothing_is_refused_with_what_was_meant(name: str, meant: str) -> None:
     refused = tables(name, status=2)
     assert refused.startswith(f"there is no table or measure {name!r} (did you mean {meant}?);")
-    assert "anchored" in refused
+    assert "--study FILE" in refused
 
 
 def test_a_study_that_cannot_be_read_is_refused() -> None:

@@ -51,11 +51,11 @@ def fill(
     for t in range(fixed.size):
         n_columns = max(n_columns, fixed[t] + 1)
     n_joined = 0
+    row = np.full(n_codes, -1, np.int32)
     for g in order:
         held = held_by(columns, placed, n_columns)
         begin, end = starts[g], starts[g + 1]
-        pairs, follows, row = _counts(codes, starts, columns, placed, n_columns, n_codes, g)
-        rows = row[codes[begin:end]]
+        first, standing, follows = _by_column(codes, starts, columns, placed, n_columns, g)
         chosen = np.where(placed[begin:end], columns[begin:end], np.int32(-1))
         t, low = 0, 0
         while t < end - begin:
@@ -75,13 +75,11 @@ def fill(
                 i1 = t + (stop - t) * (part + 1) // parts
                 c0 = low + (high - low) * part // parts
                 c1 = low + (high - low) * (part + 1) // parts
-                chosen[i0:i1] = _align(
-                    rows[i0:i1],
-                    pairs[:, c0:c1],
-                    follows[:, c0:c1],
-                    held[c0:c1],
-                    n_joined,
-                )
+                run = codes[begin + i0 : begin + i1]
+                rows, n_rows = _rows(run, row)
+                pairs, runs = _counts(first, standing, follows, c0, c1, row, n_rows)
+                chosen[i0:i1] = _align(rows, pairs, runs, held[c0:c1], n_joined)
+                row[run] = -1
                 for i in range(i0, i1):
                     if chosen[i] >= 0:
                         chosen[i] += c0
@@ -92,51 +90,104 @@ def fill(
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _counts(
+def _by_column(
     codes: np.ndarray,
     starts: np.ndarray,
     columns: np.ndarray,
     placed: np.ndarray,
     n_columns: int,
-    n_codes: int,
     g: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Who stands in each column, as far as it concerns generation g.
+    """What other generations than g have in each column.
 
     Returns:
-        pairs: int32 [g's different characters, columns], other generations' characters that are
-            the same.
-        follows: int32 alike, those of them whose generation also has the column before.
-        row: int32 [n_codes], the row of each character.
+        first: int64 [columns + 1], where a column's characters begin in the others.
+        standing: int32 [characters], the characters, column by column.
+        follows: bool [characters], whether its generation also has the column before.
     """
-    row = np.full(n_codes, -1, np.int32)
-    n_rows = 0
-    for t in range(starts[g], starts[g + 1]):
-        if row[codes[t]] < 0:
-            row[codes[t]] = n_rows
-            n_rows += 1
-    pairs = np.zeros((n_rows, n_columns), np.int32)
-    follows = np.zeros((n_rows, n_columns), np.int32)
+    first = np.zeros(n_columns + 1, np.int64)
     for s in range(starts.size - 1):
+        if s != g:
+            for t in range(starts[s], starts[s + 1]):
+                if placed[t]:
+                    first[columns[t] + 1] += 1
+    for c in range(n_columns):
+        first[c + 1] += first[c]
+    free = first[:-1].copy()
+    standing = np.empty(first[-1], np.int32)
+    follows = np.empty(first[-1], np.bool_)
+    for s in range(starts.size - 1):
+        if s == g:
+            continue
         last = -2
         for t in range(starts[s], starts[s + 1]):
-            if not placed[t] or s == g:
+            if not placed[t]:
                 last = -2
                 continue
             c = columns[t]
-            if row[codes[t]] >= 0:
-                pairs[row[codes[t]], c] += 1
-                if last == c - 1:
-                    follows[row[codes[t]], c] += 1
+            standing[free[c]] = codes[t]
+            follows[free[c]] = last == c - 1
+            free[c] += 1
             last = c
-    return pairs, follows, row
+    return first, standing, follows
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _rows(run: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, int]:
+    """Numbers the different characters of a run.
+
+    Args:
+        run: int32 [n], the characters.
+        row: int32 [n_codes], -1 throughout; holds the number of each character afterwards.
+
+    Returns:
+        int32 [n], the number of each; and how many there are.
+    """
+    n_rows = 0
+    rows = np.empty(run.size, np.int32)
+    for i in range(run.size):
+        if row[run[i]] < 0:
+            row[run[i]] = n_rows
+            n_rows += 1
+        rows[i] = row[run[i]]
+    return rows, n_rows
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _counts(
+    first: np.ndarray,
+    standing: np.ndarray,
+    follows: np.ndarray,
+    low: int,
+    high: int,
+    row: np.ndarray,
+    n_rows: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Who stands in the columns from `low` to before `high`, as far as it concerns a run.
+
+    The tables have no more cells than the alignment of the run has, so their memory is bounded.
+
+    Returns:
+        pairs: int32 [rows, columns], other generations' characters that are the row's.
+        runs: int32 alike, those of them whose generation also has the column before.
+    """
+    pairs = np.zeros((n_rows, high - low), np.int32)
+    runs = np.zeros((n_rows, high - low), np.int32)
+    for c in range(low, high):
+        for e in range(first[c], first[c + 1]):
+            r = row[standing[e]]
+            if r >= 0:
+                pairs[r, c - low] += 1
+                if follows[e]:
+                    runs[r, c - low] += 1
+    return pairs, runs
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _align(
     rows: np.ndarray,
     pairs: np.ndarray,
-    follows: np.ndarray,
+    runs: np.ndarray,
     held: np.ndarray,
     n_joined: int,
 ) -> np.ndarray:
@@ -145,7 +196,7 @@ def _align(
     Args:
         rows: int32 [n], the characters, as rows of `pairs`.
         pairs: int32 [rows, m], as `_counts` gives them.
-        follows: int32 [rows, m], alike.
+        runs: int32 [rows, m], alike.
         held: int32 [m], how many characters each column holds; what it costs to skip it.
         n_joined: What a new column costs: as many generations skip it. When two neighbours are not
             in neighbouring columns, that costs a fifth of it.
@@ -166,14 +217,14 @@ def _align(
         best[j] = best[j - 1] - held[j - 1]
         steps[0, j] = _SKIP
     for i in range(1, n + 1):
-        same, runs, step = pairs[rows[i - 1]], follows[rows[i - 1]], steps[i]
+        same, following, step = pairs[rows[i - 1]], runs[rows[i - 1]], steps[i]
         left = best[0] - n_joined
         next_best[0] = left
         next_beside[0] = never
         step[0] = _NEW
         for j in range(1, m + 1):
             anew = best[j - 1] - cost_of_break
-            on = beside[j - 1] + _FOLLOWS * runs[j - 1]
+            on = beside[j - 1] + _FOLLOWS * following[j - 1]
             here = max(anew, on) + _PAIR * same[j - 1]
             next_beside[j] = here
             way = _BESIDE

@@ -284,7 +284,7 @@ def _complete(
     return Measurement(table, header.reads, query, path, header.beside_base, header.by_prompt)
 
 
-@lru_cache
+@lru_cache(maxsize=1024)
 def _columns_of(
     query: str,
     inputs: tuple[Table, ...],

@@ -67,34 +67,40 @@ def read_measures(
                 "rename the file"
             )
         measures[path.stem] = measure
-    _check_queries(tuple(measures.values()), tuple(tables.values()), tuple(parameters.items()))
+    for measure in measures.values():
+        _check(measure, tables, parameters)
     return sorted(measures.values(), key=lambda m: (GROUPS.index(m.group), m.name))
 
 
-@lru_cache
-def _check_queries(
-    measures: tuple[Measure, ...],
-    tables: tuple[Table, ...],
-    parameters: tuple[tuple[str, object], ...],
-) -> None:
-    """Runs every query, and the floors' expressions, over empty tables."""
-    by_name = {table.name: table for table in tables}
-    for measure in measures:
-        read = [by_name[name] for name in measure.reads]
-        try:
-            with rehearsal(read, beside_base=measure.beside_base) as connection:
-                _check_query(measure, connection, dict(parameters))
-        except (QueryError, DeclarationError, duckdb.Error) as error:
-            undeclared = _undeclared(measure, by_name, error)
-            raise DeclarationError(f"{measure.path}: {undeclared or error}") from error
+def _check(measure: Measure, tables: Mapping[str, Table], parameters: Mapping[str, object]) -> None:
+    try:
+        used = used_parameters(measure.query, parameters)
+        read = tuple(tables[name] for name in measure.reads)
+        _check_query(measure, read, tuple(used.items()))
+    except (QueryError, DeclarationError, duckdb.Error) as error:
+        undeclared = _undeclared(measure, tables, error)
+        raise DeclarationError(f"{measure.path}: {undeclared or error}") from error
 
 
+@lru_cache(maxsize=1024)
 def _check_query(
-    measure: Measure, connection: duckdb.DuckDBPyConnection, parameters: Mapping[str, object]
+    measure: Measure, read: tuple[Table, ...], parameters: tuple[tuple[str, object], ...]
 ) -> None:
-    used = used_parameters(measure.query, parameters)
-    statement = read_statement(connection, measure.query)
-    relation = connection.sql(statement.text, params=used)
+    """Runs a measure's query, and its floor's expression, over empty tables."""
+    with rehearsal(read, beside_base=measure.beside_base) as connection:
+        statement = read_statement(connection, measure.query)
+        relation = connection.sql(statement.text, params=dict(parameters))
+        _check_columns(measure, relation)
+        _as_stored(replace(measure, floor=None), relation)
+        if measure.floor is not None:
+            try:
+                read_statement(connection, f"select {measure.floor}")
+                _as_stored(measure, relation)
+            except (QueryError, duckdb.Error) as error:
+                raise DeclarationError(f"floor: {measure.floor}: {error}") from error
+
+
+def _check_columns(measure: Measure, relation: duckdb.DuckDBPyRelation) -> None:
     given = relation.columns
     allowed = f"a measure's columns are {', '.join(_GIVEN)}, and as it needs them {', '.join(REST)}"
     if missing := [name for name in _GIVEN if name not in given]:
@@ -112,13 +118,6 @@ def _check_query(
         raise DeclarationError(
             "its query has a column `level`; say what that is in a line `-- level: ...`"
         )
-    _as_stored(replace(measure, floor=None), relation)
-    if measure.floor is not None:
-        try:
-            read_statement(connection, f"select {measure.floor}")
-            _as_stored(measure, relation)
-        except (QueryError, duckdb.Error) as error:
-            raise DeclarationError(f"floor: {measure.floor}: {error}") from error
 
 
 def _undeclared(measure: Measure, tables: Mapping[str, Table], error: Exception) -> str | None:

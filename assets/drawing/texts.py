@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_COMMON = 20
+"""Characters that several texts have to begin with, so that these are left out."""
 _LINES = 5
 """Lines that a text takes at most."""
 _CONSOLE = Console()
@@ -32,3 +39,17 @@ def short(text: str, length: int = 80) -> str:
     """A text in one line of at most so many characters, without its middle where it is longer."""
     text = spelled(text)
     return text if len(text) <= length else f"{text[: length - 24]} … {text[-21:]}"
+
+
+def names_of_prompts(prompts: Iterable[str], length: int = 50) -> dict[str, str]:
+    """Each prompt in one line, without the words that all of them begin with."""
+    spelled_out = {prompt: spelled(prompt) for prompt in prompts}
+    words = zip(*(text.split() for text in spelled_out.values()), strict=False)
+    common = takewhile(lambda nth: len(set(nth)) == 1, words)
+    begins = "".join(f"{nth[0]} " for nth in common) if len(spelled_out) > 1 else ""
+    if len(begins) < _COMMON:
+        begins = ""
+    return {
+        prompt: short("… " * bool(begins) + text.removeprefix(begins), length)
+        for prompt, text in spelled_out.items()
+    }

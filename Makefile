@@ -18,8 +18,8 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: setup weights demo demo-full test test-fast test-slow soak test-browser test-compare test-postgres test-vllm \
-	install-browser install-compare install-docs install-postgres docs pictures lint format bench ui clean
+.PHONY: setup weights demo demo-full test test-fast test-slow soak test-browser test-compare test-postgres test-cluster test-vllm \
+	install-browser install-compare install-docs install-postgres install-ray docs pictures lint format bench ui clean
 
 setup: $(INSTALLED)
 
@@ -49,7 +49,7 @@ test: $(COMPILED)
 
 # For the loop while working: most tests, and of those that take long the ones that go through much.
 test-fast: $(COMPILED)
-	$(PYTEST) -m "(core or not whole) and not (slow or soak or weights or lm_eval or inspect or browser or postgres or vllm)"
+	$(PYTEST) -m "(core or not whole) and not (slow or soak or weights or lm_eval or inspect or browser or postgres or cluster or vllm)"
 
 # What takes minutes by its nature: training runs beside the lake, and runs that are stopped at many
 # places (of which `make soak` tries all).
@@ -67,7 +67,7 @@ $(COMPILED): $(INSTALLED) $(KERNELS)
 	$(BIN)/python -m tests.compile
 	touch $@
 
-install-browser install-compare install-docs install-postgres: install-%: $(INSTALLED)
+install-browser install-compare install-docs install-postgres install-ray: install-%: $(INSTALLED)
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[$*]'
 
 # The UI and its daemon, looked at in the system's Chromium.
@@ -77,6 +77,10 @@ test-browser: install-browser
 # Dagster's instance in PostgreSQL, which the system provides.
 test-postgres: install-postgres
 	$(BIN)/python -m pytest -m postgres
+
+# Several machines: Ray's, which are processes here.
+test-cluster: install-ray
+	$(BIN)/python -m pytest -m cluster
 
 # Held against other tools, which are installed for it.
 test-compare: install-compare

@@ -45,6 +45,7 @@ _HEADINGS = {
     "Prefixes": "prefixes",
     "Probes": "probes",
     "Readaptation": "readaptation",
+    "Resources": "resources",
     "Scores": "scores",
     "ServerAccess": "server",
     "ShannonGame": "shannon_game",
@@ -95,9 +96,9 @@ def keys(part: str) -> str:
 
 def _default(value: dict[str, Any]) -> str:
     default = value.get("default")
-    if isinstance(default, dict):
+    if default and isinstance(default, dict):
         return "those below"
-    if default is None or default == []:
+    if default is None or default in ([], {}):
         return "none"
     if isinstance(default, str) and default.strip():
         return f"`{default}`"
@@ -121,6 +122,9 @@ def _type(value: dict[str, Any], parts: dict[str, Any]) -> str:
     if value.get("type") == "array":
         most = f"up to {value['maxItems']:,} " if value.get("maxItems") else ""
         return f"list of {most}{_plural(_type(value['items'], parts))}"
+    named = value.get("additionalProperties")
+    if isinstance(named, dict) and "$ref" in named:
+        return f"names, each with {_type(named, parts)}"
     kinds_of_values = {
         "string": "text",
         "boolean": "`true` or `false`",

@@ -18,12 +18,14 @@ from assets.measures.drift import Crossing
 from assets.registry import build_graph
 from assets.study.errors import InputError
 from assets.study.registered import as_it_stands
+from assets.study.resources import Resources
 from assets.study.study import Study
 from models import ModelError, ModelPool
 from models.files import one_look
 from orchestration.instance import MODEL_POOL
 from orchestration.names import Names
 from orchestration.progress import LogProgress
+from orchestration.resources import as_tags
 from orchestration.steps import one_step
 from orchestration.troubles import trouble
 from warehouse import DeclarationError, Lake, Provenance, RejectedError
@@ -87,6 +89,7 @@ def build_asset(
     graphs: Graphs,
     models: ModelPool,
     progress: Progress | None,
+    resources: Resources | None,
 ) -> dg.AssetsDefinition:
     """Dagster's asset of an asset.
 
@@ -99,6 +102,7 @@ def build_asset(
         graphs: Gives the assets as they are when a step begins.
         models: Keeps the loaded model from one step to the next.
         progress: Told how far long work is; by default the run's log is.
+        resources: What it takes of a cluster's machine.
     """
     names = Names.of(study)
     key = names.key(asset.name)
@@ -189,6 +193,7 @@ def build_asset(
         compute,
         pool=MODEL_POOL if asset.uses_model else None,
         retry_policy=_retries(study) if asset.uses_model else None,
+        tags=as_tags(resources),
     )
 
 

@@ -13,6 +13,7 @@ from orchestration.assets import Graphs, build_asset
 from orchestration.heartbeats import one_process
 from orchestration.jobs import measure_job, refresh_job
 from orchestration.names import Names
+from orchestration.resources import most_of, resources_of
 from orchestration.sensors import checkpoint_sensor, refresh_schedule
 
 if TYPE_CHECKING:
@@ -38,19 +39,29 @@ def build_defs(
 
     Raises:
         DeclarationError: A measurement cannot become a table.
-        InputError: A registered checkpoint cannot be read, or the schedule.
+        InputError: A registered checkpoint cannot be read, or the schedule, or `resources` names
+            no asset.
     """
     graph = build_graph(as_it_stands(study, lake).expecting(), lake)
     # What is registered later has no part in it: it comes while a code location is loaded.
     code_versions = build_graph(study, lake).code_versions()
     models, graphs = models or ModelPool(), Graphs(study, lake)
     names = Names.of(study)
+    resources = resources_of(study, graph.assets.values())
     measure = measure_job(names)
-    refresh = refresh_job(study, lake, lambda: defs)
+    refresh = refresh_job(study, lake, most_of(resources.values()), lambda: defs)
     defs = dg.Definitions(
         assets=[
             build_asset(
-                asset, graph, code_versions[asset.name], study, lake, graphs, models, progress
+                asset,
+                graph,
+                code_versions[asset.name],
+                study,
+                lake,
+                graphs,
+                models,
+                progress,
+                resources.get(asset.name),
             )
             for asset in graph.present
         ],

@@ -14,6 +14,7 @@ from dagster._check import CheckError
 from dagster._core.launcher import WorkerStatus
 from filelock import FileLock
 
+from assets.study.errors import InputError
 from orchestration.heartbeats import Heartbeat
 from orchestration.places import DATABASES, bad_settings, dagster_home
 from warehouse.storage import in_one_step
@@ -33,6 +34,8 @@ _LOOK_AGAIN = 1.0
 
 POSTGRES = "ANCHORLAKE_POSTGRES"
 """The variable with the address of the PostgreSQL database that an instance is kept in."""
+RAY = "ANCHORLAKE_RAY"
+"""The variable with the address of the Ray cluster that runs are launched on."""
 _MAKING = ".making"
 """A file in the instance's folder while its databases are made; who is killed then leaves it."""
 _UNFINISHED = [
@@ -53,11 +56,20 @@ def home(lake: Lake) -> Path:
 
 
 def _settings() -> str:
-    """What an instance begins with, by where it is kept."""
+    """What an instance begins with, by where it is kept and where its runs are launched.
+
+    Raises:
+        InputError: Runs are launched on a cluster, and its machines could not reach the database.
+    """
+    if os.environ.get(RAY) and not os.environ.get(POSTGRES):
+        raise InputError(
+            f"${RAY} is set, and the machines of a cluster cannot share a database in files; set "
+            f"${POSTGRES} to the address of a database in PostgreSQL, too"
+        )
     names = [
         "dagster",
         "dagster-postgres" if os.environ.get(POSTGRES) else "dagster-sqlite",
-        "dagster-local",
+        "dagster-ray" if os.environ.get(RAY) else "dagster-local",
     ]
     return "".join(Path(__file__).with_name(f"{name}.yaml").read_text("utf-8") for name in names)
 
@@ -66,7 +78,7 @@ def open_instance(lake: Lake) -> dg.DagsterInstance:
     """Opens the instance, and closes the books on runs whose process is gone.
 
     Raises:
-        InputError: Its settings are none of Dagster's.
+        InputError: Its settings are none of Dagster's, or cannot be written as they are asked for.
     """
     folder = home(lake)
     os.environ["DAGSTER_HOME"] = str(folder)
@@ -128,15 +140,20 @@ def fail_abandoned(instance: dg.DagsterInstance) -> None:
 def _is_gone(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
     """Whether nothing works on an unfinished run: as its launcher says, or else its heartbeat."""
     run, launcher = record.dagster_run, instance.run_launcher
-    heartbeat = Heartbeat.of(instance, run.run_id)
-    if heartbeat is None and run.status == dg.DagsterRunStatus.STARTING:
-        allowed = instance.run_monitoring_start_timeout_seconds
-        return 0 < allowed < time.time() - record.update_timestamp.timestamp()
+    is_starting = run.status == dg.DagsterRunStatus.STARTING
     if launcher.supports_check_run_worker_health and BY_COMMAND not in run.tags:
         with suppress(Exception):  # what it asks, such as a cluster, may not answer
-            health = launcher.check_run_worker_health(run)
-            if health.status != WorkerStatus.UNKNOWN:
-                return health.status in (WorkerStatus.FAILED, WorkerStatus.NOT_FOUND)
+            status = launcher.check_run_worker_health(run).status
+            if status == WorkerStatus.FAILED:
+                return True
+            if status == WorkerStatus.NOT_FOUND and not is_starting:
+                return True
+            if status in (WorkerStatus.RUNNING, WorkerStatus.SUCCESS):
+                return False
+    heartbeat = Heartbeat.of(instance, run.run_id)
+    if heartbeat is None and is_starting:
+        allowed = instance.run_monitoring_start_timeout_seconds
+        return 0 < allowed < time.time() - record.update_timestamp.timestamp()
     return heartbeat is not None and heartbeat.has_stopped
 
 

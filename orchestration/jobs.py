@@ -13,9 +13,11 @@ from assets.lineage.graph import AssetGraph
 from assets.registry import build_graph
 from assets.study.errors import InputError
 from assets.study.registered import as_it_stands
+from assets.study.resources import Resources
 from assets.study.study import Study
 from orchestration.instance import MODEL_POOL
 from orchestration.names import Names
+from orchestration.resources import as_tags
 from orchestration.runner import run
 from warehouse import Lake
 
@@ -99,7 +101,7 @@ def check_schedule(expression: str) -> None:
 
 
 def refresh_job(
-    study: Study, lake: Lake, definitions: Callable[[], dg.Definitions]
+    study: Study, lake: Lake, resources: Resources, definitions: Callable[[], dg.Definitions]
 ) -> dg.JobDefinition:
     """What `anchorlake run` does of checkpoints that are known, as a run that can be asked for.
 
@@ -108,11 +110,12 @@ def refresh_job(
     Args:
         study: The study.
         lake: Where tables are.
+        resources: What it takes of a cluster's machine.
         definitions: Gives Dagster's definitions, of which this job is a part.
     """
     study_names = Names.of(study)
 
-    @dg.op(pool=MODEL_POOL, name=study_names.name(_MATERIALIZE_STALE))
+    @dg.op(pool=MODEL_POOL, name=study_names.name(_MATERIALIZE_STALE), tags=as_tags(resources))
     def materialize_stale(context: dg.OpExecutionContext, config: Only) -> None:
         graph = build_graph(as_it_stands(study, lake), lake)
         # One may have been removed since it was asked for.

@@ -5,7 +5,7 @@ into one list, of which any part is enough: a figure is drawn of what there is, 
 cannot do without what did not come finds so by itself.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import dagster as dg
 from dagster._core.definitions.composition import MappedInputPlaceholder
@@ -22,6 +22,7 @@ def one_step(
     *,
     pool: str | None,
     retry_policy: dg.RetryPolicy | None,
+    tags: Mapping[str, str],
 ) -> dg.AssetsDefinition:
     """The definition of an asset that is made in one step.
 
@@ -32,6 +33,7 @@ def one_step(
             materialization nor a passed check.
         pool: What limits how many such steps run at once.
         retry_policy: How often it is tried again.
+        tags: The step's tags.
     """
     name = spec.key.to_python_identifier()
     upstream = {dep.asset_key.to_python_identifier(): dep.asset_key for dep in spec.deps}
@@ -42,6 +44,7 @@ def one_step(
         out={output: dg.Out(dg.Nothing, is_required=False) for output in outputs},
         pool=pool,
         retry_policy=retry_policy,
+        tags=tags,
     )(compute)
     invocation = dg.NodeInvocation(step.name, alias=STEP)
     gathered = dg.MultiDependencyDefinition([MappedInputPlaceholder] * len(upstream))

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from assets.lineage.asset import Asset
 
 
-def assets_named(name: str, assets: Collection[Asset]) -> list[str]:
+def assets_named(name: str, assets: Collection[Asset], key: str = "--select") -> list[str]:
     """The assets that a name or a group stands for; a figure has a name without its group, too.
+
+    Args:
+        name: The name.
+        assets: Those that there are.
+        key: Where the name is given.
 
     Raises:
         InputError: It stands for none.
@@ -27,7 +32,7 @@ def assets_named(name: str, assets: Collection[Asset]) -> list[str]:
         names = [asset.name for asset in assets]
         groups = list(dict.fromkeys(asset.group for asset in assets))
         raise InputError(
-            f"--select {name}: there is no such table, figure or group{meant(name, names + groups)}"
+            f"{key} {name}: there is no such table, figure or group{meant(name, names + groups)}"
             f"; there are {', '.join(names)}, and the groups {', '.join(groups)}"
         )
     return matching

@@ -38,6 +38,7 @@ from assets.study.parts import (
     ShannonGame,
 )
 from assets.study.problems import explain, keys_of
+from assets.study.resources import Resources
 from assets.study.thresholds import Thresholds
 from assets.study.tuned import Tuned, check_tunings
 from assets.study.tunings import Tuning, run_as_bases_are, tuning_and_step
@@ -90,6 +91,7 @@ class Study(Part):
         schedule: When the daemon runs everything that is stale, as cron writes it.
         retries: How often the daemon tries a failed step again.
         dagster: How the study appears in Dagster.
+        resources: What assets, or groups of them, take of a machine of a Ray cluster.
     """
 
     name: Name
@@ -121,6 +123,7 @@ class Study(Part):
     schedule: StrictStr | None = None
     retries: StrictInt = Field(default=2, ge=0, le=100)
     dagster: InDagster = InDagster()
+    resources: dict[StrictStr, Resources] = Field(default={})
     _whole: Study | None = PrivateAttr(default=None)
     _listed: tuple[str, ...] = PrivateAttr(default=())
 

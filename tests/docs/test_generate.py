@@ -102,7 +102,9 @@ def used(part: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in values.items():
         yield part, key
         for name in re.findall(r"#/\$defs/(\w+)", str(properties[key])):
-            for inner in value if isinstance(value, list) else [value]:
+            named = properties[key].get("additionalProperties")
+            parts = value.values() if isinstance(named, dict) else [value]
+            for inner in value if isinstance(value, list) else parts:
                 if name in generate._HEADINGS and isinstance(inner, dict):
                     yield from used(name, inner)
 

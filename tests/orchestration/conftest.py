@@ -9,12 +9,15 @@ import socket
 import subprocess
 import tempfile
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+import typer.main
+import typer.testing
 from dagster._core.storage.event_log import in_memory as events
 from dagster._core.storage.runs import in_memory as runs
 from sqlalchemy.pool import StaticPool
@@ -23,6 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from warehouse import Lake
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _commands_put_together_once() -> Iterator[None]:
+    """What a runner of commands is given is not read anew for each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -36,18 +36,28 @@ def _rows(data: FigureData) -> Rows:
 def _draw(data: FigureData, width: int) -> Any:
     rows = _rows(data)
     titles = [title for title, what in _PANELS.items() if any(key[1] == what for key in rows)]
-    panels = [
-        by_stage.panel(
-            _points(rows, line, _PANELS[title]),
-            line,
-            inner,
-            heading,
-            kinds=_COLOURS,
-            items="pairs",
+    panels = []
+    for line, inner, title, heading in by_stage.panels_beside(data, width, titles):
+        points = _points(rows, line, _PANELS[title])
+        panels.append(
+            by_stage.panel(
+                points,
+                line,
+                inner,
+                heading,
+                kinds=_COLOURS,
+                items="pairs",
+                domain=_with_zero(points) if _PANELS[title] == "change" else None,
+            )
         )
-        for line, inner, title, heading in by_stage.panels_beside(data, width, titles)
-    ]
     return by_stage.beside(panels, width, titles)
+
+
+def _with_zero(points: list[dict[str, Any]]) -> tuple[float, float]:
+    """From where to where an axis goes that shows which way the points lie from 0."""
+    ends = [0.0, *(point[end] for point in points for end in ("low", "high"))]
+    room = (max(ends) - min(ends) or 1) / 20
+    return min(ends) - room, max(ends) + room
 
 
 def _points(rows: Rows, line: Iterable[FigureCheckpoint], what: str) -> list[dict[str, Any]]:

@@ -40,9 +40,14 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield ephemeral
 
 
-def begin(instance: dg.DagsterInstance, heartbeat: Heartbeat | None, **tags: str) -> str:
+def begin(
+    instance: dg.DagsterInstance,
+    heartbeat: Heartbeat | None,
+    status: dg.DagsterRunStatus = STARTED,
+    **tags: str,
+) -> str:
     """A run in progress, with the last heartbeat of the process that works on it."""
-    run_id = instance.create_run_for_job(nothing, status=STARTED, tags=tags).run_id
+    run_id = instance.create_run_for_job(nothing, status=status, tags=tags).run_id
     if heartbeat is not None:
         heartbeat.send(instance, run_id)
     return run_id
@@ -185,7 +190,7 @@ class Telling(DefaultRunLauncher):
     [
         (WorkerStatus.RUNNING, {"by command"}),
         (WorkerStatus.SUCCESS, {"by command"}),
-        (WorkerStatus.FAILED, {"by command", "silent", "beating"}),
+        (WorkerStatus.FAILED, {"by command", "silent", "beating", "starting"}),
         (WorkerStatus.NOT_FOUND, {"by command", "silent", "beating"}),
         (WorkerStatus.UNKNOWN, {"by command", "silent"}),
         (None, {"by command", "silent"}),
@@ -202,6 +207,7 @@ def test_a_launcher_says_what_became_of_its_runs(
         runs = {
             "beating": begin(instance, elsewhere),
             "silent": begin(instance, silent),
+            "starting": begin(instance, None, dg.DagsterRunStatus.STARTING),
             "command": begin(instance, elsewhere, **{BY_COMMAND: "true"}),
             "by command": begin(instance, silent, **{BY_COMMAND: "true"}),
         }

@@ -8,9 +8,11 @@
 --
 -- Say that y of the set's C n-grams are the phrase, and y' of the base's C'. The prior is
 -- `phrase_prior` (by default 1000) n-grams; a = prior (y + y') / (C + C') of them are the phrase.
--- log_odds is ln((y + a) / (C + prior - y - a)), less the same of the base, and has a variance of
--- 1 / (y + a) + 1 / (y' + a). It takes n-grams for independent of each other. Those of one generation
--- are not, so the interval is too narrow; z is what phrases are ordered by.
+-- log_odds is ln((y + a) / (C + prior - y - a)), less the same of the base. Its variance is the larger
+-- of two: 1 / (y + a) + 1 / (y' + a), which takes n-grams for independent of each other; and what the
+-- prompts of both say, each prompt being one draw, so that answers which repeat each other count for
+-- no more. z is log_odds by its deviation, p_adjusted its two-sided p-value by the normal
+-- distribution, adjusted after Holm for all phrases of the checkpoint that are listed.
 --
 -- grain:     checkpoint, decoding, prompt_set, n, phrase
 -- reads:     generations
@@ -35,6 +37,7 @@
 --   log_odds_low    DOUBLE  from there, with 95% confidence
 --   log_odds_high   DOUBLE  to there
 --   z               DOUBLE  log_odds by its standard deviation
+--   p_adjusted      DOUBLE  how likely so large a z is by chance, among all phrases that are listed
 with
     ours as (
         select prompt_set, prompt_set as collection, prompt_id, sample, text, true as is_ours
@@ -70,19 +73,31 @@ with
             words(text) as units
         from (from ours union all by name from theirs)
     ),
+    totals_by_prompt as materialized (
+        select
+            collection,
+            is_ours,
+            prompt,
+            n,
+            count(*) as n_generations,
+            sum(greatest(len(units) - n + 1, 0))::bigint as n_total
+        from generations_compared
+        cross join unnest($phrase_lengths) as lengths(n)
+        group by collection, is_ours, prompt, n
+    ),
     totals as (
         select
             collection,
             n,
-            count(*) filter (where is_ours) as n_generations,
-            count(*) filter (where not is_ours) as other_n_generations,
-            count(distinct prompt) filter (where is_ours) as n_prompts,
-            sum(greatest(len(units) - n + 1, 0)) filter (where is_ours) as n_total,
-            coalesce(
-                sum(greatest(len(units) - n + 1, 0)) filter (where not is_ours), 0
-            ) as other_n_total
-        from generations_compared
-        cross join unnest($phrase_lengths) as lengths(n)
+            sum(n_generations) filter (where is_ours) as n_generations,
+            coalesce(sum(n_generations) filter (where not is_ours), 0) as other_n_generations,
+            count(*) filter (where is_ours) as n_prompts,
+            count(*) filter (where not is_ours) as other_n_prompts,
+            sum(n_total) filter (where is_ours) as n_total,
+            coalesce(sum(n_total) filter (where not is_ours), 0) as other_n_total,
+            sum(n_total::double ^ 2) filter (where is_ours) as squared_totals,
+            sum(n_total::double ^ 2) filter (where not is_ours) as other_squared_totals
+        from totals_by_prompt
         group by collection, n
     ),
     -- How many prompts must hold a phrase.
@@ -183,10 +198,25 @@ with
         having count(*) >= any_value(least_prompts)
     ),
     by_generation as (
-        select collection, n, a, b, c, d, is_ours, generation, count(*) as n_places
+        select collection, n, a, b, c, d, is_ours, prompt, generation, count(*) as n_places
         from ngrams
         semi join recurring
             using (collection, n, a, b, c, d)
+        group by all
+    ),
+    by_prompt as (
+        select
+            collection,
+            n,
+            a,
+            b,
+            c,
+            d,
+            is_ours,
+            prompt,
+            count(*) as n_holders,
+            sum(n_places) as n_places
+        from by_generation
         group by all
     ),
     counts as (
@@ -197,11 +227,17 @@ with
             b,
             c,
             d,
-            count(*) filter (where is_ours) as n_holders,
+            sum(n_holders) filter (where is_ours) as n_holders,
             sum(n_places) filter (where is_ours) as n_places,
-            count(*) filter (where not is_ours) as other_n_holders,
-            coalesce(sum(n_places) filter (where not is_ours), 0) as other_n_places
-        from by_generation
+            coalesce(sum(n_holders) filter (where not is_ours), 0) as other_n_holders,
+            coalesce(sum(n_places) filter (where not is_ours), 0) as other_n_places,
+            sum(n_places::double ^ 2) filter (where is_ours) as squared_places,
+            sum(n_places::double * n_total) filter (where is_ours) as products,
+            sum(n_places::double ^ 2) filter (where not is_ours) as other_squared_places,
+            sum(n_places::double * n_total) filter (where not is_ours) as other_products
+        from by_prompt
+        join totals_by_prompt
+            using (collection, is_ours, prompt, n)
         group by all
     ),
     spelled as (
@@ -209,11 +245,15 @@ with
             collection,
             n,
             array_to_string(units[first_place[2]:first_place[2] + n - 1], ' ') as phrase,
-            n_prompts,
+            recurring.n_prompts as n_holding_prompts,
             n_holders,
             n_places,
             other_n_holders,
-            other_n_places
+            other_n_places,
+            squared_places,
+            products,
+            other_squared_places,
+            other_products
         from recurring
         join counts
             using (collection, n, a, b, c, d)
@@ -225,11 +265,39 @@ with
             *,
             log_odds_against(
                 n_places, n_total, other_n_places, other_n_total, $phrase_prior
-            ) as estimate
+            ) as estimate,
+            $phrase_prior * (n_places + other_n_places) / (n_total + other_n_total) as prior_places,
+            between_prompts(
+                squared_places, products, squared_totals, n_places / n_total, n_prompts
+            ) / (n_places + prior_places) ^ 2 as spread,
+            between_prompts(
+                other_squared_places,
+                other_products,
+                other_squared_totals,
+                other_n_places / other_n_total,
+                other_n_prompts
+            ) / (other_n_places + prior_places) ^ 2 as other_spread
         from spelled
         join totals
             using (collection, n)
         where other_n_total > 0
+    ),
+    judged as (
+        select
+            *,
+            estimate.log_odds as log_odds,
+            greatest(estimate.deviation, sqrt(spread + other_spread)) as deviation,
+            two_sided_p(log_odds / deviation) as p
+        from estimated
+    ),
+    -- Holm: the least p counts as often as there are phrases, the next one time less, and so on.
+    counted as (
+        select
+            *,
+            p * (count(*) over () + 1 - row_number() over in_order) as p_of_family,
+            row_number() over in_order as nth
+        from judged
+        window in_order as (order by p, collection, n, phrase)
     )
 select
     checkpoint,
@@ -239,7 +307,7 @@ select
     phrase,
     other,
     other_decoding,
-    n_prompts,
+    n_holding_prompts as n_prompts,
     n_holders,
     n_generations,
     n_places,
@@ -248,10 +316,11 @@ select
     other_n_generations,
     other_n_places,
     other_n_total,
-    estimate.log_odds,
-    estimate.log_odds - 1.96 * estimate.deviation as log_odds_low,
-    estimate.log_odds + 1.96 * estimate.deviation as log_odds_high,
-    estimate.log_odds / estimate.deviation as z
-from estimated
+    log_odds,
+    log_odds - 1.96 * deviation as log_odds_low,
+    log_odds + 1.96 * deviation as log_odds_high,
+    log_odds / deviation as z,
+    least(1, max(p_of_family) over (order by nth)) as p_adjusted
+from counted
 cross join pair
 order by all

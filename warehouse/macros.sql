@@ -37,6 +37,31 @@ create or replace macro log_odds_against(y, n, y2, n2, prior) as {
     )
 };
 
+-- The variance of a count that prompts share, each prompt being one draw, from sums over the prompts:
+-- of what a prompt counts, squared; of that times its total; and of its total, squared. `rate` is the
+-- whole count by the whole total. 0 where there is one prompt, which says nothing of others.
+create or replace macro between_prompts(squares, products, squared_totals, rate, prompts) as
+    if(
+        prompts > 1,
+        greatest(
+            0,
+            coalesce(squares, 0) - 2 * rate * coalesce(products, 0) + rate ^ 2 * squared_totals
+        ) * prompts / (prompts - 1),
+        0
+    );
+
+-- How likely the normal distribution gives a value at least that far from 0, in standard deviations:
+-- erfc(|z| / sqrt(2)) by the Chebyshev polynomial of Press et al., Numerical Recipes (1992), section
+-- 6.2, with a relative error under 1.2e-7.
+create or replace macro chebyshev_erfc(x, t) as
+    t * exp(
+        -x * x - 1.26551223
+        + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806 + t * (0.27886807
+        + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277))))))))
+    );
+create or replace macro two_sided_p(z) as
+    chebyshev_erfc(abs(z) / sqrt(2), 1 / (1 + abs(z) / sqrt(2) / 2));
+
 -- The logarithmic bucket of a token's place in a text, from 0: the first place in it, counted from 1.
 -- Buckets are 1, 2 to 3, 4 to 7, 8 to 15, and so on.
 create or replace macro position_bucket(position) as

@@ -53,3 +53,8 @@ def names_of_prompts(prompts: Iterable[str], length: int = 50) -> dict[str, str]
         prompt: short("… " * bool(begins) + text.removeprefix(begins), length)
         for prompt, text in spelled_out.items()
     }
+
+
+def small_share(share: float) -> str:
+    """A share in percent; one under 1% has its first digit, so that it is not taken for none."""
+    return f"{share:.0%}" if share == 0 or share >= 0.01 else f"{100 * share:.1g}%"

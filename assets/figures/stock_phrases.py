@@ -10,6 +10,7 @@ import altair as alt
 
 from assets.drawing import style
 from assets.drawing.figure import Figure, FigureData
+from assets.drawing.texts import small_share
 from assets.drawing.walk import Page, Walk
 
 _SHOWN = 20
@@ -46,7 +47,7 @@ def _draw(data: FigureData, width: int) -> Any:
                 "log_odds:Q",
                 title="log-odds against the base",
                 scale=alt.Scale(zero=True),
-                axis=alt.Axis(titleAnchor="start"),
+                axis=alt.Axis(tickCount=4, titleAnchor="start"),
             )
         ),
     ).properties(width=panel_width, height=alt.Step(20))
@@ -58,7 +59,7 @@ def _draw(data: FigureData, width: int) -> Any:
                 "share:Q",
                 title="generations that hold it",
                 scale=alt.Scale(zero=True),
-                axis=alt.Axis(format="%", tickCount=4, titleAnchor="start"),
+                axis=alt.Axis(format="~%", tickCount=3, titleAnchor="start"),
             ),
             y=alt.Y("phrase:N", title=None, sort=None, axis=None if wide else labels),
             color=alt.Color(
@@ -96,7 +97,9 @@ def _pages(data: FigureData) -> Walk:
     """A page for each checkpoint."""
     pages = []
     for shown in data.with_rows:
-        rows = told_apart([row for row in data.rows if row["checkpoint"] == shown.checkpoint])
+        rows = told_apart(_phrases(data, shown.checkpoint))
+        if not rows:
+            continue
         phrases = [[row[column] for column in _COLUMNS["phrases"]] for row in rows]
         shares = [
             [row["phrase"], writer, share]
@@ -108,20 +111,28 @@ def _pages(data: FigureData) -> Walk:
     return Walk(_COLUMNS, pages)
 
 
+def _phrases(data: FigureData, checkpoint: str) -> list[dict[str, Any]]:
+    return [row for row in data.rows if row["checkpoint"] == checkpoint and row["phrase"]]
+
+
 def _findings(data: FigureData) -> list[str]:
     sentences = []
     for shown in data.with_rows:
         first = next(row for row in data.rows if row["checkpoint"] == shown.checkpoint)
+        listed = f"Of {first['n_listed']:,} phrases that recur across the prompts of {shown.label}"
+        if not first["n_phrases"]:
+            sentences.append(f"{listed} none is surely more frequent than in {first['other']}.")
+            continue
         sentences.append(
-            f"{first['n_phrases']:,} phrases recur across the prompts of {shown.label} and are "
-            f"more frequent there than in {first['other']}. The surest, “{first['phrase']}”, is in "
-            f"{first['share']:.0%} of its generations, of {first['n_prompts']} prompts, and in "
-            f"{first['other_share']:.0%} of the base's."
+            f"{listed} {first['n_phrases']:,} are surely more frequent than in {first['other']}. "
+            f"The surest, “{first['phrase']}”, is in {small_share(first['share'])} of its "
+            f"generations, of {first['n_prompts']} prompts, and in "
+            f"{small_share(first['other_share'])} of the base's."
         )
-    if sentences:
+    if any(row["phrase"] for row in data.rows):
         sentences.append(
-            "Of phrases that share two words in a row the surest is drawn. The intervals take "
-            "n-grams for independent of each other, and are too narrow."
+            "Sure is what has p < 0.05 after Holm's adjustment over all phrases that recur. Of "
+            "phrases that share two words in a row the surest is drawn."
         )
     return sentences
 

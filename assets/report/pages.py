@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from assets.drawing.figure import Grid, Marked, Opening
 from assets.drawing.figure_asset import shown_in
 from assets.drawing.page import CheckpointPage
-from assets.drawing.texts import short
+from assets.drawing.texts import short, small_share
 from assets.figures.stock_phrases import told_apart
 from assets.measures.declared import study_parameters
 from assets.measures.sentences import sentence
@@ -209,5 +209,5 @@ def _text(column: str, value: Any) -> str:
     if column in _WIDTHS:
         return short(value, _WIDTHS[column])
     if isinstance(value, float):
-        return f"{value:.2f}" if "bits" in column else f"{value:.0%}"
+        return f"{value:.2f}" if "bits" in column else small_share(value)
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,4 +1,4 @@
--- The phrases across prompts that stand out most against the base; the figure of stock phrases has more.
+-- The phrases that are surely more frequent than in the base; the figure of stock phrases has more.
 select
     checkpoint,
     phrase,
@@ -8,6 +8,6 @@ select
 from stock_phrases
 join shown
     using (checkpoint, decoding, prompt_set)
-where log_odds_low > 0
+where p_adjusted < 0.05 and log_odds > 0
 qualify row_number() over (partition by checkpoint order by z desc, phrase) <= 40 * $rows
 order by checkpoint, z desc, phrase

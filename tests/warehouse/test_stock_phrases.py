@@ -64,6 +64,24 @@ def log_odds(y: int, n: int, y2: int, n2: int, prior: float) -> tuple[float, flo
     return math.log(odds[0] / odds[1]), math.sqrt(1 / (y + a) + 1 / (y2 + a))
 
 
+def spread(counts: list[int], totals: list[int], smoothed: float) -> float:
+    """The variance of ln(y + a), each prompt being one draw of its count and its total."""
+    if len(totals) < 2:
+        return 0.0
+    rate = sum(counts) / sum(totals)
+    residuals = [y - rate * total for y, total in zip(counts, totals, strict=True)]
+    n = len(totals)
+    return n / (n - 1) * sum(r**2 for r in residuals) / smoothed**2
+
+
+def adjusted(rows: list[dict[str, Any]]) -> None:
+    """Adds Holm's p-values."""
+    least = 0.0
+    for place, row in enumerate(sorted(rows, key=lambda row: row["p"])):
+        least = max(least, row.pop("p") * (len(rows) - place))
+        row["p_adjusted"] = pytest.approx(min(1.0, least), rel=1e-5)
+
+
 def grams(text: str, n: int) -> list[str]:
     words = text.split()
     return [" ".join(words[i : i + n]) for i in range(len(words) - n + 1)]
@@ -77,13 +95,18 @@ def expected(
     bases = {key[1:]: texts for key, texts in theirs.items() if key[0] == "warm"}
     for prompt_set in {key[0] for key in mine}:
         prompts = {key: texts for key, texts in mine.items() if key[0] == prompt_set}
-        held_against = [t for key, texts in bases.items() if key[0] == prompt_set for t in texts]
-        held_against = held_against or [t for texts in bases.values() for t in texts]
+        base_prompts = [texts for key, texts in bases.items() if key[0] == prompt_set]
+        base_prompts = base_prompts or [*bases.values()]
+        held_against = [text for texts in base_prompts for text in texts]
         written = [text for texts in prompts.values() for text in texts]
         for n in lengths:
             counts, others = (
                 Counter(gram for text in texts for gram in grams(text, n))
                 for texts in (written, held_against)
+            )
+            by_prompt, other_by_prompt = (
+                [Counter(gram for text in texts for gram in grams(text, n)) for texts in several]
+                for several in (prompts.values(), base_prompts)
             )
             in_prompts = Counter(
                 gram
@@ -97,6 +120,12 @@ def expected(
                     continue
                 numbers = counts[phrase], counts.total(), others[phrase], others.total()
                 value, deviation = log_odds(*numbers, prior)
+                a = prior * (numbers[0] + numbers[2]) / (numbers[1] + numbers[3])
+                between = sum(
+                    spread([c[phrase] for c in several], [c.total() for c in several], y + a)
+                    for several, y in ((by_prompt, numbers[0]), (other_by_prompt, numbers[2]))
+                )
+                deviation = max(deviation, math.sqrt(between))
                 rows[prompt_set, phrase] = {
                     "checkpoint": "new",
                     "decoding": "hot",
@@ -118,7 +147,9 @@ def expected(
                     "log_odds_low": pytest.approx(value - 1.96 * deviation, abs=1e-9),
                     "log_odds_high": pytest.approx(value + 1.96 * deviation, abs=1e-9),
                     "z": pytest.approx(value / deviation, abs=1e-9),
+                    "p": math.erfc(abs(value / deviation) / math.sqrt(2)),
                 }
+    adjusted([*rows.values()])
     return rows
 
 
@@ -148,6 +179,73 @@ def test_stock_phrases_of_random_texts_are_those_of_the_definition(
     share, prior = source.choice([0.1, 0.5, 1.0]), source.choice([1, 1000])
     found = phrases_of(ours, theirs, phrase_lengths=lengths, phrase_share=share, phrase_prior=prior)
     assert found == expected(ours, theirs, lengths, share, prior)
+
+
+def test_the_tail_of_the_normal_distribution_is_that_of_the_error_function() -> None:
+    z = np.linspace(-30, 30, 10_001)
+    with session() as connection:
+        load_words(connection)
+        connection.register("deviations", pa.table({"z": z}))
+        rows = connection.sql("select two_sided_p(z) as p from deviations").to_arrow_table()
+    exact = [math.erfc(abs(value) / math.sqrt(2)) for value in z]
+    np.testing.assert_allclose(rows["p"].to_numpy(), exact, rtol=1.3e-7)
+
+
+def stories(source: random.Random, n_prompts: int, n: int) -> dict[str, list[str]]:
+    """Answers that say a prompt's own sentence half of the time, and then whatever comes."""
+    words = [f"w{i}" for i in range(40)]
+    texts = {}
+    for prompt in range(n_prompts):
+        refrain = " ".join(source.choices(words, k=8))
+        texts[f"p{prompt}"] = [
+            " ".join([refrain * (source.random() < 0.5), *source.choices(words, k=25)])
+            for _ in range(n)
+        ]
+    return texts
+
+
+def test_two_halves_of_what_one_model_says_have_no_sure_phrase(phrases_of: Any) -> None:
+    sure = []
+    for seed in range(40):
+        texts = stories(random.Random(seed), 8, 12)
+        ours: Generations = {("hot", "s", p): said[::2] for p, said in texts.items()}
+        theirs: Generations = {("warm", "s", p): said[1::2] for p, said in texts.items()}
+        made = phrases_of(ours, theirs, phrase_lengths=[2, 3], phrase_prior=100)
+        assert len(made) > 50
+        sure.append(sum(row["p_adjusted"] < 0.05 for row in made.values()))
+    assert sum(n > 0 for n in sure) <= 4  # of 40, where 2 are expected
+
+
+def test_answers_that_are_repeated_make_no_phrase_surer(phrases_of: Any) -> None:
+    source = random.Random(0)
+    ours: Generations = {("hot", "s", p): said for p, said in stories(source, 8, 6).items()}
+    theirs: Generations = {("warm", "s", p): said for p, said in stories(source, 8, 6).items()}
+    repeated: Generations = {key: said * 10 for key, said in ours.items()}
+    repeated_theirs: Generations = {key: said * 10 for key, said in theirs.items()}
+    once = phrases_of(ours, theirs, phrase_prior=1, phrase_lengths=[2])
+    tenfold = phrases_of(repeated, repeated_theirs, phrase_prior=10, phrase_lengths=[2])
+    assert once.keys() == tenfold.keys()
+    surest = max(abs(row["z"]) for row in once.values())
+    # Only what prompts differ in is left, and that is the same.
+    assert max(abs(row["z"]) for row in tenfold.values()) < 2 * surest
+    assert all(
+        tenfold[key]["log_odds"] == pytest.approx(row["log_odds"]) for key, row in once.items()
+    )
+
+
+def test_a_phrase_that_every_prompt_has_and_the_base_has_not_is_sure(phrases_of: Any) -> None:
+    source = random.Random(1)
+    texts = stories(source, 12, 8)
+    ours: Generations = {
+        ("hot", "s", p): [f"{text} and struggles to fit in" for text in said]
+        for p, said in texts.items()
+    }
+    theirs: Generations = {("warm", "s", p): said for p, said in stories(source, 12, 8).items()}
+    made = phrases_of(ours, theirs)
+    assert {phrase for (_, phrase), row in made.items() if row["p_adjusted"] < 0.05} >= {
+        "and struggles to",
+        "and struggles to fit in",
+    }
 
 
 def test_what_both_say_alike_has_no_log_odds(phrases_of: Any) -> None:

@@ -396,7 +396,7 @@ def data(figure: str, n_checkpoints: int) -> FigureData:
         ],
         "stock_phrases": [
             {"phrase": f"as they had been told {i} times", "other": "b", "n_prompts": 9}
-            | {"share": 0.9 - i / 40, "other_share": i / 80, "n_phrases": 30}
+            | {"share": 0.9 - i / 40, "other_share": i / 80, "n_phrases": 30, "n_listed": 99}
             | {"log_odds": 5.0, "low": 4.0, "high": 6.0}
             for i in range(30)
         ],

@@ -252,15 +252,16 @@ def _facts_in(
 
 def drawing_of(figure: Figure, data: FigureData) -> Drawing:
     """Draws a figure for large screens and for phones."""
-    return Drawing(
-        _draw(figure, data, style.WIDE),
-        _draw(figure, data, style.NARROW),
-        figure.pages(data) if figure.pages and data.rows else None,
-        is_empty=not data.rows,
+    walk = figure.pages(data) if figure.pages and data.rows else None
+    is_empty = not data.rows or (walk is not None and not walk.pages)
+    wide, narrow = (
+        _specification(figure, None if is_empty else data, width)
+        for width in (style.WIDE, style.NARROW)
     )
+    return Drawing(wide, narrow, None if is_empty else walk, is_empty=is_empty)
 
 
-def _draw(figure: Figure, data: FigureData, width: int) -> dict[str, Any]:
+def _specification(figure: Figure, data: FigureData | None, width: int) -> dict[str, Any]:
     """The specification of a drawing.
 
     The tests hold every figure against Altair's schema. Here that would take as long as all else
@@ -268,10 +269,10 @@ def _draw(figure: Figure, data: FigureData, width: int) -> dict[str, Any]:
     another.
     """
     with debug_mode(False):
-        if data.rows:
-            chart = figure.draw(data, width)
-        else:
+        if data is None:
             chart = style.note("No checkpoint has what this figure shows.", width)
+        else:
+            chart = figure.draw(data, width)
         specification: dict[str, Any] = chart.to_dict(validate=False)
     # What screen readers say of the picture; the findings and the table tell what is in it.
     return {"description": figure.title, **specification}

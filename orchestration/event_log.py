@@ -2,7 +2,8 @@
 
 Dagster's own opens a connection for each event, and closes it again: SQLite then folds its journal
 into the database and waits for the disk, and SQLAlchemy compiles each statement anew. An asset has
-some fifteen events, so that took longer than most measures do.
+some fifteen events, so that took longer than most measures do. It also looks at each event of a
+check, and of an asset, whether the databases have the tables and columns for it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class EventLog(SqliteEventLogStorage):
     def __init__(self, home: str, inst_data: ConfigurableClassData | None = None) -> None:
         """Opens the log of the instance whose folder this is."""
         self._engines: OrderedDict[str, sa.Engine] = OrderedDict()
+        self._tables: set[str] = set()
+        self._columns: set[str] = set()
         super().__init__(str(Path(home) / EVENTS), inst_data)
 
     @classmethod
@@ -62,6 +65,20 @@ class EventLog(SqliteEventLogStorage):
                 pass  # makes its tables
         with self._db_lock, self._engine(shard).begin() as connection:
             yield connection
+
+    # Dagster asks at each event for what a migration may have added; what is there stays.
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has a table."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
+
+    def _has_asset_key_col_on_connection(self, conn: sa.Connection, column_name: str) -> bool:
+        known = column_name in self._columns
+        if not known and super()._has_asset_key_col_on_connection(conn, column_name):
+            self._columns.add(column_name)
+        return column_name in self._columns
 
     def _engine(self, shard: str) -> sa.Engine:
         if shard not in self._engines:

@@ -17,6 +17,8 @@ from warehouse import Lake
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
 RUNS = 7
 
 
@@ -59,3 +61,20 @@ def test_few_databases_stay_open_and_none_afterwards(tmp_path: Path) -> None:
         with closing(sqlite3.connect(path)) as database:
             assert database.execute("pragma journal_mode").fetchone() == ("wal",)
             assert database.execute("pragma integrity_check").fetchone() == ("ok",)
+
+
+def test_what_a_migration_may_add_is_looked_for_until_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def has_table(log: SqliteEventLogStorage, name: str) -> bool:
+        looked.append(name)
+        return name == "there"
+
+    log = EventLog(str(tmp_path))
+    monkeypatch.setattr(SqliteEventLogStorage, "has_table", has_table)
+    names = ["there", "there", "lacking", "lacking"]
+    assert [log.has_table(name) for name in names] == [True, True, False, False]
+    assert looked == ["there", "lacking", "lacking"]
+    log.dispose()

@@ -25,7 +25,7 @@ class WordsFirst:
     other character is aligned with the columns between its neighbours in the skeleton.
     """
 
-    signature = "anchorlake-1"
+    signature = "anchorlake-2"
 
     def columns(self, texts: Sequence[str]) -> list[np.ndarray]:
         """As `Aligner.columns`."""

@@ -27,8 +27,10 @@ def common_order(
     the columns: a match weighs the pairs of characters that it adds, and those that continue a run,
     in generations that have the run's last unit directly before, weigh more the longer it is, up to
     tenfold after 30 characters, the length of an anchor's window. So runs are not broken for
-    isolated common words, nor for many short runs. What is not shared gets columns of its own. Then
-    each generation is taken out and put in again, which mends what the first ones could not know.
+    isolated common words, nor for many short runs. Where few of a column's generations
+    go on to the next, little of the run goes on, so that headings which begin alike do not take
+    each other's columns. What is not shared gets columns of its own. Then each generation is taken
+    out and put in again, which mends what the first ones could not know.
 
     Matches are sparse, so the subsequence is found over them alone, with a Fenwick tree of the best
     one that ends before each column (Hunt and Szymanski, 1977, with weights): O(matches log
@@ -82,7 +84,7 @@ def _heaviest(
         if n_matches > _MATCHES:
             most_columns //= 2
     score = np.empty(n_matches, np.int64)
-    run = np.empty(n_matches, np.int64)
+    run = np.empty(n_matches, np.int64)  # characters, summed over the column's generations
     previous = np.empty(n_matches, np.int32)
     match_unit = np.empty(n_matches, np.int32)
     match_column = np.empty(n_matches, np.int32)
@@ -96,7 +98,7 @@ def _heaviest(
         row = x
         size = sizes[units[t]]
         for c in by_unit[first[units[t]] : first[units[t] + 1]]:
-            best, best_previous, best_run = 0, -1, 0
+            best, best_previous, best_carried = 0, -1, 0
             node = c
             while node > 0:
                 y = tree[node]
@@ -106,12 +108,13 @@ def _heaviest(
             for e in range(before_first[c], before_first[c + 1]):
                 if last_unit[before[e]] == t - 1:
                     y = last_match[before[e]]
-                    longer = _PER_CHARACTER * min(run[y], _LONG_RUN)
-                    value = score[y] + before_weight[e] * size * longer
-                    if value > best or (value == best and run[y] > best_run):
-                        best, best_previous, best_run = value, y, run[y]
+                    carried = run[y] * before_weight[e] // weights[before[e]]
+                    longer = min(carried, _LONG_RUN * before_weight[e])
+                    value = score[y] + _PER_CHARACTER * longer * size
+                    if value > best or (value == best and carried > best_carried):
+                        best, best_previous, best_carried = value, y, carried
             score[x] = best + _ALONE * weights[c] * size
-            run[x] = best_run + size
+            run[x] = best_carried + weights[c] * size
             previous[x] = best_previous
             match_unit[x] = t - begin
             match_column[x] = c

@@ -242,6 +242,45 @@ def test_planted_sentences_stand_in_columns_of_their_own(seed: int, n_sentences:
         assert len(places) == 1
 
 
+def under_headings(seed: int, n_texts: int) -> tuple[Planted, list[str]]:
+    """Sections of random words, most of which begin with a heading and a recurring sentence."""
+    rng = random.Random(seed)
+    vocabulary = [
+        "".join(rng.choices("etaoinshrdlucmfwyp", k=rng.randint(2, 9))) for _ in range(1000)
+    ]
+    weights = [1 / rank for rank in range(1, 1001)]
+    anchors = [
+        f"Anchor {chapter}.{section}: {' '.join(rng.choices(vocabulary, weights, k=7))}."
+        for chapter in range(1, 6)
+        for section in range(1, 5)
+    ]
+    texts = [""] * n_texts
+    starts: list[dict[int, int]] = [{} for _ in anchors]
+    for i in range(n_texts):
+        for anchor, places in zip(anchors, starts, strict=True):
+            texts[i] += " ".join(rng.choices(vocabulary, weights, k=rng.randint(3, 15))) + ". "
+            if rng.random() < 0.8:
+                places[i] = len(texts[i])
+                texts[i] += anchor + " "
+    return Planted(texts, starts), anchors
+
+
+def test_sections_under_headings_that_are_alike_stay_whole() -> None:
+    n_planted = n_whole = 0
+    for seed in range(4):
+        given, anchors = under_headings(seed, n_texts=40)
+        columns = WordsFirst().columns(given.texts)
+        check_valid(given.texts, columns)
+        for anchor, starts in zip(anchors, given.starts, strict=True):
+            places = Counter(
+                tuple(columns[i][start : start + len(anchor)].tolist())
+                for i, start in starts.items()
+            )
+            n_planted += len(starts)
+            n_whole += places.most_common(1)[0][1]
+    assert n_whole > 0.99 * n_planted
+
+
 @needs_mafft
 def test_mafft_finds_sentences_that_are_easy_to_find() -> None:
     given = planted(0, n_texts=6, sentences=SENTENCES[:2], absent=0)
@@ -357,7 +396,8 @@ def test_a_generation_joins_many_where_it_weighs_most(
     def after(last: tuple[int, int], score: int, run: int, c: int) -> tuple[int, int]:
         """Score and run where a match that ends in column c comes directly after another."""
         times = follow.count((last[1], c))
-        return score + 3 * times * min(run, 30) * SIZES[unit_of[c]], run if times else 0
+        carried = run * times // held[last[1]]
+        return score + 3 * min(carried, 30 * times) * SIZES[unit_of[c]], carried
 
     matches = [(i, c) for i, u in enumerate(generations[g]) for c in unit_of if unit_of[c] == u]
     ending: dict[tuple[int, int], tuple[int, int]] = {}
@@ -368,7 +408,7 @@ def test_a_generation_joins_many_where_it_weighs_most(
         ways += [after(m, *so_far, c) for m, so_far in ending.items() if m[0] == i - 1 and m[1] < c]
         score, run = max(ways, default=(0, 0))
         size = SIZES[unit_of[c]]
-        ending[i, c] = score + 10 * held[c] * size, run + size
+        ending[i, c] = score + 10 * held[c] * size, run + held[c] * size
 
     taken = [(i, c) for i, c in enumerate(chosen) if c >= 0]
     assert all(match in matches for match in taken)
@@ -377,7 +417,7 @@ def test_a_generation_joins_many_where_it_weighs_most(
     for last, (i, c) in zip([(-2, -2), *taken], taken, strict=False):
         score, run = after(last, score, run, c) if last[0] == i - 1 else (score, 0)
         size = SIZES[unit_of[c]]
-        score, run = score + 10 * held[c] * size, run + size
+        score, run = score + 10 * held[c] * size, run + held[c] * size
     assert score == max((score for score, _ in ending.values()), default=0)
 
 

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
+from aligners import NotInstalledError
 from aligners.aligner import open_aligner
 from assets.sources.generation_files import read_generations
 from assets.study.errors import InputError
@@ -397,7 +398,7 @@ def main() -> None:
         for name in (BUILT_IN, MAFFT):
             try:
                 aligners[name] = stack.enter_context(open_aligner(name))
-            except InputError:
+            except NotInstalledError:
                 print("mafft is not installed, so it is left out; Debian and Homebrew have it")
         print(", ".join(aligner.signature for aligner in aligners.values()))
         warm_up(aligners[BUILT_IN])

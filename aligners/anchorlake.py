@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _PASSES = 2
 _SHARED_BY = 10
 """A word is in the skeleton where one of so many generations, at least, has it there."""
+_LEAST = 3
+"""And where so many have it, of four and more; what two of ten share may be chance."""
 
 
 class WordsFirst:
@@ -53,7 +55,8 @@ def _skeleton(texts: Sequence[str]) -> np.ndarray:
     words = common_order(numbers, starts, sizes, _longest_first(starts), _PASSES)
 
     shared_by = np.bincount(words)
-    kept = shared_by[words] >= max(2, -(-len(texts) // _SHARED_BY))
+    least = max(2, min(_LEAST, len(texts) - 1), -(-len(texts) // _SHARED_BY))
+    kept = shared_by[words] >= least
     generation = np.repeat(np.arange(len(texts)), np.diff(starts))
     follows = np.diff(generation[kept], prepend=-1) == 0
     before = np.where(follows, np.roll(words[kept], 1), -1)

@@ -55,6 +55,7 @@ def start(
     """Starts the supervisor, as a shell that ignores some signals, and gives its four processes."""
 
     def ignore() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which these tests may be run without
         for number in ignoring:
             signal.signal(number, signal.SIG_IGN)
 

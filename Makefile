@@ -19,7 +19,7 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 .PHONY: setup weights demo demo-full test test-fast test-slow soak test-browser test-compare test-postgres test-cluster test-vllm \
-	install-browser install-compare install-docs install-postgres install-ray docs pictures lint format bench ui clean
+	install-browser install-compare install-docs install-postgres install-ray install-cluster docs pictures lint format bench ui clean
 
 setup: $(INSTALLED)
 
@@ -67,7 +67,7 @@ $(COMPILED): $(INSTALLED) $(KERNELS)
 	$(BIN)/python -m tests.compile
 	touch $@
 
-install-browser install-compare install-docs install-postgres install-ray: install-%: $(INSTALLED)
+install-browser install-compare install-docs install-postgres install-ray install-cluster: install-%: $(INSTALLED)
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[$*]'
 
 # The UI and its daemon, looked at in the system's Chromium.
@@ -78,9 +78,9 @@ test-browser: install-browser
 test-postgres: install-postgres
 	$(BIN)/python -m pytest -m postgres
 
-# Several machines: Ray's, which are processes here.
-test-cluster: install-ray
-	$(BIN)/python -m pytest -m cluster
+# Several machines: Ray's, which are processes here, and an object store.
+test-cluster: install-cluster
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -m cluster
 
 # Held against other tools, which are installed for it.
 test-compare: install-compare

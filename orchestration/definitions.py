@@ -11,5 +11,5 @@ _DEMO = Path(__file__).parent.parent / "studies" / "demo.yaml"
 
 defs = build_defs(
     load_study(Path(os.environ.get("ANCHORLAKE_STUDY", _DEMO))),
-    Lake(Path(os.environ.get("ANCHORLAKE_LAKE", "lake")).absolute()),
+    Lake.at(os.environ.get("ANCHORLAKE_LAKE", "lake")),
 )

@@ -17,7 +17,7 @@ from filelock import FileLock
 from assets.study.errors import InputError
 from orchestration.heartbeats import Heartbeat
 from orchestration.places import DATABASES, bad_settings, dagster_home
-from warehouse.storage import in_one_step
+from warehouse.durable import in_one_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable

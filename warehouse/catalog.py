@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from warehouse.durable import in_one_step
 from warehouse.integrity import identity
 from warehouse.scratch import scratch
 from warehouse.sessions import view_rows
-from warehouse.storage import in_one_step
 from warehouse.vocabulary import load_macros, needs_vocabulary, vocabulary_of
 
 if TYPE_CHECKING:

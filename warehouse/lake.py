@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from warehouse.integrity import Identity, Verified, identity
+from warehouse.places import FOLDER, Place, bucket_url, cache_of
 from warehouse.schema import PARTITION_COLUMN, Table, is_table_name
 
 if TYPE_CHECKING:
@@ -101,9 +102,33 @@ class Lake:
 
     Attributes:
         root: The folder; made when first written to.
+        place: Where its published tables lie, if not there; then the folder holds copies of them.
     """
 
     root: Path
+    place: Place = FOLDER
+
+    @classmethod
+    def at(cls, address: str | Path) -> Lake:
+        """The lake in a folder, or in a bucket: `s3://bucket/prefix`, also `gs://` and `az://`.
+
+        Raises:
+            ValueError: The bucket's address is not one.
+        """
+        if (url := bucket_url(str(address))) is None:
+            return cls(Path(address).expanduser().absolute())
+        from warehouse.bucket import Bucket  # its library is an extra
+
+        return cls(cache_of(url), Bucket(url))
+
+    @property
+    def address(self) -> str:
+        """What `at` finds the lake by."""
+        return str(self.place) or str(self.root)
+
+    def exists(self) -> bool:
+        """Whether there is anything where the lake lies."""
+        return bool(self.place.folders(self.root)) or self.root.is_dir()
 
     @property
     def staging(self) -> Path:
@@ -158,6 +183,7 @@ class Lake:
 
     def files(self, table: Table, checkpoint: str | None = None) -> list[Path]:
         """A table's files, or that of one checkpoint; those that exist."""
+        self._look(table)
         if checkpoint is not None or not table.partitioned:
             path = self.path(table, checkpoint)
             if "*" in table.folder:
@@ -167,6 +193,7 @@ class Lake:
 
     def has(self, table: Table) -> bool:
         """Whether a table has any file."""
+        self._look(table)
         return any(self.root.glob(_files_of(table)))
 
     def pattern(self, table: Table) -> str:
@@ -184,6 +211,7 @@ class Lake:
     def files_of(self, checkpoint: str) -> dict[str, Path]:
         """Every table's file of a checkpoint that there is, by the table's folder."""
         file = f"{PARTITION_COLUMN}={check_checkpoint_name(checkpoint)}/data.parquet"
+        self.place.look(self.root, "")
         paths = [*self.root.glob(f"[!.]*/{file}"), *self.root.glob(f"[!.]*/*=*/{file}")]
         return {path.parents[1].relative_to(self.root).as_posix(): path for path in sorted(paths)}
 
@@ -198,14 +226,17 @@ class Lake:
         """
         known = {(table.folder or table.name).partition("/")[0] for table in tables}
         found = {}
-        for folder in sorted(self.root.glob("*/")):
-            if folder.name not in known and is_table_name(folder.name):
+        for name in sorted(self.place.folders(self.root)):
+            if name not in known and is_table_name(name):
+                self.place.look(self.root, name)
+                folder = self.root / name
                 partitions = sorted(folder.glob(f"{PARTITION_COLUMN}=*/data.parquet"))
-                found[folder.name] = sorted(folder.glob("data.parquet")) or partitions
+                found[name] = sorted(folder.glob("data.parquet")) or partitions
         return {name: files for name, files in found.items() if files}
 
     def provenance(self, table: Table, checkpoint: str | None = None) -> Provenance | None:
         """Where a partition's rows come from; None where there are none yet."""
+        self._look(table)
         return self.provenance_at(self.path(table, checkpoint))
 
     def provenance_at(self, file: Path) -> Provenance | None:
@@ -248,6 +279,7 @@ class Lake:
     @property
     def all_files(self) -> list[Path]:
         """Every file of rows that the lake has, those of removed checkpoints included."""
+        self.place.look(self.root, "")
         published = self.root.glob("[!.]*/**/data.parquet")
         return sorted({*published, *self.removed.glob("*/*.parquet")})
 
@@ -291,7 +323,12 @@ class Lake:
         Raises:
             FileNotFoundError: There are none yet.
         """
+        self._look(table)
         return pq.ParquetFile(self.path(table, checkpoint)).read(columns)
+
+    def _look(self, table: Table) -> None:
+        """Has the folder hold a table's files as they are published now."""
+        self.place.look(self.root, (table.folder or table.name).partition("*")[0].rstrip("/"))
 
 
 def _files_of(table: Table) -> str:

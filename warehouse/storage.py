@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections import ChainMap
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,6 +10,7 @@ import pyarrow.parquet as pq
 
 from warehouse.checks import Finding, check_file
 from warehouse.integrity import UNSEALED, seal
+from warehouse.places import OvertakenError
 from warehouse.schema import PARTITION_COLUMN
 from warehouse.scratch import scratch
 
@@ -58,7 +56,8 @@ def write_table(
     """Replaces a partition in one step.
 
     The rows are written aside, checked against the table's declaration and moved into place.
-    A reader sees the old rows or the new ones; of several writers the last to finish wins.
+    A reader sees the old rows or the new ones. In a folder the last of several writers wins; in a
+    bucket, the first.
 
     Args:
         lake: The lake.
@@ -74,6 +73,7 @@ def write_table(
 
     Raises:
         RejectedError: The rows break the declaration; the partition is as it was.
+        OvertakenError: Another machine published other rows since this one last looked.
     """
     target = lake.path(table, checkpoint)
     name = table.name.replace("/", ".")
@@ -92,8 +92,15 @@ def write_table(
             rejected.parent.mkdir(exist_ok=True)
             unfinished.replace(rejected)
             raise RejectedError(table, findings, rejected)
-        publish(unfinished, target)
-        lake.written(target)
+        try:
+            lake.place.publish(lake.root, unfinished, target)
+        except OvertakenError:
+            # Another machine made the same rows meanwhile, or an answer to us was lost on its way.
+            theirs = lake.provenance(table, checkpoint)
+            if theirs is None or theirs.data_version != provenance.data_version:
+                raise
+        else:
+            lake.written(target)
     return findings
 
 
@@ -107,45 +114,6 @@ def _of_partition(
             if others:
                 raise ValueError(f"rows of {checkpoint} name the checkpoint {others.pop()!r}")
         yield batch
-
-
-@contextmanager
-def in_one_step(target: Path) -> Iterator[Path]:
-    """Gives a file to write beside another, which it replaces at the end, if all goes well."""
-    unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        yield unfinished
-        publish(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def publish(unfinished: Path, target: Path) -> None:
-    """Moves a file into place in one step that a power cut cannot halve.
-
-    Its content reaches the disk before its name does, and the name before this returns.
-    """
-    _flush(unfinished)
-    make_folder(target.parent)
-    unfinished.replace(target)
-    _flush(target.parent)
-
-
-def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it, each of them durably."""
-    if not folder.is_dir():
-        make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _flush(folder.parent)
-
-
-def _flush(path: Path) -> None:
-    """Has a file's content, or a folder's names, written to the disk."""
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def write_parquet(

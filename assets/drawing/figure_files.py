@@ -14,7 +14,7 @@ from assets.drawing.page import Drawing, Section, write_page
 from assets.drawing.walk import Walk
 from assets.measures.drift import Crossing
 from warehouse import Provenance
-from warehouse.storage import in_one_step
+from warehouse.durable import in_one_step
 
 if TYPE_CHECKING:
     from assets.drawing.figure import Figure

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from assets.drawing import style
 from assets.drawing.figure import Grid
 from models.sources.hub import cache_folder
-from warehouse.storage import in_one_step
+from warehouse.durable import in_one_step
 
 if TYPE_CHECKING:
     from assets.drawing.walk import Walk

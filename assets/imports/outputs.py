@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from assets.study.errors import InputError
-from warehouse.storage import in_one_step
+from warehouse.durable import in_one_step
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assets.lineage.signature import Signature
+from warehouse.durable import publish
 from warehouse.integrity import is_whole
-from warehouse.storage import publish, write_parquet
+from warehouse.storage import write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

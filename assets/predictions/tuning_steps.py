@@ -21,7 +21,7 @@ from models import Text
 from models.finetuning import Schedule, finetune
 from models.loading import load
 from warehouse import tables
-from warehouse.storage import make_folder
+from warehouse.durable import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,7 +22,7 @@ from assets.report.measured import what_cannot_be, what_was_measured
 from assets.report.pages import READ, pages
 from assets.report.sampled import in_words, sampled
 from warehouse import Provenance
-from warehouse.storage import in_one_step
+from warehouse.durable import in_one_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

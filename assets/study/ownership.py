@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from assets.study.errors import InputError
-from warehouse.storage import make_folder
+from warehouse.durable import make_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,8 @@ def owner(lake: Lake) -> str | None:
         if name := _file(lake).read_text(encoding="utf-8").strip():
             return name
     # Lakes of earlier versions tell it by their files' footers.
+    for table in ("checkpoints", "prompts"):  # of a bucket, what nearly every study has
+        lake.place.look(lake.root, table)
     for path in lake.root.glob("[!.]*/data.parquet"):
         if (provenance := lake.provenance_at(path)) is not None:
             return provenance.study
@@ -41,9 +43,9 @@ def check_owner(lake: Lake, study: Study) -> None:
     name = owner(lake)
     if name is not None and name != study.name:
         raise InputError(
-            f"the lake {lake.root} belongs to the study {name!r}, and this one is {study.name!r}; "
-            "give another folder with --lake or, if the study was renamed, write its new name into "
-            f"{_file(lake)}"
+            f"the lake {lake.address} belongs to the study {name!r}, and this one is "
+            f"{study.name!r}; give another folder with --lake or, if the study was renamed, "
+            f"write its new name into {_file(lake)}"
         )
 
 

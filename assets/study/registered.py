@@ -17,8 +17,8 @@ from assets.study.errors import InputError
 from assets.study.ownership import check_owner
 from assets.study.problems import explain
 from models import ModelError
+from warehouse.durable import in_one_step
 from warehouse.schema import PARTITION_COLUMN
-from warehouse.storage import in_one_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

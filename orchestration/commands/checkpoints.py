@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table as Grid
@@ -20,6 +20,10 @@ from orchestration.commands.console import (
     show,
     writable_lake,
 )
+from warehouse.places import FOLDER
+
+if TYPE_CHECKING:
+    from warehouse import Lake
 
 app = typer.Typer(
     help="The checkpoints of a study: list them, take one in, or take one out.",
@@ -126,6 +130,7 @@ def add(
     }
     with input_errors():
         place = writable_lake(lake)
+        _check_folder(place)
         read = load_study(study)
         values = registered(place, read, name) or {}
         values["name"] = name
@@ -161,6 +166,15 @@ def _at(text: str, origin: str | None) -> dict[str, Any]:
     return place | {"found_by": "", "weights": "", "superseded": False}
 
 
+def _check_folder(lake: Lake) -> None:
+    """Raises `InputError` for a lake in a bucket, which what was taken in later is not put into."""
+    if lake.place != FOLDER:
+        raise InputError(
+            f"{lake.address} is in a bucket, where checkpoints are those of the study file; write "
+            "it into that, or take it out there"
+        )
+
+
 @app.command()
 def remove(
     study: StudyFile,
@@ -177,6 +191,7 @@ def remove(
     with input_errors():
         place = existing_lake(lake)
         check_place(place)
+        _check_folder(place)
         read = load_study(study)
         kept = take_out(place, read, name)
     for one, aside in zip(name, kept, strict=True):

@@ -13,6 +13,7 @@ from rich.console import Console
 from assets.study.errors import InputError
 from warehouse import DeclarationError, Lake, QueryError, ResultError
 from warehouse.catalog import mend_catalog
+from warehouse.places import BucketError, OvertakenError
 from warehouse.printable import printable
 
 if TYPE_CHECKING:
@@ -40,12 +41,22 @@ out = Terminal(soft_wrap=True)
 err = Terminal(soft_wrap=True, stderr=True)
 
 FAILED, BAD_INPUT, DRIFTED = 1, 2, 3
-BAD_INPUTS = (InputError, DeclarationError, QueryError, ResultError)
+BAD_INPUTS = (
+    InputError,
+    DeclarationError,
+    QueryError,
+    ResultError,
+    OvertakenError,
+    BucketError,
+)
 """Errors whose message is a sentence about what the user gave."""
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
 LakeFolder = Annotated[
-    Path, typer.Option("--lake", envvar="ANCHORLAKE_LAKE", help="The lake's folder.")
+    Path,
+    typer.Option(
+        "--lake", envvar="ANCHORLAKE_LAKE", help="The lake's folder, or s3://BUCKET/PREFIX."
+    ),
 ]
 
 
@@ -78,12 +89,17 @@ def lake_at(folder: Path) -> Lake:
 
     Of one that was moved the catalog is mended, so that it reads what is there.
     """
-    root = folder.expanduser().absolute()
+    try:
+        lake = Lake.at(folder)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    except ModuleNotFoundError:
+        raise InputError("a lake in a bucket needs `pip install 'anchorlake[bucket]'`") from None
+    root = lake.root
     if os.path.isfile(root):
         raise InputError(f"--lake {folder} is a file; name a folder")
     if set("*?[]{}") & set(str(root)):
         raise InputError(f"--lake {folder}: a lake's path cannot hold any of * ? [ ] {{ }}")
-    lake = Lake(root)
     mend_catalog(lake)
     return lake
 
@@ -100,7 +116,7 @@ def writable_lake(folder: Path) -> Lake:
 def existing_lake(folder: Path) -> Lake:
     """A lake that is there; raises `InputError` where it is not."""
     lake = lake_at(folder)
-    if not lake.root.is_dir():
+    if not lake.exists():
         raise InputError(f"there is no lake {folder}; name it with --lake, or make it with a run")
     return lake
 

@@ -113,7 +113,7 @@ def _conclude(study: Study, lake: Lake, drift: Drift, *, failed: bool = False) -
     """Says where the report is and what has drifted, and ends with the status of it all."""
     from assets.drawing.figure_files import read_drawn
     from assets.figures.trajectory import FIGURE as TRAJECTORY
-    from warehouse.storage import in_one_step
+    from warehouse.durable import in_one_step
 
     if lake.report.exists():
         out.print(f"report: {lake.report}")

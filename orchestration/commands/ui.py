@@ -93,6 +93,6 @@ def _prepare(study: Path, lake: Path, port: int) -> str:
     with open_instance(place) as instance:
         register(instance, as_it_stands(read, place))
     os.environ["ANCHORLAKE_STUDY"] = str(study.absolute())
-    os.environ["ANCHORLAKE_LAKE"] = str(place.root)
+    os.environ["ANCHORLAKE_LAKE"] = place.address
     out.print(f"http://127.0.0.1:{port} shows {read.name} in {place.root}; Ctrl-C stops it")
     return Names.of(read).location

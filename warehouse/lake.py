@@ -127,8 +127,9 @@ class Lake:
         return str(self.place) or str(self.root)
 
     def exists(self) -> bool:
-        """Whether there is anything where the lake lies."""
-        return bool(self.place.folders(self.root)) or self.root.is_dir()
+        """Whether there is anything where the lake lies; taken for granted of a bucket."""
+        # A query runs in a forked process, in which a bucket's client that was used before hangs.
+        return self.place != FOLDER or self.root.is_dir()
 
     @property
     def staging(self) -> Path:

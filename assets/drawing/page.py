@@ -166,6 +166,7 @@ class Front:
     Attributes:
         opening: What was measured, in a sentence or two.
         lines: What else a reader is to know of it, a sentence each.
+        drifted: What crosses the study's rules of drift.
         headline: Its first table; None where there is nothing of it.
         warnings: What keeps a reader from concluding more than there is.
         checkpoints: What the checkpoints are.
@@ -176,6 +177,7 @@ class Front:
 
     opening: str = ""
     lines: list[str] = field(default_factory=list)
+    drifted: list[str] = field(default_factory=list)
     headline: Headline | None = None
     warnings: list[str] = field(default_factory=list)
     checkpoints: Grid = field(default_factory=lambda: Grid([], []))

@@ -104,7 +104,8 @@ class ReportAsset(Asset):
                 *_left_blank([d for d in drawn if _is_blank(d)]),
             ],
             headline=headline(context, self.measures, samples) if has_summary else None,
-            warnings=[*_drifted(drawn), *uncontrolled(facts)],
+            drifted=_drifted(drawn),
+            warnings=uncontrolled(facts),
             checkpoints=Grid(
                 ["checkpoint", *_FACTS.values()],
                 [[name, *(_text(row[key]) for key in _FACTS)] for name, row in facts.items()],

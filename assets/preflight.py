@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,7 +104,14 @@ def check_inputs(study: Study) -> list[Need]:
             problems[str(error)] = None
     if problems:
         raise InputError("\n".join(problems))
-    return needs
+    reasonings, tokens = _reasoning(study)
+    reasoning = {c.name for c in study.checkpoints if reasons(study, c)}
+    return [
+        replace(need, reasonings=reasonings, reasoning_tokens=tokens)
+        if need.checkpoint in reasoning
+        else need
+        for need in needs
+    ]
 
 
 def _check_ways(checkpoint: Checkpoint) -> None:
@@ -275,22 +282,17 @@ def _need(study: Study, checkpoint: Checkpoint) -> Need:
             for decoding in study.compared_decodings(checkpoint)
         )
         generations += len(study.corpora) * study.prefixes.documents * per_prefix
-    return Need(
-        checkpoint.name,
-        str(checkpoint.source),
-        generations,
-        generations * study.max_new_tokens,
-        *_reasoning(study, checkpoint),
-    )
+    tokens = generations * study.max_new_tokens
+    return Need(checkpoint.name, str(checkpoint.source), generations, tokens)
 
 
-def _reasoning(study: Study, checkpoint: Checkpoint) -> tuple[int, int]:
-    """How often it reasons about a question, and how many tokens that takes at most.
+def _reasoning(study: Study) -> tuple[int, int]:
+    """How often a checkpoint reasons about a question, and in how many tokens at most.
 
     Of a set on the hub as many questions count as the study asks for.
     """
     reasonings = tokens = 0
-    for choices in reasoned_sets(study).values() if reasons(study, checkpoint) else ():
+    for choices in reasoned_sets(study).values():
         if choices.source.scheme == "hf":
             n_listed = (choices.questions or 0) * choices.orders
         else:

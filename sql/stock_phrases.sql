@@ -265,18 +265,7 @@ with
             *,
             log_odds_against(
                 n_places, n_total, other_n_places, other_n_total, $phrase_prior
-            ) as estimate,
-            $phrase_prior * (n_places + other_n_places) / (n_total + other_n_total) as prior_places,
-            between_prompts(
-                squared_places, products, squared_totals, n_places / n_total, n_prompts
-            ) / (n_places + prior_places) ^ 2 as spread,
-            between_prompts(
-                other_squared_places,
-                other_products,
-                other_squared_totals,
-                other_n_places / other_n_total,
-                other_n_prompts
-            ) / (other_n_places + prior_places) ^ 2 as other_spread
+            ) as estimate
         from spelled
         join totals
             using (collection, n)
@@ -285,6 +274,16 @@ with
     judged as (
         select
             *,
+            between_prompts(
+                squared_places, products, squared_totals, n_places / n_total, n_prompts
+            ) / (n_places + estimate.prior_places) ^ 2 as spread,
+            between_prompts(
+                other_squared_places,
+                other_products,
+                other_squared_totals,
+                other_n_places / other_n_total,
+                other_n_prompts
+            ) / (other_n_places + estimate.prior_places) ^ 2 as other_spread,
             estimate.log_odds as log_odds,
             greatest(estimate.deviation, sqrt(spread + other_spread)) as deviation,
             two_sided_p(log_odds / deviation) as p

@@ -126,10 +126,15 @@ class Lake:
         """What `at` finds the lake by."""
         return str(self.place) or str(self.root)
 
+    @property
+    def is_in_bucket(self) -> bool:
+        """Whether its tables lie in a bucket."""
+        return self.place != FOLDER
+
     def exists(self) -> bool:
         """Whether there is anything where the lake lies; taken for granted of a bucket."""
         # A query runs in a forked process, in which a bucket's client that was used before hangs.
-        return self.place != FOLDER or self.root.is_dir()
+        return self.is_in_bucket or self.root.is_dir()
 
     @property
     def staging(self) -> Path:

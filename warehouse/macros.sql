@@ -24,6 +24,7 @@ create or replace macro expected_distinct(n_kinds, n_draws) as
 -- deviation of that (Monroe et al., 2008). The Dirichlet prior is of so many things, divided as both
 -- together are. Where all things are of the kind on both sides, the log-odds are alike.
 create or replace macro log_odds_against(y, n, y2, n2, prior) as {
+    'prior_places': prior * (y + y2) / (n + n2),
     'log_odds': if(
         y + y2 = n + n2,
         0,
@@ -61,6 +62,9 @@ create or replace macro chebyshev_erfc(x, t) as
     );
 create or replace macro two_sided_p(z) as
     chebyshev_erfc(abs(z) / sqrt(2), 1 / (1 + abs(z) / sqrt(2) / 2));
+
+-- Whether a difference is surely over 0.
+create or replace macro surely_more(difference, p) as p < 0.05 and difference > 0;
 
 -- The logarithmic bucket of a token's place in a text, from 0: the first place in it, counted from 1.
 -- Buckets are 1, 2 to 3, 4 to 7, 8 to 15, and so on.

@@ -1,18 +1,20 @@
 -- The phrases that are surely more frequent than in the base, the surest first, and how many they are
 -- of those that recur. A checkpoint without any has one row, which has no phrase.
 with
+    judged as (
+        select *, surely_more(log_odds, p_adjusted) as is_sure
+        from stock_phrases
+    ),
     listed as (
         select
             *,
-            p_adjusted < 0.05 and log_odds > 0 as is_sure,
             count(*) over (partition by checkpoint) as n_listed,
-            count(*) filter (where p_adjusted < 0.05 and log_odds > 0)
-                over (partition by checkpoint) as n_phrases,
+            count(*) filter (where is_sure) over (partition by checkpoint) as n_phrases,
             row_number() over (
                 partition by checkpoint
-                order by p_adjusted < 0.05 and log_odds > 0 desc, z desc, phrase
+                order by is_sure desc, z desc, phrase
             ) as nth
-        from stock_phrases
+        from judged
     )
 select
     checkpoint,

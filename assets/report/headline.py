@@ -73,17 +73,17 @@ def headline(
         leading, further = further, {}
     differ = len(set(sampled.values())) > 1  # else it stands above the table
     columns = [Sampled(s.label, sampled.get(s.checkpoint, "") * differ) for s in data.with_rows]
+    pairs = [(s.checkpoint, s.base) for s in data.with_rows if s.base and s.base in bases]
     conclusions = [
         conclusion(
-            shown.checkpoint,
+            checkpoint,
             base,
-            [row for (name, _), row in changes.items() if name == shown.checkpoint],
+            [row for (name, _), row in changes.items() if name == checkpoint],
             data.measures,
         )
-        for shown in data.with_rows
-        if (base := bases[shown.checkpoint]) in bases and base is not None
+        for checkpoint, base in pairs[-_CONCLUSIONS:]
     ]
-    return Headline(columns, leading, further, conclusions[-_CONCLUSIONS:])
+    return Headline(columns, leading, further, conclusions)
 
 
 def left_out(

@@ -8,6 +8,6 @@ select
 from stock_phrases
 join shown
     using (checkpoint, decoding, prompt_set)
-where p_adjusted < 0.05 and log_odds > 0
+where surely_more(log_odds, p_adjusted)
 qualify row_number() over (partition by checkpoint order by z desc, phrase) <= 40 * $rows
 order by checkpoint, z desc, phrase

@@ -20,7 +20,6 @@ from orchestration.commands.console import (
     show,
     writable_lake,
 )
-from warehouse.places import FOLDER
 
 if TYPE_CHECKING:
     from warehouse import Lake
@@ -168,7 +167,7 @@ def _at(text: str, origin: str | None) -> dict[str, Any]:
 
 def _check_folder(lake: Lake) -> None:
     """Raises `InputError` for a lake in a bucket, which what was taken in later is not put into."""
-    if lake.place != FOLDER:
+    if lake.is_in_bucket:
         raise InputError(
             f"{lake.address} is in a bucket, where checkpoints are those of the study file; write "
             "it into that, or take it out there"

@@ -13,7 +13,7 @@ from rich.console import Console
 from assets.study.errors import InputError
 from warehouse import DeclarationError, Lake, QueryError, ResultError
 from warehouse.catalog import mend_catalog
-from warehouse.places import FOLDER, BucketError, OvertakenError
+from warehouse.places import BucketError, OvertakenError
 from warehouse.printable import printable
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def lake_at(folder: Path) -> Lake:
         raise InputError(f"--lake {folder} is a file; name a folder")
     if set("*?[]{}") & set(str(root)):
         raise InputError(f"--lake {folder}: a lake's path cannot hold any of * ? [ ] {{ }}")
-    if lake.place != FOLDER:
+    if lake.is_in_bucket:
         root.mkdir(parents=True, exist_ok=True)
     mend_catalog(lake)
     return lake

@@ -45,3 +45,17 @@ def test_what_no_run_can_give_is_said(bench: Bench) -> None:
     assert idle(bench.study(checkpoints=checkpoints[:1], drift=drift)) == [
         "drift: no checkpoint has a `base` or a `step`, so its rules warn of nothing"
     ]
+
+
+def test_a_question_that_cannot_be_used_hides_nothing_else_that_is_wrong(bench: Bench) -> None:
+    write_jsonl(bench.folder / "q.jsonl", [{"question": "why?", "options": ["so"]}])
+    (bench.folder / "scores.jsonl").write_text("{}\n", encoding="utf-8")
+    study = bench.study(
+        choices=[{"name": "q", "source": "file:q.jsonl", "conditions": ["reasoned"]}],
+        scores={"file": "scores.jsonl"},
+    )
+    with pytest.raises(InputError) as raised:
+        check_inputs(study)
+    scores, question = str(raised.value).splitlines()
+    assert "scores.jsonl, line 1" in scores
+    assert "q.jsonl, line 1" in question

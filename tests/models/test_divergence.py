@@ -115,6 +115,7 @@ def test_both_at_once_give_what_one_token_at_a_time_does(
     assert max(one.rank.max() for one in found) > 3
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("batch_tokens", [1, 7, 40, 10_000])
 @pytest.mark.parametrize("size", [1, 3, len(_LENGTHS)])
 def test_one_after_the_other_gives_the_same_at_every_size_of_a_piece(

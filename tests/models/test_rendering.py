@@ -60,6 +60,7 @@ def test_a_template_is_rendered_as_transformers_renders_it(
     assert render(tokenizer, turns, switches) == expected
 
 
+@pytest.mark.whole
 def test_a_template_that_was_ended_holds_up_no_other(
     templated: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +124,7 @@ def test_a_tokenizer_whose_chats_need_no_template_is_asked_itself() -> None:
         render(Own(), chat("no"), {})
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("file", ["chat_template.jinja", "tokenizer_config.json"])
 def test_a_folders_template_is_looked_at_before_the_model_is_loaded(
     file: str, llama_source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

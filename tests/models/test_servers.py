@@ -1,3 +1,4 @@
+import io
 import itertools
 import json
 import logging
@@ -780,12 +781,26 @@ LEAKY = {
 }
 
 
-@pytest.mark.parametrize("act", LEAKY.values(), ids=LEAKY)
-def test_the_key_is_in_no_error_and_no_log(act, fake, monkeypatch, caplog):
-    monkeypatch.setenv("SERVER_KEY", f" {KEY}\n")
-    caplog.set_level(logging.DEBUG)
+@pytest.fixture
+def logged():
+    """What is logged at any level, as it is written."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
     # At DEBUG it shows the headers of responses, and with them what a server gives away there.
-    caplog.set_level(logging.INFO, "httpcore2")
+    levels = {logging.getLogger(): logging.DEBUG, logging.getLogger("httpcore2"): logging.INFO}
+    before = {logger: logger.level for logger in levels}
+    for logger, level in levels.items():
+        logger.setLevel(level)
+    logging.getLogger().addHandler(handler)
+    yield written
+    logging.getLogger().removeHandler(handler)
+    for logger, level in before.items():
+        logger.setLevel(level)
+
+
+@pytest.mark.parametrize("act", LEAKY.values(), ids=LEAKY)
+def test_the_key_is_in_no_error_and_no_log(act, fake, monkeypatch, logged):
+    monkeypatch.setenv("SERVER_KEY", f" {KEY}\n")
     fake.models = {"data": [{"id": KEY}]}
     fake.script = always(act)
     server = server_at(fake, api_key_env="SERVER_KEY", attempts=2)
@@ -793,7 +808,8 @@ def test_the_key_is_in_no_error_and_no_log(act, fake, monkeypatch, caplog):
         all_of(server, [question()])
     assert {h["Authorization"] for h in fake.headers} == {f"Bearer {KEY}"}
     error = said.value
-    shown = [str(error), repr(error), repr(server), caplog.text, *map(repr, caplog.records)]
+    assert "HTTP Request: " in logged.getvalue()
+    shown = [str(error), repr(error), repr(server), logged.getvalue()]
     while error := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
         shown += [str(error), repr(error)]
     secret = KEY.removeprefix("sk-proj-")

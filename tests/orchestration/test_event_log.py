@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import psutil
+import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from orchestration.event_log import EventLog
@@ -17,7 +18,7 @@ from warehouse import Lake
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
+pytestmark = pytest.mark.whole
 
 RUNS = 7
 

@@ -15,6 +15,8 @@ from warehouse import Lake
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.whole
+
 
 @dg.job
 def nothing() -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.whole
+
 SUPERVISOR = """
 import sys
 from orchestration import services
@@ -107,6 +109,7 @@ def test_nohup_is_heeded(started: list[subprocess.Popen[bytes]]) -> None:
     assert not are_gone(all_of_them)
 
 
+@pytest.mark.core
 def test_a_leader_that_ends_by_itself_takes_the_others_along(
     started: list[subprocess.Popen[bytes]],
 ) -> None:

@@ -13,6 +13,8 @@ import pytest
 from warehouse import QueryError
 from warehouse.bounded import BoundsError, run_bounded
 
+pytestmark = pytest.mark.whole
+
 MEMORY = 64 << 20
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds memory limits")
 
@@ -54,6 +56,7 @@ def end(file: BinaryIO) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.core
 def test_what_is_written_arrives() -> None:
     assert answer(b"0123456789", 100_000, work=write) == b"0123456789" * 100_000
     assert answer(b"", 0, work=write) == b""

@@ -25,6 +25,7 @@ def file(lake: Lake) -> Path:
     return lake.path(TABLE, "m")
 
 
+@pytest.mark.whole
 def test_a_flipped_bit_goes_unnoticed_nowhere(file: Path) -> None:
     content = file.read_bytes()
     assert is_whole(file)

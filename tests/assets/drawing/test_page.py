@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.whole
 def test_the_script_of_pages_is_bundled_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,8 @@ from warehouse.statements import read_statement
 from warehouse.tables import GENERATIONS
 from warehouse.vocabulary import load_words
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parents[3]
 LONG = "select count(*) from range(100_000_000) a, range(100_000_000) b where hash(a, b) = 1"
 SPILLS = "select x from range(3_000_000_000) t (x) order by hash(x)"
@@ -158,6 +160,7 @@ def test_standard_output_can_be_named() -> None:
     assert process.communicate(timeout=60) == (b"a\r\n1\r\n", b"")
 
 
+@pytest.mark.core
 def test_nothing_is_written_into_the_lake(folder: Path) -> None:
     path = "lake/generations/checkpoint=m/data.parquet"
     before = (folder / path).read_bytes()

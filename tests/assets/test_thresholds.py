@@ -151,6 +151,7 @@ def rows(bench: Bench, graph: AssetGraph, name: str) -> list[dict[str, Any]]:
     return bench.lake.read(graph.tables[name], "llama").to_pylist()
 
 
+@pytest.mark.whole
 def test_predictions_are_made_with_the_studys_thresholds(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from models.distributions import K_GRID, PAPERS, Distributions, Kept, _with_torc
 from models.errors import ModelError
 from tests.models.reference import distribution
 
-VOCABULARIES = [3, 10, 64, 100, 260, 6400, 6401, 50_000]
+VOCABULARIES = [3, 10, 64, 100, 260, 6400, 6401, pytest.param(50_000, marks=pytest.mark.whole)]
 IMPLEMENTATIONS = [
     "cpu",
     "torch",

@@ -101,6 +101,7 @@ def assert_equal(found: list[Divergences], expected: list[list[dict[str, float]]
             assert getattr(of_text, name) == pytest.approx(values, abs=2e-4), name
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("batch_tokens", [1, 7, 40, 10_000])
 def test_both_at_once_give_what_one_token_at_a_time_does(
     pair: tuple[LanguageModel, LanguageModel], batch_tokens: int

@@ -43,6 +43,7 @@ def copied(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "copy"
 
 
+@pytest.mark.whole
 def test_vectors_are_those_of_sentence_transformers(encoder: SentenceEncoder) -> None:
     expected = encoder.model.encode(TEXTS, show_progress_bar=False)
     assert encoder.embed(TEXTS).vectors == pytest.approx(expected, abs=1e-5)

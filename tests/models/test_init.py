@@ -9,6 +9,7 @@ import sys
 import pytest
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("chosen", [None, "active"])
 def test_threads_of_pytorch_do_not_spin_unless_they_are_told_to(chosen: str | None) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}

@@ -58,7 +58,10 @@ def make_logits(shape, kind, random):
 
 
 @pytest.mark.parametrize("kind", ["typical", "peaked", "flat", "ties", "equal", "masked"])
-@pytest.mark.parametrize("vocabulary", [1, 2, 50, 64, 65, 1000, 1025, 20_000, 70_000])
+@pytest.mark.parametrize(
+    "vocabulary",
+    [1, 2, 50, 64, 65, 1000, 1025, 20_000, pytest.param(70_000, marks=pytest.mark.whole)],
+)
 def test_draw_is_that_of_the_full_sort(vocabulary, kind):
     random = np.random.default_rng(vocabulary)
     large = vocabulary > 10_000
@@ -158,6 +161,7 @@ def test_draw_leaves_logits_unchanged_and_takes_half_precision():
     assert torch.equal(tokens, nucleus.draw(logits.float(), **arguments))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("top_p", [0.3, 0.9, 1.0])
 def test_frequencies_are_those_of_the_nucleus(top_p):
     rows = 20_000
@@ -310,6 +314,7 @@ def test_draw_does_not_depend_on_the_size_of_the_logits():
     assert draw(logits - 2000, 0.9, 1.0, uniform) == expected
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("kind", ["typical", "rising", "ties", "equal", "masked"])
 @pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 128, 129, 1000, 8197, 70_000])
 def test_top_is_the_start_of_the_sort(n, kind):

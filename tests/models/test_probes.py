@@ -49,6 +49,7 @@ def share(probe: Probe, examples: Examples) -> float:
     return float((probe.predict(examples) == examples.tokens).mean())
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_token_that_is_plainly_there_is_read_and_a_shuffled_one_is_not(file, kind):
     random = np.random.default_rng(0)
@@ -144,6 +145,7 @@ def test_the_output_layer_probe_that_changes_nothing_is_the_model(tiny_model):
     assert probe.tokens[probe.scores(states).argmax(1)].tolist() == logits.argmax(1).tolist()
 
 
+@pytest.mark.whole
 def test_the_output_layer_probe_learns_what_the_output_layer_makes_of_states(file):
     """Horizon 0 at the last layer: the token that the model itself would write."""
     output = 10 * codes(2, width=16)

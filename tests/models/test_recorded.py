@@ -30,6 +30,7 @@ def compare(model, plain, recorded, steps, generator):
         torch.testing.assert_close(recorded.logits, plain.logits, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.whole
 @torch.inference_mode()
 @pytest.mark.parametrize("prompts", [PROMPTS, PROMPTS[:1]], ids=["padded", "of one length"])
 def test_recorded_steps_give_the_logits_of_plain_ones(tiny_model, prompts, monkeypatch):

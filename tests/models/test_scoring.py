@@ -79,7 +79,7 @@ def model(request, tiny_model, monkeypatch):
     return tiny_model
 
 
-@pytest.mark.parametrize("batch_tokens", [1, 7, 40, 10_000])
+@pytest.mark.parametrize("batch_tokens", [pytest.param(1, marks=pytest.mark.whole), 7, 40, 10_000])
 @pytest.mark.parametrize("group_tokens", [1, 30, 10_000])
 def test_scores_are_those_of_one_token_at_a_time(model, batch_tokens, group_tokens):
     texts = texts_of(5, 1, 40, 16, 17, 15, 33, 2)

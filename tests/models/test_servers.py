@@ -391,6 +391,7 @@ def test_a_server_that_dies_is_given_up(concurrency, fake):
     assert len(fake.asked) < 10 + 3 * 3 * concurrency
 
 
+@pytest.mark.whole
 def test_a_request_that_waits_lets_others_go(fake, monkeypatch):
     monkeypatch.setattr(servers, "_LONGEST_WAIT", 1.5)
     monkeypatch.setattr(
@@ -415,6 +416,7 @@ def test_a_busy_server_is_let_alone_by_all(fake):
     assert gaps.index(max(gaps)) < 6  # of 13 requests; another may be under way at the fourth
 
 
+@pytest.mark.whole
 def test_a_limit_is_no_failure_while_others_are_answered(fake, monkeypatch):
     """A server that takes two at once, of six that ask."""
     monkeypatch.setattr(servers, "wait_random_exponential", lambda *_: lambda state: 0.05)
@@ -477,6 +479,7 @@ def test_never_more_at_once_than_allowed(concurrency, fake):
     assert fake.most == concurrency
 
 
+@pytest.mark.whole
 def test_no_more_is_begun_than_the_caller_has_dealt_with(fake):
     """What would have to be paid for twice if the caller died here."""
     with closing(ask(server_at(fake, concurrency=3), many(20), max_new_tokens=5)) as lists:
@@ -559,6 +562,7 @@ def test_a_call_that_is_never_begun_asks_nothing(fake):
 ACTS = ["429", "500", "cut at once", "cut in the body", "no JSON", "null text", "NaN", "408"]
 
 
+@pytest.mark.whole
 @settings(max_examples=25, deadline=None)
 @given(
     faults=st.lists(st.lists(st.sampled_from(ACTS), max_size=3), min_size=1, max_size=8),

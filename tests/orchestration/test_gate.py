@@ -67,6 +67,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(instance, app, Gate(app, PORT, ALLOWED))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("method", "url", "sent", "status"),
     [

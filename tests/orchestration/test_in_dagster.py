@@ -50,6 +50,7 @@ def write_prompt(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("few_assets")
 def test_two_studies_are_in_one_instance(tmp_path: Path) -> None:
     small, large = study(tmp_path, "small", **OWNED), study(tmp_path, "large")

@@ -568,6 +568,7 @@ TEMPLATES = {
 }
 
 
+@pytest.mark.whole
 @rows(TEMPLATES)
 def test_a_chat_template_without_an_end(
     given: str, row: str, model: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch

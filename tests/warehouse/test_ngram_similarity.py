@@ -47,6 +47,7 @@ def grams(texts: list[str], n: int) -> set[tuple[str, ...]]:
     return {tuple(words[i : i + n]) for words in split for i in range(len(words) - n + 1)}
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 def test_it_is_jaccards_similarity_of_the_sets_of_ngrams(n: int) -> None:
     for seed in range(3):

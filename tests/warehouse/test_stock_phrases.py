@@ -158,6 +158,7 @@ def written(source: random.Random, n: int) -> list[str]:
     return [" ".join(source.choices(words, k=source.choice([0, 1, 4, 15]))) for _ in range(n)]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("seed", range(10))
 def test_stock_phrases_of_random_texts_are_those_of_the_definition(
     seed: int, phrases_of: Any

@@ -154,6 +154,7 @@ def test_types_are_cast_where_nothing_is_lost(lake: Lake) -> None:
         write_table(lake, TABLE, too_wide.to_batches(), PROVENANCE, "m")
 
 
+@pytest.mark.whole
 def test_a_reader_never_sees_a_mixture_while_two_write(lake: Lake) -> None:
     write_table(lake, TABLE, batches(*range(500), value=0.0), PROVENANCE, "m")
     context = multiprocessing.get_context("spawn")

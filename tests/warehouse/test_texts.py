@@ -129,6 +129,7 @@ def levels_of(measure: str) -> range:
     return range(1, 6) if measure == "expectation_adjusted_distinct" else range(1)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("measure", MEASURES)
 def test_measures_of_random_texts_are_those_of_the_definitions(measure: str, values: Any) -> None:
     for seed in range(12):

@@ -106,6 +106,7 @@ def test_a_base_that_ladders_share_begins_each_of_them() -> None:
     assert stages_of(data) == ["base", "SFT", "t-rl", "DPO", "instruct"]
 
 
+@pytest.mark.whole
 def test_stages_are_an_axis_in_their_order_and_points_have_their_colours() -> None:
     data = data_of(*FOUR)
     chart = drawing(data)
@@ -169,6 +170,7 @@ def test_the_stage_before_need_not_have_the_measure() -> None:
     ]
 
 
+@pytest.mark.whole
 def test_panels_of_ladders_come_before_those_of_series() -> None:
     chart = drawing(data_of(*FOUR, *STEPS), perplexity=10.0, overlap=0.1)
     layers = [panels["spec"]["layer"][-1] for panels in chart["vconcat"]]
@@ -215,6 +217,7 @@ def test_without_steps_and_ladders_there_is_nothing_to_draw() -> None:
     assert said.startswith("No checkpoint that was measured has a step")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("width", [style.NARROW, style.WIDE])
 @pytest.mark.parametrize("n", [2, 4, 8])
 def test_long_names_fit_and_say_how_they_end(n: int, width: int) -> None:

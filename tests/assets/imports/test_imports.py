@@ -213,6 +213,7 @@ def test_what_csv_writers_write_is_read(tmp_path: Path, out: Path) -> None:
     assert imported("csv", path, out)[0] == [("Why?", i, text) for i, text in enumerate(texts)]
 
 
+@pytest.mark.whole
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=4), min_size=1), st.booleans())
 def test_any_text_comes_out_of_csv_as_it_went_in(

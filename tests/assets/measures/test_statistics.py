@@ -113,6 +113,7 @@ def test_a_comparison_resamples_the_same_items_of_both(
     check_comparison(made, compared(statistic, ours, theirs))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("statistic", STATISTICS)
 @pytest.mark.usefixtures("few_draws")
 def test_draws_of_more_items_than_memory_holds_are_those_of_the_definition(statistic: str) -> None:
@@ -364,6 +365,7 @@ def test_fewer_swaps_are_as_many_as_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     assert p_of("mean", [[(1, 10)] * 40], [[(2, 10)] * 40]) == (1 / 200, 1 / 200)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("statistic", STATISTICS)
 @pytest.mark.parametrize("n", [12, 40])
 def test_p_is_uniform_where_nothing_differs(statistic: str, n: int) -> None:
@@ -404,11 +406,13 @@ def coverage(kind: str, n: int, sets: int) -> float:
     return covered / sets
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("kind", "sets"), [("normal", 4_000), ("exponential", 2_000)])
 def test_intervals_of_a_hundred_items_cover_the_mean_in_95_of_100(kind: str, sets: int) -> None:
     assert 0.93 <= coverage(kind, 100, sets) <= 0.97
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("kind", "n", "share"),
     [

@@ -272,6 +272,7 @@ def test_the_map_has_each_generation_of_both_in_one_plane(made: tuple[Bench, Wor
     assert np.mean([row["y"] for row in of_prompt]) == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.whole
 def test_answers_are_classes_by_the_classifier_that_the_study_names(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -370,6 +370,7 @@ def test_a_branch_that_moves_is_another_model(hub, monkeypatch):
     assert source.locate().revision == moved
 
 
+@pytest.mark.whole
 def test_a_hub_that_says_nothing_holds_nobody_up(hub, monkeypatch):
     monkeypatch.setattr(hub_module, "_PATIENCE", 0.2)
     hub.hangs = True

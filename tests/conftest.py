@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -60,6 +61,12 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """Has what was left to itself collected again: DuckDB else says that it leaks."""
     gc.unfreeze()
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Taking all modules and models apart takes a process seconds, for which the others wait. What
+    # was registered later, as temporary folders are, has ended by then.
+    atexit.register(os._exit, 0)
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+pytestmark = pytest.mark.whole
+
 PORT = 3000
 HERE = f"127.0.0.1:{PORT}"
 ALLOWED = ("lake.example.org", "localhost:8080")
@@ -67,7 +69,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(instance, app, Gate(app, PORT, ALLOWED))
 
 
-@pytest.mark.whole
 @pytest.mark.parametrize(
     ("method", "url", "sent", "status"),
     [

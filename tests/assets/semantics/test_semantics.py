@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from tests.encoders import WordCounter
 
+pytestmark = pytest.mark.whole
+
 MEASURES = (
     *("answers_found", "checkpoint_similarity", "coverage_at_k", "distinct_answers"),
     *("diversity_loss", "largest_answer", "mean_score", "prompt_similarity"),
@@ -272,7 +274,6 @@ def test_the_map_has_each_generation_of_both_in_one_plane(made: tuple[Bench, Wor
     assert np.mean([row["y"] for row in of_prompt]) == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.whole
 def test_answers_are_classes_by_the_classifier_that_the_study_names(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

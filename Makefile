@@ -21,7 +21,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 .PHONY: setup weights demo demo-full test test-fast test-slow soak test-browser test-compare test-postgres test-cluster test-vllm \
 	install-browser install-compare install-docs install-postgres install-ray install-cluster docs pictures lint format bench ui clean
 
-setup: $(INSTALLED)
+setup: $(COMPILED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
@@ -38,7 +38,7 @@ $(WEIGHTS): $(INSTALLED)
 weights: $(WEIGHTS)
 
 # Status 3 says that a rule of drift was crossed, as it is meant to be by what the study trains.
-demo demo-full: $(WEIGHTS)
+demo demo-full: $(WEIGHTS) $(COMPILED)
 	$(BIN)/anchorlake run studies/$@.yaml --lake $(LAKE) || [ $$? -eq 3 ]
 
 ui: $(WEIGHTS)
@@ -62,7 +62,7 @@ soak: $(COMPILED)
 	$(BIN)/python -m pytest -m soak --capture no
 	$(PYTEST) tests/orchestration/test_gate.py tests/orchestration/test_malformed.py
 
-# The kernels are compiled once, and not by every process that tests run in.
+# The kernels are compiled once, and not by every process that needs them.
 $(COMPILED): $(INSTALLED) $(KERNELS)
 	$(BIN)/python -m tests.compile
 	touch $@

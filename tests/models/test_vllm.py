@@ -64,6 +64,7 @@ STAND_IN = """
 
     __version__ = "stand-in"
     mode = os.environ.get("STAND_IN", "")
+    sys.modules["__main__"]._GRACE = 0.2  # seconds that the worker waits once its parent is gone
     print("text that is no answer")
 
     class EngineArgs(SimpleNamespace): pass

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from models import LanguageModel, Source
+    from tests.stores import Proxy
     from tests.studies import Bench
+    from warehouse import Lake
 
 # What runs models is imported by fixtures, not here: the process that hands out the tests to
 # others does without, and starts them the sooner.
@@ -318,3 +320,39 @@ def fake_mafft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
         monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
     return put
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an object store on this machine."""
+    from tests.stores import seaweedfs
+
+    try:
+        with seaweedfs(tmp_path_factory.mktemp("seaweed")) as address:
+            yield address
+    except FileNotFoundError:
+        pytest.skip("`make test-cluster` installs SeaweedFS")
+
+
+@pytest.fixture
+def way(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """The way to the store, which the environment leads by and on which faults may be put."""
+    from tests.stores import environment_of, proxy
+    from warehouse import asking, bucket
+
+    asking.store_at.cache_clear()
+    monkeypatch.setattr(bucket, "_FRESH", 0.0)
+    with proxy(store) as running:
+        for name, value in environment_of(running.address).items():
+            monkeypatch.setenv(name, value)
+        yield running
+    asking.store_at.cache_clear()
+
+
+@pytest.fixture
+def machines(way: Proxy, tmp_path: Path) -> tuple[Lake, Lake]:
+    """A lake in a bucket as two machines have it."""
+    from warehouse import Lake
+
+    place = Lake.at(f"s3://lakes/{tmp_path.name}").place
+    return Lake(tmp_path / "first", place), Lake(tmp_path / "second", place)

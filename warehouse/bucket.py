@@ -1,48 +1,55 @@
 """A lake in a bucket of S3, Google Cloud Storage or Azure, of which its folder holds copies.
 
-Each table is listed by one call, and what changed of it is fetched. A file is published by one
-conditional put, so that of two machines that make the same partition only the first succeeds.
-Credentials come from the environment. Messages of the library may repeat some of them, so that no
-error of ours holds them.
+A table is listed by one call. Of what changed, what data versions need is fetched when they are
+asked for: small files whole, of others the footer. All rows are fetched when they are read. A file
+is published by one conditional put, so that of two machines that make the same partition only the
+first succeeds.
 """
 
 from __future__ import annotations
 
+import filecmp
+import math
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
 
 import obstore
-from filelock import FileLock
-from obstore.exceptions import (
-    AlreadyExistsError,
-    BaseError,
-    NotFoundError,
-    PermissionDeniedError,
-    PreconditionError,
-    UnauthenticatedError,
-)
-from obstore.store import from_url
+from obstore.exceptions import AlreadyExistsError, NotFoundError, PreconditionError
 
-from warehouse.durable import make_folder, publish
+from warehouse.asking import answer_of, store_at
+from warehouse.copies import Copies
 from warehouse.places import BucketError, OvertakenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 _FRESH = 2.0
 """Seconds for which a listing holds in a process. A put fails where it was too old."""
 _AT_ONCE = 16
-_PAUSES = (0.5, 1, 2, 4, 8)
-"""Seconds between tries, further to those that the library itself makes."""
-_OVERTAKEN = (AlreadyExistsError, PreconditionError)
-_REFUSED = (PermissionDeniedError, UnauthenticatedError)
-_Answer = TypeVar("_Answer")
+_SMALL = 256 << 10
+"""Bytes of a file that takes hardly longer to fetch than its footer does."""
+_TAIL = 32 << 10
+"""Bytes that are fetched for a footer, at first; the longest are longer."""
+
+
+@dataclass
+class _Listing:
+    """What a folder of a bucket had.
+
+    Attributes:
+        at: When it was listed.
+        objects: Tag and size of each object, by its name.
+        with_footers: Folders of which all footers are here.
+    """
+
+    at: float
+    objects: dict[str, tuple[str, int]]
+    with_footers: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -55,158 +62,170 @@ class Bucket:
 
     url: str
 
-    def look(self, root: Path, folder: str) -> None:
-        """Lists a folder, fetches what changed and removes copies of what is gone.
+    def exists(self, root: Path) -> bool:
+        """Whether the bucket has any folder below the prefix."""
+        return bool(self.folders(root))
+
+    def files(self, root: Path, pattern: str) -> list[Path]:
+        """Those in the bucket.
 
         Raises:
             BucketError: The bucket cannot be read.
         """
-        looked = _looked.setdefault((self.url, str(root)), {})
-        now = time.monotonic()
-        if any(now - looked.get(seen, -_FRESH) < _FRESH for seen in ("", folder)):
-            return
-        with _lock(root):
-            published = self._published(folder)
-            for copy in root.glob(f"{folder or '[!.]*'}/**/data.parquet"):
-                if copy.relative_to(root).as_posix() not in published:
-                    copy.unlink()
-            changed = [
-                name
-                for name, version in published.items()
-                if not (root / name).exists() or _version(root, name) != version
-            ]
-            if changed:
-                with ThreadPoolExecutor(_AT_ONCE) as pool:
-                    list(pool.map(lambda name: self._fetch(root, name), changed))
-        looked[folder] = time.monotonic()
+        parts = pattern.split("/")
+        objects = self._listing(root, parts[0]).objects
+        if "*" not in pattern:
+            return [root / pattern] if pattern in objects else []
+        begins = pattern.partition("*")[0].partition("[")[0]
+        names = (name.split("/") for name in objects if name.startswith(begins))
+        return sorted(
+            root.joinpath(*name)
+            for name in names
+            if len(name) == len(parts) and all(map(fnmatchcase, name, parts))
+        )
 
-    def folders(self, root: Path) -> set[str]:
-        """Those of the bucket."""
-        try:
-            listed = self._tried(lambda: obstore.list_with_delimiter(_store(self.url)))
-        except NotFoundError:
-            return set()
-        return {prefix.strip("/") for prefix in listed["common_prefixes"]}
-
-    def _published(self, folder: str) -> dict[str, str]:
-        """The names of the objects below a folder, and which version each is."""
-        prefix = f"{folder}/" if folder else None
-
-        def listed() -> dict[str, str]:
-            pages = obstore.list(_store(self.url), prefix=prefix)
-            return {
-                meta["path"]: meta["e_tag"] or ""
-                for page in pages
-                for meta in page
-                if meta["path"].endswith("/data.parquet")
-            }
-
-        try:
-            return self._tried(listed)
-        except NotFoundError:  # nor is there a bucket
-            return {}
-
-    def _fetch(self, root: Path, name: str) -> None:
-        """Copies an object; one that is gone meanwhile is left out."""
-        copy = root / name
-        make_folder(copy.parent)
-        unfinished = copy.with_name(f".{copy.name}.{uuid.uuid4().hex}")
-
-        def fetched() -> str:
-            answer = obstore.get(_store(self.url), name)
-            with unfinished.open("wb") as file:
-                for piece in answer.stream():
-                    file.write(piece)
-            return answer.meta["e_tag"] or ""
-
-        try:
-            with suppress(NotFoundError):
-                version = self._tried(fetched)
-                unfinished.replace(copy)
-                _note_version(root, name, version)
-        finally:
-            unfinished.unlink(missing_ok=True)
-
-    def publish(self, root: Path, unfinished: Path, target: Path) -> None:
-        """Puts a file where the bucket still has the version that was copied, or none.
+    def fetch(self, root: Path, files: Sequence[Path]) -> None:
+        """Copies those that changed.
 
         Raises:
-            OvertakenError: It has another one, which is copied.
+            BucketError: The bucket cannot be read.
+        """
+        copies = Copies(root)
+        changed = []
+        for file in files:
+            name = file.relative_to(root).as_posix()
+            known = self._listing(root, name.partition("/")[0]).objects.get(name)
+            if known is not None and not copies.has(name, known[0]):
+                changed.append(name)
+        self._copy(root, [(name, self._fetch_whole) for name in changed])
+
+    def footer(self, root: Path, file: Path) -> Path:
+        """Its copy, or a file without rows.
+
+        Raises:
+            BucketError: The bucket cannot be read.
+        """
+        name = file.relative_to(root).as_posix()
+        folder = name.partition("/")[0]
+        listing = self._listing(root, folder)
+        copies = Copies(root)
+        if folder not in listing.with_footers:  # of all at once
+            unknown = [
+                (other, self._fetch_whole if size <= _SMALL else self._fetch_footer)
+                for other, (e_tag, size) in listing.objects.items()
+                if other.startswith(f"{folder}/") and not copies.has_footer(other, e_tag)
+            ]
+            self._copy(root, unknown)
+            listing.with_footers.add(folder)
+        return copies.footer(name)
+
+    def folders(self, root: Path) -> set[str]:
+        """Those in the bucket.
+
+        Raises:
+            BucketError: The bucket cannot be read.
+        """
+        with suppress(NotFoundError):
+            listed = answer_of(self.url, lambda: obstore.list_with_delimiter(store_at(self.url)))
+            return {prefix.strip("/") for prefix in listed["common_prefixes"]}
+        return set()
+
+    def publish(self, root: Path, unfinished: Path, target: Path) -> None:
+        """Puts a file where the bucket still has the version that was seen last, or none.
+
+        Raises:
+            OvertakenError: It has another one.
             BucketError: The bucket cannot be written to.
         """
         name = target.relative_to(root).as_posix()
-        with _lock(root):
-            known = _version(root, name) if target.exists() else None
-            mode: Any = "create" if known is None else {"e_tag": known}
-            try:
-                put = self._tried(
-                    lambda: obstore.put(
-                        _store(self.url), name, unfinished, mode=mode, use_multipart=False
-                    )
-                )
-            except NotFoundError:
-                raise BucketError(f"{self.url}: there is no such bucket") from None
-            except _OVERTAKEN:
-                self._fetch(root, name)
+        copies = Copies(root)
+        seen = copies.seen(name)
+        mode: Any = "create" if seen is None else {k: v for k, v in seen.items() if v is not None}
+        try:
+            put = answer_of(
+                self.url,
+                lambda: obstore.put(
+                    store_at(self.url), name, unfinished, mode=mode, use_multipart=False
+                ),
+            )
+        except NotFoundError:
+            raise BucketError(f"{self.url}: there is no such bucket") from None
+        except (AlreadyExistsError, PreconditionError):
+            self._copy(root, [(name, self._fetch_whole)])
+            # The answer to an earlier try may have been lost, which put what is there.
+            if not (target.exists() and filecmp.cmp(unfinished, target, shallow=False)):
                 raise OvertakenError(
                     f"{self.url}/{name} was published by another machine meanwhile, and is as it "
                     "left it; run again"
                 ) from None
-            publish(unfinished, target)
-            _note_version(root, name, put["e_tag"] or "")
+        else:
+            copies.keep(unfinished, name, put)
+        for listing in _listings.get((self.url, root), {}).values():
+            listing.at = -math.inf
 
     def __str__(self) -> str:
         """The URL."""
         return self.url
 
-    def _tried(self, ask: Callable[[], _Answer]) -> _Answer:
-        """An answer of the bucket, asked again where it is busy or the connection is cut."""
-        for pause in (*_PAUSES, None):
-            try:
-                return ask()
-            except (NotFoundError, *_OVERTAKEN):
-                raise
-            except _REFUSED:
-                raise BucketError(
-                    f"{self.url} lets nobody in with the credentials of the environment"
-                ) from None
-            except (BaseError, OSError) as error:
-                if pause is None:
-                    raise BucketError(
-                        f"{self.url} gave no answer ({type(error).__name__}); check the bucket's "
-                        "name, the endpoint and the credentials in the environment"
-                    ) from None
-            time.sleep(pause)
-        raise AssertionError
+    def _listing(self, root: Path, folder: str) -> _Listing:
+        """What a folder of the lake has; all of it where the folder is a pattern.
+
+        Copies of what is gone are removed.
+        """
+        folder = "" if "*" in folder else folder
+        known = _listings.setdefault((self.url, root), {})
+        for held in ("", folder):
+            if held in known and time.monotonic() - known[held].at < _FRESH:
+                return known[held]
+
+        def listed() -> dict[str, tuple[str, int]]:
+            pages = obstore.list(store_at(self.url), prefix=f"{folder}/" if folder else None)
+            return {
+                meta["path"]: (meta["e_tag"] or "", meta["size"])
+                for page in pages
+                for meta in page
+                if meta["path"].endswith("/data.parquet")
+            }
+
+        objects: dict[str, tuple[str, int]] = {}
+        with suppress(NotFoundError):  # nor is there a bucket
+            objects = answer_of(self.url, listed)
+        Copies(root).forget_others(folder, objects)
+        known[folder] = _Listing(time.monotonic(), objects)
+        return known[folder]
+
+    def _copy(self, root: Path, names: Iterable[tuple[str, Callable[..., None]]]) -> None:
+        """Fetches files, several at once; one that is gone meanwhile is left out."""
+        if not (names := list(names)):
+            return
+        copies = Copies(root)
+
+        def fetch(name: str, how: Callable[..., None]) -> None:
+            with copies.unfinished() as unfinished, suppress(NotFoundError):
+                answer_of(self.url, lambda: how(copies, name, unfinished))
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(fetch, *zip(*names, strict=True)))
+
+    def _fetch_whole(self, copies: Copies, name: str, unfinished: Path) -> None:
+        answer = obstore.get(store_at(self.url), name)
+        with unfinished.open("wb") as file:
+            for piece in answer.stream():
+                file.write(piece)
+        copies.keep(unfinished, name, answer.meta)
+
+    def _fetch_footer(self, copies: Copies, name: str, unfinished: Path) -> None:
+        length = _TAIL
+        while True:
+            options: Any = {"range": {"suffix": length}}
+            answer = obstore.get(store_at(self.url), name, options=options)
+            tail = bytes(answer.bytes())
+            needed = int.from_bytes(tail[-8:-4], "little") + 8
+            if needed <= len(tail) or len(tail) < length:
+                break
+            length = needed
+        copies.keep_footer(tail[-needed:], unfinished, name, answer.meta)
 
 
-_looked: dict[tuple[str, str], dict[str, float]] = {}
-"""When this process last listed each folder of each lake."""
-
-
-@lru_cache
-def _store(url: str) -> Any:
-    return from_url(url)
-
-
-def _lock(root: Path) -> FileLock:
-    """Keeps processes on this machine from changing the copies at once."""
-    folder = root / ".staging" / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / "copies")
-
-
-def _version(root: Path, name: str) -> str | None:
-    """Which version of an object its copy is; None where it is not known."""
-    with suppress(FileNotFoundError):
-        return (root / ".staging" / "versions" / name).read_text(encoding="utf-8")
-    return None
-
-
-def _note_version(root: Path, name: str, version: str) -> None:
-    """Notes it after the copy is in place: where that is cut short, the copy is fetched again."""
-    note = root / ".staging" / "versions" / name
-    note.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = note.with_name(uuid.uuid4().hex)
-    unfinished.write_text(version, encoding="utf-8")
-    unfinished.replace(note)
+_listings: dict[tuple[str, Path], dict[str, _Listing]] = {}
+"""What this process listed last of each folder of each lake."""

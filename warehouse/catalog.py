@@ -92,7 +92,8 @@ def _execute_all(
 
 
 def _write_catalog(lake: Lake, tables: Sequence[Table]) -> Path:
-    present = {table.name for table in tables if lake.has(table)}
+    # Of a lake in a bucket it has views over what was copied.
+    present = {t.name for t in tables if any(lake.root.glob(lake.pattern_within(t)))}
     viewed = _remembered(lake, tables)
     if viewed == present:
         return lake.catalog

@@ -132,9 +132,8 @@ class Lake:
         return self.place != FOLDER
 
     def exists(self) -> bool:
-        """Whether there is anything where the lake lies; taken for granted of a bucket."""
-        # A query runs in a forked process, in which a bucket's client that was used before hangs.
-        return self.is_in_bucket or self.root.is_dir()
+        """Whether there is anything where the lake lies."""
+        return self.place.exists(self.root)
 
     @property
     def staging(self) -> Path:
@@ -187,20 +186,30 @@ class Lake:
         partition = f"{PARTITION_COLUMN}={name}"
         return self.root / (table.folder or table.name) / partition / "data.parquet"
 
-    def files(self, table: Table, checkpoint: str | None = None) -> list[Path]:
-        """A table's files, or that of one checkpoint; those that exist."""
-        self._look(table)
-        if checkpoint is not None or not table.partitioned:
-            path = self.path(table, checkpoint)
-            if "*" in table.folder:
-                return sorted(self.root.glob(str(path.relative_to(self.root))))
-            return [path] if path.exists() else []
-        return sorted(self.root.glob(_files_of(table)))
+    def published(self, table: Table, checkpoint: str | None = None) -> list[Path]:
+        """Where a table's files are, or that of one checkpoint; those that there are.
 
-    def has(self, table: Table) -> bool:
-        """Whether a table has any file."""
-        self._look(table)
-        return any(self.root.glob(_files_of(table)))
+        Of a lake in a bucket they need not have been copied.
+        """
+        if checkpoint is None and table.partitioned:
+            return self.place.files(self.root, _files_of(table))
+        path = self.path(table, checkpoint)
+        return self.place.files(self.root, path.relative_to(self.root).as_posix())
+
+    def files(self, table: Table, checkpoint: str | None = None) -> list[Path]:
+        """The same, with the rows in them."""
+        paths = self.published(table, checkpoint)
+        self.place.fetch(self.root, paths)
+        return paths
+
+    def footers(self, table: Table, checkpoint: str | None = None) -> list[Path]:
+        """The same without: files whose footers are those of the table's files."""
+        paths = self.published(table, checkpoint)
+        return [self.place.footer(self.root, path) for path in paths]
+
+    def has(self, table: Table, checkpoint: str | None = None) -> bool:
+        """Whether a table has any file, or that of one checkpoint."""
+        return bool(self.published(table, checkpoint))
 
     def pattern(self, table: Table) -> str:
         """A glob that matches a table's files, those to come included."""
@@ -212,13 +221,16 @@ class Lake:
 
     def partitions(self, table: Table) -> list[str]:
         """The checkpoints that a partitioned table has rows of."""
-        return [path.parent.name.partition("=")[2] for path in self.files(table)]
+        return [path.parent.name.partition("=")[2] for path in self.published(table)]
 
     def files_of(self, checkpoint: str) -> dict[str, Path]:
         """Every table's file of a checkpoint that there is, by the table's folder."""
         file = f"{PARTITION_COLUMN}={check_checkpoint_name(checkpoint)}/data.parquet"
-        self.place.look(self.root, "")
-        paths = [*self.root.glob(f"[!.]*/{file}"), *self.root.glob(f"[!.]*/*=*/{file}")]
+        paths = [
+            path
+            for folder in ("[!.]*", "[!.]*/*=*")
+            for path in self.place.files(self.root, f"{folder}/{file}")
+        ]
         return {path.parents[1].relative_to(self.root).as_posix(): path for path in sorted(paths)}
 
     def undeclared(self, tables: Iterable[Table]) -> dict[str, list[Path]]:
@@ -234,16 +246,15 @@ class Lake:
         found = {}
         for name in sorted(self.place.folders(self.root)):
             if name not in known and is_table_name(name):
-                self.place.look(self.root, name)
-                folder = self.root / name
-                partitions = sorted(folder.glob(f"{PARTITION_COLUMN}=*/data.parquet"))
-                found[name] = sorted(folder.glob("data.parquet")) or partitions
+                partitions = f"{name}/{PARTITION_COLUMN}=*/data.parquet"
+                found[name] = self.place.files(
+                    self.root, f"{name}/data.parquet"
+                ) or self.place.files(self.root, partitions)
         return {name: files for name, files in found.items() if files}
 
     def provenance(self, table: Table, checkpoint: str | None = None) -> Provenance | None:
         """Where a partition's rows come from; None where there are none yet."""
-        self._look(table)
-        return self.provenance_at(self.path(table, checkpoint))
+        return self.provenance_at(self.place.footer(self.root, self.path(table, checkpoint)))
 
     def provenance_at(self, file: Path) -> Provenance | None:
         """Where a file's rows come from; None where it is not there, or damaged."""
@@ -285,8 +296,12 @@ class Lake:
     @property
     def all_files(self) -> list[Path]:
         """Every file of rows that the lake has, those of removed checkpoints included."""
-        self.place.look(self.root, "")
-        published = self.root.glob("[!.]*/**/data.parquet")
+        published = [
+            path
+            for depth in range(3)
+            for path in self.place.files(self.root, f"[!.]*/{'*/' * depth}data.parquet")
+        ]
+        self.place.fetch(self.root, published)
         return sorted({*published, *self.removed.glob("*/*.parquet")})
 
     @property
@@ -300,7 +315,7 @@ class Lake:
         """Reads the footers of all tables' files together, where many are not known yet."""
         paths: dict[str, Identity] = {}
         for table in tables:
-            for path in self.files(table):
+            for path in self.footers(table):
                 with suppress(OSError):  # it may be gone already
                     paths[str(path)] = identity(path.stat())
         unknown = [name for name in paths if _footers.get(name, (None,))[0] != paths[name]]
@@ -329,12 +344,9 @@ class Lake:
         Raises:
             FileNotFoundError: There are none yet.
         """
-        self._look(table)
-        return pq.ParquetFile(self.path(table, checkpoint)).read(columns)
-
-    def _look(self, table: Table) -> None:
-        """Has the folder hold a table's files as they are published now."""
-        self.place.look(self.root, (table.folder or table.name).partition("*")[0].rstrip("/"))
+        path = self.path(table, checkpoint)
+        self.place.fetch(self.root, [path])
+        return pq.ParquetFile(path).read(columns)
 
 
 def _files_of(table: Table) -> str:

@@ -10,9 +10,12 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from warehouse.durable import publish
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _BUCKET = re.compile(r"(s3|gs|az):/+([^/?#@*\[\]{}]+(?:/[^/?#@*\[\]{}]+)*)/*")
 """A path has one slash after the colon, where it was made of an address."""
@@ -21,13 +24,22 @@ _BUCKET = re.compile(r"(s3|gs|az):/+([^/?#@*\[\]{}]+(?:/[^/?#@*\[\]{}]+)*)/*")
 class Place(Protocol):
     """What a lake needs of the place that its tables lie in; files are named by their copies."""
 
-    def look(self, root: Path, folder: str) -> None:
-        """Has the files below a folder of the lake be those that are published now.
+    def exists(self, root: Path) -> bool:
+        """Whether there is anything where the lake lies."""
+
+    def files(self, root: Path, pattern: str) -> list[Path]:
+        """The files that are published, in order; copies of them need not be there.
 
         Args:
             root: The lake's folder.
-            folder: A path within it; empty for all of it.
+            pattern: A glob within it, in which each star stands for a part of one name.
         """
+
+    def fetch(self, root: Path, files: Sequence[Path]) -> None:
+        """Has copies of files be as these are published now."""
+
+    def footer(self, root: Path, file: Path) -> Path:
+        """A Parquet file whose footer is that of a file as it is published now."""
 
     def folders(self, root: Path) -> set[str]:
         """The names of the folders that what is published lies in."""
@@ -55,8 +67,22 @@ class BucketError(OSError):
 class Folder:
     """The lake's folder: what lies in it is what is published."""
 
-    def look(self, root: Path, folder: str) -> None:
+    def exists(self, root: Path) -> bool:
+        """Whether the folder is there."""
+        return root.is_dir()
+
+    def files(self, root: Path, pattern: str) -> list[Path]:
+        """Those in the folder."""
+        if "*" in pattern:
+            return sorted(root.glob(pattern))
+        return [file] if (file := root / pattern).exists() else []
+
+    def fetch(self, root: Path, files: Sequence[Path]) -> None:
         """Does nothing, as nothing is copied."""
+
+    def footer(self, root: Path, file: Path) -> Path:
+        """The file itself."""
+        return file
 
     def folders(self, root: Path) -> set[str]:
         """Those in the folder."""

@@ -94,8 +94,13 @@ def _create_views(
     unknown = statement.tables - statement.defined - every
     viewed: list[str] = []
     for name in sorted(every if statement.about_all or unknown else every & statement.tables):
-        paths = lake.files(declared[name]) if name in declared else undeclared[name]
-        damaged = lake.damaged(paths) if name in statement.tables else []
+        is_read = name in statement.tables  # of others, columns alone are asked for
+        if name not in declared:
+            paths = undeclared[name]
+            lake.place.fetch(lake.root, paths)
+        else:
+            paths = lake.files(declared[name]) if is_read else lake.footers(declared[name])
+        damaged = lake.damaged(paths) if is_read else []
         if damaged:
             raise QueryError(
                 f"{damaged[0]} does not hold what was written to it; `anchorlake run` makes it anew"
@@ -107,7 +112,7 @@ def _create_views(
             else:
                 read_files(connection, files).create_view(name)
         except duckdb.Error:
-            if name in statement.tables:  # a damaged file troubles only those who ask for it
+            if is_read:  # a damaged file troubles only those who ask for it
                 raise
         viewed += files
     load_words(connection)

@@ -95,7 +95,7 @@ def write_table(
         try:
             lake.place.publish(lake.root, unfinished, target)
         except OvertakenError:
-            # Another machine made the same rows meanwhile, or an answer to us was lost on its way.
+            # It may have made the same rows.
             theirs = lake.provenance(table, checkpoint)
             if theirs is None or theirs.data_version != provenance.data_version:
                 raise

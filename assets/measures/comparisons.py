@@ -120,7 +120,7 @@ def _compared(
     tokenizers = {
         name: lake.read(tables.CHECKPOINTS, name, ["tokenizer"])["tokenizer"][0].as_py()
         for name in context.upstream["checkpoints"].partitions
-        if name is not None and lake.files(tables.CHECKPOINTS, name)
+        if name is not None and lake.has(tables.CHECKPOINTS, name)
     }
     pairs = pairs_of(context.study, checkpoint, tokenizers)
     parameters = _parameters(context.study, checkpoint)
@@ -160,7 +160,7 @@ def _compare(
         values = {
             name: by_text(context.lake.read(measure.table, name), texts[measure.item])
             for name in {sampled.checkpoint for pair in pairs for sampled in (pair.one, pair.other)}
-            if context.lake.files(measure.table, name)
+            if context.lake.has(measure.table, name)
         }
         for pair in pairs:
             ours, theirs = (values.get(s.checkpoint) for s in (pair.one, pair.other))
@@ -178,7 +178,7 @@ def _compare_matched(
     """The comparisons with the base over generations that are cut to as many words."""
     for pair in pairs:
         sampled = (pair.one, pair.other)
-        has_both = all(context.lake.files(tables.GENERATIONS, s.checkpoint) for s in sampled)
+        has_both = all(context.lake.has(tables.GENERATIONS, s.checkpoint) for s in sampled)
         if not pair.whole or not measures or not has_both:
             continue
         values = matched_values(
@@ -201,7 +201,7 @@ def _texts_of(context: AssetContext) -> _Texts:
     lake = context.lake
 
     def read(table: Any, columns: Sequence[str]) -> dict[tuple[str, str], str]:
-        if not lake.files(table):
+        if not lake.has(table):
             return {}
         rows = lake.read(table, columns=list(columns))
         places = list(zip(*(rows[name].to_pylist() for name in columns), strict=True))

@@ -163,7 +163,7 @@ def _key(row: Row) -> Key:
 
 def _asked(context: AssetContext, checkpoint: Checkpoint) -> Iterator[Asked]:
     reasoning = {}
-    if context.lake.files(tables.CHOICE_REASONING, checkpoint.name):
+    if context.lake.has(tables.CHOICE_REASONING, checkpoint.name):
         reasoning = {
             (row["choice_set"], row["question_id"], row["ordering"]): row
             for row in context.lake.read(tables.CHOICE_REASONING, checkpoint.name).to_pylist()

@@ -103,7 +103,7 @@ def chosen_kind(context: AssetContext) -> Kind:
     sizes = [
         size
         for one in compared
-        if context.lake.files(tables.CHECKPOINTS, one.name)
+        if context.lake.has(tables.CHECKPOINTS, one.name)
         for size in context.lake.read(tables.CHECKPOINTS, one.name)["vocab_size"].to_pylist()
         if size is not None
     ]

@@ -128,14 +128,15 @@ def generated_texts(context: AssetContext) -> Iterator[ScoredText]:
         for prompt in context.lake.read(tables.PROMPTS).to_pylist()
     }
     for writer in _writers(context.study, checkpoint):
-        if context.lake.files(tables.GENERATIONS, writer.name):
+        if context.lake.has(tables.GENERATIONS, writer.name):
             yield from _generations(context, checkpoint, writer, prompts)
 
 
 def _documents(context: AssetContext) -> Iterator[ScoredText]:
-    if not context.lake.files(tables.DOCUMENTS) or not context.study.corpora:
+    files = context.lake.files(tables.DOCUMENTS)
+    if not files or not context.study.corpora:
         return
-    for batch in pq.ParquetFile(context.lake.path(tables.DOCUMENTS)).iter_batches(_BATCH):
+    for batch in pq.ParquetFile(files[0]).iter_batches(_BATCH):
         for row in batch.to_pylist():
             part = Part(GOLD, "-", row["corpus"])
             yield ScoredText(part, row["document_id"], row["category"], row["text"])

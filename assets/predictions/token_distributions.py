@@ -229,10 +229,10 @@ def _published(
     context: AssetContext, versions: Mapping[Part, str]
 ) -> dict[Part, Iterator[pa.RecordBatch] | None]:
     """Each part's rows in the lake, if they would come out the same again; else None."""
-    path = context.lake.path(tables.TOKEN_DISTRIBUTIONS, context.partition)
     opened = None
-    if not context.force and path.exists() and context.lake.is_whole(path):
-        opened = open_rows(context, path)
+    if not context.force:
+        for path in context.lake.files(tables.TOKEN_DISTRIBUTIONS, context.partition):
+            opened = open_rows(context, path) if context.lake.is_whole(path) else None
     if opened is None:
         return dict.fromkeys(versions)
     file, known = opened

@@ -82,8 +82,7 @@ def why_not_compared(context: AssetContext, checkpoint: Checkpoint) -> str | Non
         None where they can be, or where it is not known yet what the two are.
     """
     name, base = _pair(context.study, checkpoint)
-    files = [context.lake.files(tables.CHECKPOINTS, one.name) for one in (name, base)]
-    if not all(files):
+    if not all(context.lake.has(tables.CHECKPOINTS, one.name) for one in (name, base)):
         return None
     ours, theirs = (facts_of_model(context, one) for one in (checkpoint, base))
     if ours["tokenizer"] != theirs["tokenizer"]:

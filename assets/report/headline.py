@@ -96,7 +96,7 @@ def left_out(
         numbers = {
             name: int((pq.read_metadata(file).metadata or {}).get(LEFT_OUT.encode(), b"0"))
             for name in names
-            for file in context.lake.files(measure.table, name)
+            for file in context.lake.footers(measure.table, name)
         }
         some = ", ".join(f"{name} {number:,}" for name, number in numbers.items() if number)
         if some:

@@ -42,7 +42,7 @@ def what_cannot_be(context: AssetContext, names: Iterable[str]) -> list[str]:
     sentences = []
     made_elsewhere: dict[str, list[str]] = {}
     for checkpoint in map(context.study.checkpoint, names):
-        if checkpoint.source.is_server and context.lake.files(tables.GENERATIONS, checkpoint.name):
+        if checkpoint.source.is_server and context.lake.has(tables.GENERATIONS, checkpoint.name):
             sentences += _of_server(context, checkpoint)
         elif checkpoint.source.is_generations:
             wrote = "written by people" if checkpoint.role == "human" else "generated elsewhere"
@@ -115,4 +115,4 @@ def _row(context: AssetContext, checkpoint: Checkpoint, facts: Mapping[str, Any]
 
 
 def _n_rows(lake: Lake, table: Table, name: str) -> int:
-    return sum(pq.read_metadata(file).num_rows for file in lake.files(table, name))
+    return sum(pq.read_metadata(file).num_rows for file in lake.footers(table, name))

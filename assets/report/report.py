@@ -139,9 +139,10 @@ def _predicted(context: AssetContext) -> list[str]:
     """What checkpoints predict."""
     table = context.tables["documents"]
     with_weights = any("score" in checkpoint.abilities for checkpoint in context.study.checkpoints)
-    if not context.study.corpora or not with_weights or not context.lake.files(table):
+    files = context.lake.footers(table)
+    if not context.study.corpora or not with_weights or not files:
         return []
-    n_documents = pq.read_metadata(context.lake.path(table)).num_rows
+    n_documents = pq.read_metadata(files[0]).num_rows
     corpora = ", ".join(corpus.name for corpus in context.study.corpora)
     return [
         f"Each model whose weights are here predicts {n_documents:,} documents ({corpora}), its "

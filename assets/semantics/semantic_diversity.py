@@ -49,7 +49,7 @@ def _described(context: AssetContext) -> pa.Table:
 def _right(context: AssetContext) -> _Right:
     """Which generations are right, as far as they are scored."""
     right: _Right = {}
-    if context.lake.files(tables.SCORES, context.partition) and context.study.scores:
+    if context.lake.has(tables.SCORES, context.partition) and context.study.scores:
         for row in context.lake.read(tables.SCORES, context.partition).to_pylist():
             if row["is_right"]:
                 by_name = right.setdefault((row["decoding"], row["prompt_id"]), {})

@@ -63,7 +63,7 @@ def _described(
     context: AssetContext, checkpoint: Checkpoint, texts: dict[tuple[str, str], str]
 ) -> _Described:
     described: _Described = {}
-    if context.lake.files(tables.SEMANTIC_DIVERSITY, checkpoint.name):
+    if context.lake.has(tables.SEMANTIC_DIVERSITY, checkpoint.name):
         first = context.study.first_decoding(checkpoint)
         for row in context.lake.read(tables.SEMANTIC_DIVERSITY, checkpoint.name).to_pylist():
             if row["decoding"] == first:

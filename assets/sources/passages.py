@@ -104,7 +104,7 @@ def _passages(context: AssetContext) -> list[Passage]:
     game = context.study.shannon_game
     assert game is not None
     if game.source == "corpora":
-        if not context.lake.files(tables.DOCUMENTS):
+        if not context.lake.has(tables.DOCUMENTS):
             raise InputError("passages are cut from documents, which the lake does not have yet")
         documents = context.lake.read(tables.DOCUMENTS).select(["corpus", "document_id", "text"])
         readable = cut_passages(documents.to_pylist(), game.words)

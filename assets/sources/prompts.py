@@ -93,9 +93,10 @@ def cut_prefixes(study: Study, documents: Iterable[dict[str, str]]) -> Iterator[
 def _rows(context: AssetContext) -> Iterator[list[pa.RecordBatch]]:
     prompts = given_prompts(context.study)
     if context.study.prefixes:
-        if not context.lake.files(tables.DOCUMENTS):
+        files = context.lake.files(tables.DOCUMENTS)
+        if not files:
             raise InputError("prefixes are cut from documents, which the lake does not have yet")
-        file = pq.ParquetFile(context.lake.path(tables.DOCUMENTS))
+        file = pq.ParquetFile(files[0])
         documents = (row for batch in file.iter_batches() for row in batch.to_pylist())
         prompts += cut_prefixes(context.study, documents)
     yield pa.Table.from_pylist(prompts, _SCHEMA).to_batches()

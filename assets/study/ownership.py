@@ -26,10 +26,9 @@ def owner(lake: Lake) -> str | None:
         if name := _file(lake).read_text(encoding="utf-8").strip():
             return name
     # Lakes of earlier versions tell it by their files' footers.
-    for table in ("checkpoints", "prompts"):  # of a bucket, what nearly every study has
-        lake.place.look(lake.root, table)
-    for path in lake.root.glob("[!.]*/data.parquet"):
-        if (provenance := lake.provenance_at(path)) is not None:
+    for path in lake.place.files(lake.root, "[!.]*/data.parquet"):
+        provenance = lake.provenance_at(lake.place.footer(lake.root, path))
+        if provenance is not None:
             return provenance.study
     return None
 

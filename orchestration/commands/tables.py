@@ -73,7 +73,7 @@ def _list_tables(tables: Iterable[Table], lake: Lake) -> None:
     grid = Grid("table", "files", "what it holds, and what a row is of", box=None, pad_edge=False)
     for table in tables:
         about = f"{_first_sentence(table.description)}\nby {', '.join(table.grain)}"
-        grid.add_row(table.name, str(len(lake.files(table))), about)
+        grid.add_row(table.name, str(len(lake.published(table))), about)
     show(grid)
 
 

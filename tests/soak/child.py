@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -27,7 +28,7 @@ def work(folder: str, lake: str, command: str) -> None:
     """Brings a lake up to date with a folder's study, and ends with the command's status."""
     os.chdir(folder)
     with (
-        Path(f"{lake}.log").open("a", encoding="utf-8", buffering=1) as log,
+        Path(re.sub(r"\W+", "-", lake) + ".log").open("a", encoding="utf-8", buffering=1) as log,
         redirect_stdout(log),
         redirect_stderr(log),
         few_assets(),
@@ -36,7 +37,7 @@ def work(folder: str, lake: str, command: str) -> None:
             if command == "run":
                 cli.app(["run", "s.yaml", "--lake", lake])
             else:
-                materialize_all(Path("s.yaml"), Path(lake).absolute(), ModelPool())
+                materialize_all(Path("s.yaml"), lake, ModelPool())
         except Exception:
             traceback.print_exc()
             raise

@@ -93,9 +93,9 @@ def few_assets() -> Iterator[None]:
         yield
 
 
-def materialize_all(study: Path, lake: Path, models: ModelPool) -> None:
+def materialize_all(study: Path, lake: str | Path, models: ModelPool) -> None:
     """Makes what is stale of a study, without Dagster."""
-    graph = build_graph(load_study(study), Lake(lake))
+    graph = build_graph(load_study(study), Lake.at(lake))
     stale = graph.stale(graph.select(()))
     forget_leftovers(graph, stale)
     for name, partition in stale:

@@ -2,109 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 import pytest
 
+from tests.stores import SECRET, Proxy
 from tests.warehouse.test_storage import PROVENANCE, TABLE, batches
 from warehouse import Lake, ask, write_table
 from warehouse.places import BucketError, OvertakenError, bucket_url
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-KEY, SECRET = "its-key", "its-secret"
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A store's address on this machine."""
-    weed = shutil.which("weed")
-    if weed is None:
-        pytest.skip("`make test-cluster` installs SeaweedFS")
-    folder = tmp_path_factory.mktemp("seaweed")
-    credentials = f'[{{"accessKey": "{KEY}", "secretKey": "{SECRET}"}}]'
-    (folder / "s3.json").write_text(
-        f'{{"identities": [{{"name": "t", "credentials": {credentials}, "actions": ["Admin"]}}]}}'
-    )
-    ports = free_ports(4)
-    options = ("master.port", "volume.port", "filer.port", "s3.port")
-    server = subprocess.Popen(
-        [
-            *(weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
-            *(
-                "-filer",
-                "-s3",
-                f"-s3.config={folder}/s3.json",
-                "-master.telemetry=false",
-                "-s3.port.iceberg=0",
-                "-s3.port.lance=0",
-            ),
-            *("-volume.max=50", "-master.volumeSizeLimitMB=64"),
-            *(f"-{option}={port}" for option, port in zip(options, ports, strict=True)),
-        ],
-        cwd=folder,
-        stdout=(folder / "log").open("w"),
-        stderr=subprocess.STDOUT,
-    )
-    wait_for(ports[-1])
-    yield f"http://127.0.0.1:{ports[-1]}"
-    server.terminate()
-    server.wait()
-
-
-def free_ports(n: int) -> list[int]:
-    """Ports that are free, and of which SeaweedFS's second ones, 10,000 above, exist."""
-    sockets = []
-    while len(sockets) < n:
-        sockets.append(socket.create_server(("127.0.0.1", 0)))
-        if sockets[-1].getsockname()[1] > 55_000:
-            sockets.pop().close()
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
-def wait_for(port: int) -> None:
-    for _ in range(300):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError
-
-
-@pytest.fixture
-def environment(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What tells the store and the credentials."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-
-
-@pytest.fixture
-def machines(
-    environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Lake, Lake]:
-    """A lake as two machines have it."""
-    from warehouse import bucket
-
-    bucket._store.cache_clear()
-    monkeypatch.setattr(bucket, "_FRESH", 0.0)
-    url = f"s3://lakes/{tmp_path.name}"
-    place = Lake.at(url).place
-    return Lake(tmp_path / "first", place), Lake(tmp_path / "second", place)
 
 
 def rows_of(lake: Lake) -> list[object]:
@@ -127,14 +33,59 @@ def test_what_a_machine_publishes_another_one_reads(machines: tuple[Lake, Lake])
 
 
 @pytest.mark.cluster
+def test_data_versions_are_read_without_the_rows(
+    way: Proxy, machines: tuple[Lake, Lake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warehouse.bucket._SMALL", 0)
+    monkeypatch.setattr("warehouse.bucket._TAIL", 100)  # less than a footer has
+    first, second = machines
+    write_table(first, TABLE, batches(*range(100_000)), PROVENANCE, "a")
+    write_table(first, TABLE, batches(1), PROVENANCE, "b")
+    lengths: list[int] = []
+    way.seen = lambda method, path, content: lengths.append(len(content))
+    assert second.provenance(TABLE, "a") == PROVENANCE
+    assert second.has(TABLE, "b")
+    assert not second.has(TABLE, "c")
+    assert second.partitions(TABLE) == ["a", "b"]
+    assert second.provenance(TABLE, "c") is None
+    (footer, _) = second.footers(TABLE)
+    assert pq.read_metadata(footer).num_rows == 100_000
+    assert sum(lengths) < first.path(TABLE, "a").stat().st_size / 4
+    assert not second.path(TABLE, "a").exists()
+    # What was not fetched is replaced all the same, and nobody is told that it was overtaken.
+    write_table(second, TABLE, batches(2), replace(PROVENANCE, data_version="other"), "a")
+    assert first.provenance(TABLE, "a").data_version == "other"
+    assert len(rows_of(first)) == 2
+    with ask(second, [TABLE], "show tables") as relation:
+        assert relation.fetchall() == [(TABLE.name,)]
+    assert not second.path(TABLE, "b").exists()
+    assert rows_of(second) == rows_of(first)
+    first.path(TABLE, "a").unlink()  # a copy that is lost is fetched again
+    assert rows_of(second) == rows_of(first)
+
+
+@pytest.mark.cluster
+def test_a_query_fetches_the_tables_that_it_names(way: Proxy, machines: tuple[Lake, Lake]) -> None:
+    first, second = machines
+    other = replace(TABLE, name="others")
+    write_table(first, TABLE, batches(1), PROVENANCE, "a")
+    write_table(first, other, batches(1), PROVENANCE, "a")
+    paths: list[str] = []
+    way.seen = lambda method, path, content: paths.append(path)
+    with ask(second, [TABLE, other], "from others") as relation:
+        assert len(relation.fetchall()) == 1
+    fetched = [path for path in paths if path.endswith("data.parquet")]
+    assert len(fetched) == 1
+    assert "/others/" in fetched[0]
+
+
+@pytest.mark.cluster
 def test_of_two_writers_the_first_loses_nothing(
     machines: tuple[Lake, Lake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from warehouse import bucket
-
     first, second = machines
     assert not second.has(TABLE)
-    monkeypatch.setattr(bucket, "_FRESH", 60.0)
+    monkeypatch.setattr("warehouse.bucket._FRESH", 60.0)
     write_table(first, TABLE, batches(1, 2), PROVENANCE, "a")
     with pytest.raises(OvertakenError, match="run again"):
         write_table(second, TABLE, batches(1, 2), replace(PROVENANCE, data_version="other"), "a")
@@ -149,16 +100,15 @@ def test_of_two_writers_the_first_loses_nothing(
 def test_an_error_holds_no_credentials(
     machines: tuple[Lake, Lake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from warehouse import bucket
+    from warehouse.asking import store_at
 
-    monkeypatch.setattr(bucket, "_PAUSES", ())
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a-wrong-key")
-    bucket._store.cache_clear()
+    store_at.cache_clear()
     with pytest.raises(BucketError) as raised:
         machines[0].has(TABLE)
-    bucket._store.cache_clear()
+    store_at.cache_clear()
     assert raised.value.__suppress_context__
-    assert "credentials in the environment" in str(raised.value)
+    assert "credentials of the environment" in str(raised.value)
     assert not any(secret in str(raised.value) for secret in ("a-wrong-key", SECRET))
 
 

@@ -84,32 +84,53 @@ def windows(
         done, end = end, min(end + context_length, len(everything))
 
 
-def read(
-    texts: Iterable[Text],
-    *,
-    context_length: int,
-    batch_tokens: int,
-    read_batch: Callable[[Sequence[Window]], Sequence[Callable[[], Found]]],
-    join: Callable[[list[Found]], Found],
-    group_tokens: int = GROUP_TOKENS,
-    finished: Set[str] = frozenset(),
-    on_tokens: Callable[[int], None] = lambda read: None,
-    ahead: bool = False,
-) -> Iterator[list[tuple[Text, Found]]]:
-    """Reads texts, a group of them at a time.
+def groups(
+    texts: Iterable[Text], group_tokens: int, finished: Set[str] = frozenset()
+) -> Iterator[list[Text]]:
+    """Cuts texts into groups, which are in memory at once and sorted by length together.
 
     The groups are the same whatever is finished, so a run that goes on reads what is left side by
     side with what the stopped one would have.
 
     Args:
         texts: Read as they are needed; a text without tokens is passed over.
+        group_tokens: Tokens of a group, those of contexts included.
+        finished: Names of texts that were read before; groups of these alone are passed over.
+    """
+    group: list[Text] = []
+    size = 0
+    for text in texts:
+        if len(text.token_ids) == 0:
+            continue
+        group.append(text)
+        size += len(text.context_ids) + len(text.token_ids)
+        if size >= group_tokens:
+            if not all(text.name in finished for text in group):
+                yield group
+            group, size = [], 0
+    if group and not all(text.name in finished for text in group):
+        yield group
+
+
+def read(
+    groups: Iterable[list[Text]],
+    *,
+    context_length: int,
+    batch_tokens: int,
+    read_batch: Callable[[Sequence[Window]], Sequence[Callable[[], Found]]],
+    join: Callable[[list[Found]], Found],
+    on_tokens: Callable[[int], None] = lambda read: None,
+    ahead: bool = False,
+) -> Iterator[list[tuple[Text, Found]]]:
+    """Reads texts, a group of them at a time.
+
+    Args:
+        groups: The texts, as `groups` cuts them; read as they are needed.
         context_length: Tokens that a window has at most.
         batch_tokens: Inputs that are read at once, padding included; a longer window is by itself.
         read_batch: Starts to read a batch, and returns for each of its windows a function that
             waits for what is wanted of it.
         join: Makes of what was found of a text's windows what is found of the text.
-        group_tokens: Tokens, those of contexts included, that are sorted by length together.
-        finished: Names of texts that were read before; groups of these alone are passed over.
         on_tokens: Called with the number of tokens that were predicted since the last call.
         ahead: Whether a group is started before the one before it is waited for.
 
@@ -144,29 +165,12 @@ def read(
         return finish
 
     started: deque[Callable[[], list[tuple[Text, Found]]]] = deque()
-    for group in _groups(texts, group_tokens):
-        if all(text.name in finished for text in group):
-            continue
+    for group in groups:
         started.append(start(group))
         if len(started) > ahead:
             yield started.popleft()()
     for finish in started:
         yield finish()
-
-
-def _groups(texts: Iterable[Text], group_tokens: int) -> Iterator[list[Text]]:
-    group: list[Text] = []
-    size = 0
-    for text in texts:
-        if len(text.token_ids) == 0:
-            continue
-        group.append(text)
-        size += len(text.context_ids) + len(text.token_ids)
-        if size >= group_tokens:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
 
 
 def batches(ordered: Sequence[Window], batch_tokens: int) -> Iterator[list[int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +15,11 @@ from models.memory import in_halves
 from models.nucleus import Limits, draw
 from models.randomness import uniforms
 from models.rules import RuleBook
+from models.shards import run
 from models.steps import LEAVE_AT, read_prompts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence, Set
+    from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
     from models.completions import Request
     from models.loading import LanguageModel
@@ -51,26 +54,54 @@ def sample(
             include those that a generation which just stopped left of its `max_new_tokens`.
 
     Yields:
-        The completions of each batch.
+        The completions of each batch; of a model in several processes, as soon as they are there.
 
     Raises:
         ModelError: Memory does not hold a single generation, or the rules of a decoding name words
             that are not tokens of the model.
     """
     longest = max((len(r.prompt_ids) for r in requests), default=0) + max_new_tokens
-    rows = batch_size or model.rows_that_fit(longest)
-    recorded = _record_steps(model, longest)
     plain = [r for r in requests if r.decoding.cautious is None]
-    for batch in _batches(plain, rows, finished):
-        yield in_halves(
-            lambda part: _run_batch(model, part, max_new_tokens, seed, on_tokens, recorded), batch
-        )
     cautious = [r for r in requests if r.decoding.cautious is not None]
     trials = max((r.decoding.cautious.trials for r in cautious if r.decoding.cautious), default=1)
-    for batch in _batches(cautious, max(1, rows // trials), finished):
-        yield in_halves(
-            lambda part: write_cautiously(model, part, max_new_tokens, seed, on_tokens), batch
+
+    def cut(rows: int) -> Iterator[list[Request]]:
+        return chain(
+            _batches(plain, rows, finished), _batches(cautious, max(1, rows // trials), finished)
         )
+
+    yield from run(model, _Sampling(longest, max_new_tokens, seed, batch_size), cut, on_tokens)
+
+
+@dataclass(frozen=True)
+class _Sampling:
+    """Making generations, a batch a piece; its decodings are all cautious, or none is."""
+
+    longest: int
+    max_new_tokens: int
+    seed: int
+    batch_size: int | None
+
+    def room(self, model: LanguageModel) -> int:
+        """Rows at once."""
+        return self.batch_size or model.rows_that_fit(self.longest)
+
+    def results(
+        self,
+        model: LanguageModel,
+        room: int,
+        pieces: Iterable[list[Request]],
+        told: Callable[..., None],
+    ) -> Iterator[list[Completion]]:
+        recorded = _record_steps(model, self.longest)
+
+        def complete(batch: Sequence[Request]) -> list[Completion]:
+            if batch[0].decoding.cautious is not None:
+                return write_cautiously(model, batch, self.max_new_tokens, self.seed, told)
+            return _run_batch(model, batch, self.max_new_tokens, self.seed, told, recorded)
+
+        for batch in pieces:
+            yield in_halves(complete, batch)
 
 
 def _batches(

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from models.distributions import PAPERS, Distributions, Kept, start_reducing
 from models.loading import free_memory
-from models.reading import GROUP_TOKENS, Text, as_tensors, read, send
+from models.reading import GROUP_TOKENS, Text, as_tensors, groups, read, send
+from models.shards import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence, Set
@@ -60,24 +61,47 @@ def score(
         kept: What is kept of each distribution.
 
     Yields:
-        Groups of texts, in the order in which they came, with their distributions.
+        Groups of texts with their distributions, in the order in which they came; of a model in
+        several processes, as soon as they are there.
 
     Raises:
         ModelError: A context is longer than what the model reads, or its logits are not numbers.
     """
-    at_once = batch_tokens or positions_at_once(model)
-    for group in read(
-        texts,
-        context_length=model.context_length,
-        batch_tokens=at_once,
-        read_batch=lambda batch: _start_batch(model, batch, at_once, kept),
-        join=Distributions.join,
-        group_tokens=group_tokens or max(GROUP_TOKENS, _BATCHES * at_once),
-        finished=finished,
-        on_tokens=on_tokens,
-        ahead=model.device.type == "cuda",
-    ):
-        yield [Scored(text, distributions) for text, distributions in group]
+
+    def cut(at_once: int) -> Iterator[list[Text]]:
+        return groups(texts, group_tokens or max(GROUP_TOKENS, _BATCHES * at_once), finished)
+
+    yield from run(model, _Scoring(kept, batch_tokens), cut, on_tokens)
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """Scoring texts, a group a piece."""
+
+    kept: Kept
+    batch_tokens: int | None
+
+    def room(self, model: LanguageModel) -> int:
+        """Positions at once."""
+        return self.batch_tokens or positions_at_once(model)
+
+    def results(
+        self,
+        model: LanguageModel,
+        room: int,
+        pieces: Iterable[list[Text]],
+        told: Callable[..., None],
+    ) -> Iterator[list[Scored]]:
+        for group in read(
+            pieces,
+            context_length=model.context_length,
+            batch_tokens=room,
+            read_batch=lambda batch: _start_batch(model, batch, room, self.kept),
+            join=Distributions.join,
+            on_tokens=told,
+            ahead=model.device.type == "cuda",
+        ):
+            yield [Scored(text, distributions) for text, distributions in group]
 
 
 def positions_at_once(model: LanguageModel) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.reading import GROUP_TOKENS, Text, as_tensors, read
+from models.reading import GROUP_TOKENS, Text, as_tensors, groups, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -59,12 +59,11 @@ def hidden_states(
         ]
 
     return read(
-        texts,
+        groups(texts, group_tokens),
         context_length=model.context_length,
         batch_tokens=batch_tokens or _batch_tokens(model),
         read_batch=read_batch,
         join=torch.cat,
-        group_tokens=group_tokens,
         on_tokens=on_tokens,
     )
 

@@ -16,7 +16,7 @@ from assets.generations.engines import columns_of, opened, sample_shown
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature
 from assets.lineage.staging import finished_rows, note_part_versions, stage
-from assets.sources.checkpoints import describe_model, load_model, sampled_by
+from assets.sources.checkpoints import describe_model, load_shards, sampled_by
 from assets.sources.choices import questions_in_lake
 from assets.study.digests import digest
 from assets.study.errors import InputError
@@ -88,7 +88,7 @@ def _sampled(
 ) -> Iterator[list[Row]]:
     """Samples what is not finished of a set, and gives rows as soon as they are."""
     of_vllm = checkpoint.engine_name == "vllm"
-    model = describe_model(checkpoint) if of_vllm else load_model(context, checkpoint)
+    model = describe_model(checkpoint) if of_vllm else load_shards(context, checkpoint)
     for listed in of_set.values():
         try:
             check_reasoning_fits(model, checkpoint, listed)

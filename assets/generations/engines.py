@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from assets.sources.checkpoints import describe_model, load_model
+from assets.sources.checkpoints import describe_model, load_shards
 from models.engines import ServerEngine, TransformersEngine, VllmEngine
 from models.loading import plain_folder
 from models.servers import Server
@@ -78,7 +78,7 @@ def opened(
         ) as process:
             yield VllmEngine(model_facts, process)
     else:
-        yield TransformersEngine(load_model(context, checkpoint))
+        yield TransformersEngine(load_shards(context, checkpoint))
 
 
 def sample_shown(

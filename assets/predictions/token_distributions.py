@@ -24,7 +24,7 @@ from assets.lineage.staging import note_part_versions, open_rows, stage, staged_
 from assets.predictions.scored_texts import Part, can_score, tells_logprobs, texts_to_score
 from assets.predictions.server_distributions import server_rows
 from assets.sources.checkpoints import (
-    load_model,
+    load_shards,
     model_parameters,
     model_signature,
     predicted_by,
@@ -38,6 +38,7 @@ from warehouse import tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+    from pathlib import Path
 
     from assets.lineage.context import AssetContext
     from assets.study.checkpoints import Checkpoint
@@ -65,7 +66,7 @@ def _rows(context: AssetContext) -> Iterator[Iterator[pa.RecordBatch]]:
 
 def _scored(context: AssetContext, checkpoint: Checkpoint) -> Iterator[pa.RecordBatch]:
     """Scores what is not there yet, keeping every finished group of texts on the disk."""
-    model = load_model(context, checkpoint)
+    model = load_shards(context, checkpoint)
 
     # Texts are gone through twice, and encoded once: 4 bytes a token are kept meanwhile.
     @cache
@@ -104,7 +105,7 @@ def _scored(context: AssetContext, checkpoint: Checkpoint) -> Iterator[pa.Record
     context.notes["tokens scored"] = n_scored
     context.notes["tokens per second"] = round(n_scored / (perf_counter() - start), 1)
     return itertools.chain.from_iterable(
-        rows or _staged(context, _folder(context, part, digests[part]), n_tokens[part])
+        rows or _staged(context, _folder(context, part, digests[part]), lengths[part])
         for part, rows in published.items()
     )
 
@@ -265,11 +266,21 @@ def _may_have(group: pq.RowGroupMetaData, values: Mapping[str, str]) -> bool:
     return True
 
 
-def _staged(context: AssetContext, folder: str, n_tokens: int) -> Iterator[pa.RecordBatch]:
-    """The part's rows as they were staged; of texts that two processes scored, those of one."""
+def _staged(
+    context: AssetContext, folder: str, lengths: Mapping[str, int]
+) -> Iterator[pa.RecordBatch]:
+    """The part's rows, in the order of the texts; of those that two processes scored, of one."""
     seen: set[str] = set()
-    n_rows = 0
-    for path in staged_files(context, tables.TOKEN_DISTRIBUTIONS, folder):
+    n_rows, n_tokens = 0, sum(lengths.values())
+    place = {text_id: i for i, text_id in enumerate(lengths)}
+
+    def first_place(path: Path) -> int:
+        file = pq.ParquetFile(path)
+        (batch,) = itertools.islice(file.iter_batches(1, columns=["text_id"]), 1)
+        return place[batch["text_id"][0].as_py()]
+
+    paths = staged_files(context, tables.TOKEN_DISTRIBUTIONS, folder)
+    for path in sorted(paths, key=first_place):  # stable: of the same texts, the older comes first
         rows = pq.read_table(path)  # of one group of texts
         new = set(pc.unique(rows["text_id"]).to_pylist()) - seen
         seen |= new
@@ -317,7 +328,7 @@ def _signature(context: AssetContext) -> Signature:
     kept = Signature.of(**{key: written(getattr(context.study.thresholds, key)) for key in keys})
     if not can_score(context.study, context.checkpoint):
         return texts + kept + Signature.of(engine=sampler_name(context.checkpoint))
-    model = load_model(context, context.checkpoint)
+    model = load_shards(context, context.checkpoint)
     return texts + kept + Signature.of(context_length=model.context_length) + model_signature(model)
 
 

@@ -36,7 +36,12 @@ def load_model(context: AssetContext, checkpoint: Checkpoint) -> LanguageModel:
     return load_with(context.models, checkpoint)
 
 
-def load_with(models: ModelPool, checkpoint: Checkpoint) -> LanguageModel:
+def load_shards(context: AssetContext, checkpoint: Checkpoint) -> LanguageModel:
+    """Its model to sample and score with, in as many processes as the study says."""
+    return load_with(context.models, checkpoint, checkpoint.shards)
+
+
+def load_with(models: ModelPool, checkpoint: Checkpoint, shards: int = 1) -> LanguageModel:
     """The checkpoint's model, by a pool of its own where a step needs two at once."""
     return models.get(
         checkpoint.loaded_from,
@@ -44,6 +49,7 @@ def load_with(models: ModelPool, checkpoint: Checkpoint) -> LanguageModel:
         dtype=checkpoint.dtype,
         batch_tokens=checkpoint.batch_tokens,
         weights=checkpoint.digest(),
+        shards=shards,
     )
 
 
@@ -153,7 +159,7 @@ def _rows(context: AssetContext) -> Iterator[list[pa.RecordBatch]]:
     if checkpoint.source.has_weights:
         # Where vLLM samples, the model may be too large for what runs here.
         alone = checkpoint.engine_name == "transformers"
-        model = load_model(context, checkpoint) if alone else describe_model(checkpoint)
+        model = load_shards(context, checkpoint) if alone else describe_model(checkpoint)
         row |= {
             "revision": model.revision,
             "n_parameters": model.n_parameters,

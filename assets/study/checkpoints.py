@@ -88,6 +88,11 @@ class Checkpoint(Measured):
                 f"engine: openai goes with a source openai:URL#MODEL, and found {self.engine_name} "
                 f"with {source.scheme}:"
             )
+        if self.shards > 1 and not source.has_weights:
+            raise ValueError(
+                f"shards: are processes that have the model, which {source.scheme}: does not give; "
+                "leave it out"
+            )
         if self.server is not None and not source.is_server:
             raise ValueError("server: says how a source openai:URL#MODEL is asked; leave it out")
         if self.tokenizer is not None and (source.has_weights or not self.tokenizer.has_weights):

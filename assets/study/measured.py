@@ -161,6 +161,8 @@ class Measured(Part):
         dtype: Number format of the weights.
         device: Where it runs.
         batch_tokens: Tokens of one batch at most; by default as many as memory holds.
+        shards: Processes of this machine that sample and score with it at once, each with its own
+            copy; on GPUs, each with one of these in turn.
         tensor_parallel: GPUs that vLLM splits it over.
         prompt_format: How it is given a prompt: `chat`, `plain`, a text with `{prompt}` in it, or
             `file:PATH` of such a text; by default `chat` if it is aligned, else `plain`.
@@ -182,6 +184,7 @@ class Measured(Part):
     dtype: Literal[DTYPES] = "auto"  # type: ignore[valid-type]
     device: StrictStr | None = None
     batch_tokens: Number | None = None
+    shards: StrictInt = Field(default=1, ge=1, le=64)
     tensor_parallel: StrictInt = Field(default=1, ge=1, le=1024)
     prompt_format: StrictStr | None = None
     system: StrictStr | None = None

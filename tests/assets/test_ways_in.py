@@ -50,6 +50,7 @@ def test_a_change_of_the_way_samples_anew(bench: Bench) -> None:
     bench.run(bench.study(checkpoints=[checkpoint]), only=("generations",))
     assert changed() == []
     assert changed(batch_tokens=100) == []
+    assert changed(shards=2) == []
     for way in (
         {"system": "Be kind."},
         {"chat_template_kwargs": {"enable_thinking": False}},

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models import Decoding, ModelError, Request, Text, sample, score
-from models.reading import read, windows
+from models.reading import groups, read, windows
 from tests.models.reference import distribution
 
 if TYPE_CHECKING:
@@ -163,13 +163,12 @@ def test_a_group_is_started_before_the_one_before_it_is_waited_for():
         "batch_tokens": 8,
         "read_batch": read_batch,
         "join": list,
-        "group_tokens": 1,
     }
-    groups = list(read(texts, **arguments, ahead=True))
-    assert groups == [[(text, [i])] for i, text in enumerate(texts)]
+    found = list(read(groups(texts, 1), **arguments, ahead=True))
+    assert found == [[(text, [i])] for i, text in enumerate(texts)]
     assert events == ["start [0]", "start [1]", "wait 0", "start [2]", "wait 1", "wait 2"]
     events.clear()
-    list(read(texts, **arguments))
+    list(read(groups(texts, 1), **arguments))
     assert events == ["start [0]", "wait 0", "start [1]", "wait 1", "start [2]", "wait 2"]
 
 

@@ -490,6 +490,15 @@ CHECKPOINT: dict[str, str] = {
     "source: 'pypi:x', batch_tokens: 0": (
         "s.yaml: checkpoints[0].batch_tokens: found 0; input should be greater than or equal to 1"
     ),
+    "source: 'pypi:x', shards: 0": (
+        "s.yaml: checkpoints[0].shards: found 0; input should be greater than or equal to 1"
+    ),
+    "source: 'pypi:x', shards: -1": (
+        "s.yaml: checkpoints[0].shards: found -1; input should be greater than or equal to 1"
+    ),
+    "source: 'pypi:x', shards: 1000": (
+        "s.yaml: checkpoints[0].shards: found 1000; input should be less than or equal to 64"
+    ),
     "source: 'pypi:x', tensor_parallel: 0": (
         "s.yaml: checkpoints[0].tensor_parallel: found 0; input should be greater than or "
         "equal to 1"

@@ -224,7 +224,7 @@ def test_a_model_is_loaded_once_for_all_steps(
     loads: list[Any] = []
     load = model_loading_load()
     monkeypatch.setattr(
-        "models.loading.load", lambda *args, **kw: loads.append(args) or load(*args, **kw)
+        "models.pool.load", lambda *args, **kw: loads.append(args) or load(*args, **kw)
     )
     bench.run(bench.study(), models=ModelPool(), only=("token_distributions",))
     assert len(loads) == 1

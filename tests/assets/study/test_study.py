@@ -213,6 +213,12 @@ def with_checkpoint(keys: str) -> str:
         (with_checkpoint("name: a, source: 'file:x', engine: vllm"), ["generated already"]),
         (with_checkpoint("name: a, source: 'pypi:x', batch_tokens: 0"), ["batch_tokens", "0"]),
         (with_checkpoint("name: a, source: 'pypi:x', tensor_parallel: 2"), ["engine: vllm"]),
+        (with_checkpoint("name: a, source: 'pypi:x', shards: 65"), ["shards", "65", "equal to 64"]),
+        (
+            with_checkpoint("name: a, source: 'openai:http://h/v1#m', shards: 2"),
+            ["shards", "openai: does not give"],
+        ),
+        (with_checkpoint("name: a, source: 'file:x', shards: 2"), ["shards", "leave it out"]),
         (with_checkpoint("name: a, source: 'pypi:x', system: Hi"), ["prompt_format: chat"]),
         (
             with_checkpoint("name: a, source: 'pypi:x', chat_template_kwargs: {a: 1}"),

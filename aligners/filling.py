@@ -12,7 +12,7 @@ _CELLS = 1 << 25
 
 _LONG_RUN = 30
 """Characters, the length of an anchor's window."""
-_BAND = 100
+_BAND = 50
 """Characters; so far from where it was a character may be put in again."""
 
 # What an alignment of a character with a column weighs. Pairs of equal characters count twice what

@@ -24,10 +24,11 @@ class WordsFirst:
     """Aligns words, then what is left of the characters.
 
     Words that at least a tenth of the generations share, in one order, are the skeleton; every
-    other character is aligned with the columns between its neighbours in the skeleton.
+    other character is aligned with the columns between its neighbours in the skeleton. Then all but
+    the long runs of the skeleton is aligned once more, beside all others.
     """
 
-    signature = "anchorlake-2"
+    signature = "anchorlake-3"
 
     def columns(self, texts: Sequence[str]) -> list[np.ndarray]:
         """As `Aligner.columns`."""

@@ -5,10 +5,15 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from aligners.profile import held_by, put_in
+from aligners.profile import held_by, put_in, take_out
 
 _CELLS = 1 << 25
 """Of one table of dynamic programming; it takes as many bytes."""
+
+_LONG_RUN = 30
+"""Characters, the length of an anchor's window."""
+_BAND = 50
+"""Characters; so far from where it was a character may be put in again."""
 
 # What an alignment of a character with a column weighs. Pairs of equal characters count twice what
 # skipping costs, so that columns are shared, and not many.
@@ -33,6 +38,10 @@ def fill(
     Wunsch (1970), for the most pairs of equal characters, less a cost for columns skipped or made,
     and for every break. A column may hold different characters.
 
+    Then each generation is taken out and put in again beside all others, near to where it was. What
+    it was given for a start stays where it is if it goes on for 30 characters; shorter runs may be
+    chance, and are moved where that gives more pairs.
+
     Args:
         codes: int32 [characters], every generation's characters as numbers, one generation after
             another.
@@ -50,43 +59,123 @@ def fill(
     n_columns = 0
     for t in range(fixed.size):
         n_columns = max(n_columns, fixed[t] + 1)
-    n_joined = 0
-    row = np.full(n_codes, -1, np.int32)
-    for g in order:
+    anywhere = np.zeros(0, np.int32)
+    for n_joined in range(order.size):
+        g = order[n_joined]
         held = held_by(columns, placed, n_columns)
-        begin, end = starts[g], starts[g + 1]
-        first, standing, follows = _by_column(codes, starts, columns, placed, n_columns, g)
-        chosen = np.where(placed[begin:end], columns[begin:end], np.int32(-1))
-        t, low = 0, 0
-        while t < end - begin:
-            if chosen[t] >= 0:
-                low = chosen[t] + 1
-                t += 1
-                continue
-            stop = t
-            while stop < end - begin and chosen[stop] < 0:
-                stop += 1
-            high = chosen[stop] if stop < end - begin else n_columns
-            # Very long runs are cut into parts, and the columns likewise, to bound the memory.
-            cells = float(stop - t) * (high - low)
-            parts = int(np.ceil(np.sqrt(cells / _CELLS))) if cells > _CELLS else 1
-            for part in range(parts):
-                i0 = t + (stop - t) * part // parts
-                i1 = t + (stop - t) * (part + 1) // parts
-                c0 = low + (high - low) * part // parts
-                c1 = low + (high - low) * (part + 1) // parts
-                run = codes[begin + i0 : begin + i1]
-                rows, n_rows = _rows(run, row)
-                pairs, runs = _counts(first, standing, follows, c0, c1, row, n_rows)
-                chosen[i0:i1] = _align(rows, pairs, runs, held[c0:c1], n_joined)
-                row[run] = -1
-                for i in range(i0, i1):
-                    if chosen[i] >= 0:
-                        chosen[i] += c0
-            t = stop
-        n_columns = put_in(columns, placed, begin, chosen, n_columns)
-        n_joined += 1
+        chosen = _chosen(codes, starts, columns, placed, held, g, anywhere, n_joined, n_codes)
+        n_columns = put_in(columns, placed, starts[g], chosen, n_columns)
+    stays = _in_long_runs(fixed, starts)
+    for g in order:
+        was = columns[starts[g] : starts[g + 1]].copy()
+        leaving = starts[g] + np.flatnonzero(~stays[starts[g] : starts[g + 1]])
+        renumbered, held = take_out(columns, placed, leaving, n_columns)
+        near = renumbered[was]
+        chosen = _chosen(codes, starts, columns, placed, held, g, near, order.size - 1, n_codes)
+        n_columns = put_in(columns, placed, starts[g], chosen, held.size)
     return columns
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _in_long_runs(fixed: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Which characters are in a run of 30 or more in consecutive columns; bool [characters]."""
+    long = np.zeros(fixed.size, np.bool_)
+    for g in range(starts.size - 1):
+        t = starts[g]
+        while t < starts[g + 1]:
+            stop = t + 1
+            while stop < starts[g + 1] and fixed[t] >= 0 and fixed[stop] == fixed[stop - 1] + 1:
+                stop += 1
+            long[t:stop] = fixed[t] >= 0 and stop - t >= _LONG_RUN
+            t = stop
+    return long
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _chosen(
+    codes: np.ndarray,
+    starts: np.ndarray,
+    columns: np.ndarray,
+    placed: np.ndarray,
+    held: np.ndarray,
+    g: int,
+    near: np.ndarray,
+    n_joined: int,
+    n_codes: int,
+) -> np.ndarray:
+    """The columns that a generation's characters take; -1 for those that get a new one.
+
+    Args:
+        codes: As in `fill`, like what is not said here.
+        starts: Likewise.
+        columns: int32 [characters], what they have.
+        placed: bool [characters], whether they have one; a generation's that do keep it.
+        held: int32 [columns], how many characters each holds.
+        g: The generation.
+        near: int32 [its characters], the columns about which they are sought; or none, for all.
+        n_joined: How many other generations there are.
+        n_codes: How many different characters there are.
+    """
+    begin, end = starts[g], starts[g + 1]
+    first, standing, follows = _by_column(codes, starts, columns, placed, held.size, g)
+    chosen = np.where(placed[begin:end], columns[begin:end], np.int32(-1))
+    row = np.full(n_codes, -1, np.int32)
+    t, low = 0, 0
+    while t < end - begin:
+        if chosen[t] >= 0:
+            low = chosen[t] + 1
+            t += 1
+            continue
+        stop = t
+        while stop < end - begin and chosen[stop] < 0:
+            stop += 1
+        high = chosen[stop] if stop < end - begin else held.size
+        # Very long runs are cut into parts, and the columns likewise, to bound the memory: evenly,
+        # or where the columns are that are near.
+        share = float(stop - t) * (high - low) / _CELLS
+        parts = int(np.ceil(share if near.size > 0 else np.sqrt(share)))
+        for part in range(parts):
+            i0 = t + (stop - t) * part // parts
+            i1 = t + (stop - t) * (part + 1) // parts
+            c0 = low + (high - low) * part // parts
+            c1 = low + (high - low) * (part + 1) // parts
+            if near.size > 0:
+                c0 = near[i0] if part > 0 else low
+                c1 = near[i1] if part < parts - 1 else high
+            run = codes[begin + i0 : begin + i1]
+            rows, n_rows = _rows(run, row)
+            pairs, runs = _counts(first, standing, follows, c0, c1, row, n_rows)
+            lowest, highest = _band(near[i0:i1] - c0, i1 - i0, c1 - c0)
+            chosen[i0:i1] = _align(rows, pairs, runs, held[c0:c1], lowest, highest, n_joined)
+            row[run] = -1
+            for i in range(i0, i1):
+                if chosen[i] >= 0:
+                    chosen[i] += c0
+        t = stop
+    return chosen
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _band(near: np.ndarray, n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """The fewest and the most of m columns that may have passed after 0 to n characters of a run.
+
+    Args:
+        near: int32 [n], the column near to which each is sought, or none.
+        n: The characters.
+        m: The columns.
+
+    Returns:
+        Both int32 [n + 1], and nowhere falling.
+    """
+    lowest = np.zeros(n + 1, np.int32)
+    highest = np.full(n + 1, m, np.int32)
+    if near.size > 0:
+        for i in range(n + 1):
+            if i > _BAND:
+                lowest[i] = near[i - _BAND]
+            if i + _BAND < n:
+                highest[i] = near[i + _BAND]
+    return lowest, highest
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -189,6 +278,8 @@ def _align(
     pairs: np.ndarray,
     runs: np.ndarray,
     held: np.ndarray,
+    lowest: np.ndarray,
+    highest: np.ndarray,
     n_joined: int,
 ) -> np.ndarray:
     """The columns of a run of characters, from 0; -1 for those that get a new one.
@@ -198,55 +289,22 @@ def _align(
         pairs: int32 [rows, m], as `_counts` gives them.
         runs: int32 [rows, m], alike.
         held: int32 [m], how many characters each column holds; what it costs to skip it.
+        lowest: int32 [n + 1], as `_band` gives it.
+        highest: int32 [n + 1], alike.
         n_joined: What a new column costs: as many generations skip it. When two neighbours are not
             in neighbouring columns, that costs a fifth of it.
     """
-    n, m = rows.size, held.size
-    chosen = np.full(n, -1, np.int32)
-    if m == 0:
+    chosen = np.full(rows.size, -1, np.int32)
+    if held.size == 0:
         return chosen
-    never = -(1 << 30)
-    cost_of_break = n_joined // _BREAK
-    best = np.zeros(m + 1, np.int32)
-    beside = np.full(m + 1, never, np.int32)
-    next_best = np.zeros(m + 1, np.int32)
-    next_beside = np.full(m + 1, never, np.int32)
-    beside[0] = 0  # what stands before a run is in the column before
-    steps = np.empty((n + 1, m + 1), np.uint8)
-    for j in range(1, m + 1):
-        best[j] = best[j - 1] - held[j - 1]
-        steps[0, j] = _SKIP
-    for i in range(1, n + 1):
-        same, following, step = pairs[rows[i - 1]], runs[rows[i - 1]], steps[i]
-        left = best[0] - n_joined
-        next_best[0] = left
-        next_beside[0] = never
-        step[0] = _NEW
-        for j in range(1, m + 1):
-            anew = best[j - 1] - cost_of_break
-            on = beside[j - 1] + _FOLLOWS * following[j - 1]
-            here = max(anew, on) + _PAIR * same[j - 1]
-            next_beside[j] = here
-            way = _BESIDE
-            value = here
-            if best[j] - n_joined > value:
-                value = best[j] - n_joined
-                way = _NEW
-            if left - held[j - 1] > value:
-                value = left - held[j - 1]
-                way = _SKIP
-            next_best[j] = value
-            left = value
-            step[j] = way | _CONTINUES if on >= anew else way
-        best, next_best = next_best, best
-        beside, next_beside = next_beside, beside
-    i, j = n, m
+    steps, begins = _steps(rows, pairs, runs, held, lowest, highest, n_joined)
+    i, j = rows.size, held.size
     bound = False
     while i > 0 and j > 0:
-        step_here = steps[i, j]
-        way = step_here & 3
+        step = steps[begins[i] + j]
+        way = step & 3
         if bound or way == _BESIDE:
-            bound = (step_here & _CONTINUES) != 0
+            bound = (step & _CONTINUES) != 0
             i -= 1
             j -= 1
             chosen[i] = j
@@ -255,3 +313,64 @@ def _align(
         else:
             j -= 1
     return chosen
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _steps(
+    rows: np.ndarray,
+    pairs: np.ndarray,
+    runs: np.ndarray,
+    held: np.ndarray,
+    lowest: np.ndarray,
+    highest: np.ndarray,
+    n_joined: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The last step of the best way to align so many characters with so many columns.
+
+    Args are those of `_align`.
+
+    Returns:
+        steps: uint8, row by row, a row for each number of characters, those of the band alone.
+        begins: int64 [n + 1], where the step of a row's column 0 is, or would be.
+    """
+    n, m = rows.size, held.size
+    never = -(1 << 30)
+    cost_of_break = n_joined // _BREAK
+    begins = np.empty(n + 1, np.int64)
+    size = 0
+    for i in range(n + 1):
+        begins[i] = size - lowest[i]
+        size += highest[i] - lowest[i] + 1
+    steps = np.empty(size, np.uint8)
+    best = np.full(m + 1, never, np.int32)
+    beside = np.full(m + 1, never, np.int32)
+    best[0] = 0
+    beside[0] = 0  # what stands before a run is in the column before
+    for j in range(1, highest[0] + 1):
+        best[j] = best[j - 1] - held[j - 1]
+        steps[j] = _SKIP
+    for i in range(1, n + 1):
+        same, following = pairs[rows[i - 1]], runs[rows[i - 1]]
+        # Both tables are overwritten from the left: `above` is what a column had a character ago.
+        start = max(1, lowest[i])
+        above, above_beside = best[start - 1], beside[start - 1]
+        left, at = never, begins[i]
+        if lowest[i] == 0:
+            left = above - n_joined
+            steps[at] = _NEW
+        best[start - 1] = left
+        beside[start - 1] = never
+        for j in range(start, highest[i] + 1):
+            anew = above - cost_of_break
+            on = above_beside + _FOLLOWS * following[j - 1]
+            above, above_beside = best[j], beside[j]
+            here = max(anew, on) + _PAIR * same[j - 1]
+            value, way = here, _BESIDE
+            if above - n_joined > value:
+                value, way = above - n_joined, _NEW
+            if left - held[j - 1] > value:
+                value, way = left - held[j - 1], _SKIP
+            best[j] = left = value
+            beside[j] = here
+            steps[at + j] = way | _CONTINUES if on >= anew else way
+    return steps, begins

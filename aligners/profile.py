@@ -23,7 +23,7 @@ def held_by(columns: np.ndarray, placed: np.ndarray, n_columns: int) -> np.ndarr
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def take_out(
     columns: np.ndarray, placed: np.ndarray, leaving: np.ndarray, n_columns: int
-) -> tuple[int, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Takes symbols out, and closes the columns that this leaves empty.
 
     Args:
@@ -33,7 +33,8 @@ def take_out(
         n_columns: How many columns there are.
 
     Returns:
-        How many are left, and of each how many symbols it holds, int32.
+        Of each column what it is now, int32 [n_columns]: if it is gone, the one after it. And how
+        many symbols each that is left holds, int32.
     """
     for t in leaving:
         placed[t] = False
@@ -48,7 +49,7 @@ def take_out(
     for t in range(columns.size):
         if placed[t]:
             columns[t] = renumbered[columns[t]]
-    return left, held[:left]
+    return renumbered, held[:left]
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]

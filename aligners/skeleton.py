@@ -53,9 +53,9 @@ def common_order(
     for _ in range(passes + 1):
         for g in order:
             leaving = np.arange(starts[g], starts[g + 1])
-            n_columns, weights = take_out(columns, placed, leaving, n_columns)
+            _, weights = take_out(columns, placed, leaving, n_columns)
             chosen = _heaviest(units, starts, sizes, columns, placed, weights, g)
-            n_columns = put_in(columns, placed, starts[g], chosen, n_columns)
+            n_columns = put_in(columns, placed, starts[g], chosen, weights.size)
     return columns
 
 

@@ -13,8 +13,11 @@ _NOT_IN_WORDS = (
     "\u060c\u061b\u061f\u06d4\u0964\u0965"  # Arabic and Indic punctuation
     "\u2000-\u2bff\ufe10-\ufe6f\uff00-\uff0f\uff1a-\uff20\U0001f000-\U0001faff"
 )
-# What is repeated, such as an indentation or a rule of dashes, is one unit.
-_UNIT = re.compile(rf" ?(?:[^{_NOT_IN_WORDS}{_UNSPACED}]+|(\S)\1*)| +(?= )|(\s)\2*")
+# What is repeated, such as an indentation or a rule of dashes, is one unit; eight at a time, so
+# that long rules share most of their units whatever their lengths.
+_UNIT = re.compile(
+    rf" ?(?:[^{_NOT_IN_WORDS}{_UNSPACED}]+|(\S)\1{{0,7}})| {{1,8}}(?= )|(\s)\2{{0,7}}"
+)
 
 
 def units(text: str) -> list[str]:

@@ -29,8 +29,8 @@ from assets.measures.declared import (
     declared_measures,
 )
 from assets.measures.summary import summarise
-from bench.alignment import cpu_seconds, peak_memory
 from bench.made_up import DECODING, PROMPT_SET, SAMPLES, TOKENS, drawn, filled, made_up, pieces
+from bench.used import cpu_seconds, peak_memory
 from warehouse import Lake, Limits, Measurement, Provenance, Table, tables, write_table
 from warehouse.beside import BasePair
 from warehouse.measure import measure
@@ -170,7 +170,7 @@ def in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls a function where memory holds nothing else."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["bench.alignment", "assets.measures.summary"]
+        ["bench.growth", "assets.measures.summary"]
     )  # so each begins with what is imported
     with ProcessPoolExecutor(1, context, initializer=be_quiet) as child:
         return child.submit(function, *arguments).result()

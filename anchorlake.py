@@ -14,6 +14,8 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
+import os
+import re
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +24,6 @@ from typing import TYPE_CHECKING
 import duckdb
 
 if TYPE_CHECKING:
-    import os
-
     import altair as alt
 
 _CHARTS = {
@@ -108,6 +108,11 @@ def open(folder: str | os.PathLike[str] = "lake") -> Lake:  # noqa: A001
     Raises:
         LakeError: There is no lake, or no run has written its catalog.
     """
+    if re.match(r"(s3|gs|az):/", os.fspath(folder)):
+        raise LakeError(
+            "open() reads a folder; of a lake in a bucket `anchorlake sql QUERY -o FILE` writes "
+            "what a notebook can read"
+        )
     root = Path(folder).expanduser().absolute()
     catalog = root / "catalog.duckdb"
     if not catalog.is_file():

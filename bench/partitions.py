@@ -55,7 +55,7 @@ BUDGETS = {
     "all figures and the report": "30 s at 1,000",
 }
 _SERIES = "dpo"
-_STUDY = {
+STUDY = {
     "name": "partitions",
     "samples_per_prompt": 20,
     "max_new_tokens": 64,
@@ -134,7 +134,7 @@ def save_model(folder: Path) -> None:
 def measure_two(folder: Path) -> Place:
     """Makes a study, and measures its base and the first checkpoint of its series."""
     place = Place(folder)
-    (folder / "study.yaml").write_text(yaml.safe_dump(_STUDY), encoding="utf-8")
+    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY), encoding="utf-8")
     save_model(folder / "base")
     shutil.copytree(folder / "base", place.checkpoint(1))
     take_in(place, 1)

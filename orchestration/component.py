@@ -1,12 +1,11 @@
 """A study as a component of Dagster: `type: anchorlake.Study` in a project's `defs.yaml`."""
 
-from pathlib import Path
-
 import dagster as dg
 
 from assets.study.study import load_study
 from orchestration.build import build_defs
 from warehouse import Lake
+from warehouse.places import bucket_url
 
 
 class Study(dg.Component, dg.Model, dg.Resolvable):
@@ -14,7 +13,7 @@ class Study(dg.Component, dg.Model, dg.Resolvable):
 
     Attributes:
         study: The study file.
-        lake: The lake's folder.
+        lake: The lake's folder, or `s3://BUCKET/PREFIX`.
     """
 
     study: str
@@ -28,4 +27,5 @@ class Study(dg.Component, dg.Model, dg.Resolvable):
         """
         folder = context.path if context.path.is_dir() else context.path.parent
         study = load_study(folder / self.study)
-        return build_defs(study, Lake(Path(folder / self.lake).absolute()))
+        place = self.lake if bucket_url(self.lake) else folder / self.lake
+        return build_defs(study, Lake.at(place))

@@ -116,6 +116,8 @@ def test_what_the_lake_has_not_is_said(
 
 
 def test_where_there_is_no_lake_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(anchorlake.LakeError, match=r"bucket `anchorlake sql"):
+        anchorlake.open("s3://bucket/lake")
     with pytest.raises(anchorlake.LakeError, match=r"no lake .*none; `anchorlake run"):
         anchorlake.open(tmp_path / "none")
     with pytest.raises(anchorlake.LakeError, match=r"no catalog\.duckdb in the lake"):

@@ -118,9 +118,14 @@ def writable_lake(folder: Path) -> Lake:
 def existing_lake(folder: Path) -> Lake:
     """A lake that is there; raises `InputError` where it is not."""
     lake = lake_at(folder)
-    if not lake.exists():
-        raise InputError(f"there is no lake {folder}; name it with --lake, or make it with a run")
+    check_exists(lake, folder)
     return lake
+
+
+def check_exists(lake: Lake, called: str | Path) -> None:
+    """Raises `InputError` where there is no lake."""
+    if not lake.exists():
+        raise InputError(f"there is no lake {called}; name it with --lake, or make it with a run")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from assets.study.errors import InputError
 from assets.study.files import is_text
-from orchestration.commands.console import LakeFolder, existing_lake, input_errors
+from orchestration.commands.console import LakeFolder, check_exists, input_errors, lake_at
 from orchestration.streams import discard
 from warehouse import Limits, QueryError, ResultError
 
@@ -78,7 +78,9 @@ def sql_command(
         if (query is None) == (file is None):
             raise InputError("give a query, or a file that holds one with -f")
         text = _query_text(query, file)
-        place = existing_lake(lake)
+        place = lake_at(lake)
+        if not place.is_in_bucket:  # whose client does not survive the fork to come
+            check_exists(place, lake)
         form = format_of(format and format.value, output)
         limits = _limits(place, memory)
         asked = Question(place, text, _readable(read or []), limits, form)
@@ -146,6 +148,8 @@ def _answer(file: BinaryIO, asked: Question) -> None:
     from assets.measures.declared import declared_tables
     from warehouse import ask, write_result
 
+    if asked.lake.is_in_bucket:
+        check_exists(asked.lake, asked.lake.address)
     with ask(asked.lake, declared_tables(), asked.query, asked.limits, asked.files) as result:
         if asked.output is None:
             write_result(result, asked.form, file, terminal=asked.terminal)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
-from tests.stores import SECRET, Proxy
+from tests.stores import KEY, SECRET, Proxy
 from tests.warehouse.test_storage import PROVENANCE, TABLE, batches
 from warehouse import Lake, ask, write_table
 from warehouse.places import BucketError, OvertakenError, bucket_url
@@ -110,6 +110,18 @@ def test_an_error_holds_no_credentials(
     assert raised.value.__suppress_context__
     assert "credentials of the environment" in str(raised.value)
     assert not any(secret in str(raised.value) for secret in ("a-wrong-key", SECRET))
+
+
+@pytest.mark.cluster
+def test_no_file_holds_credentials(machines: tuple[Lake, Lake]) -> None:
+    first, second = machines
+    write_table(first, TABLE, batches(1), PROVENANCE, "a")
+    assert len(rows_of(second)) == 1
+    files = [path for lake in machines for path in lake.root.rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"data.parquet", "verified"}
+    for path in files:
+        content = path.read_bytes()
+        assert not any(secret.encode() in content for secret in (KEY, SECRET)), path
 
 
 def test_the_address_of_a_bucket_is_read_also_from_a_path() -> None:

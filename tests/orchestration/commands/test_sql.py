@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,11 +18,15 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestration import cli
-from warehouse import Lake, session
+from tests.warehouse.conftest import PROVENANCE
+from warehouse import Lake, session, write_table
 from warehouse.sessions import create_view
 from warehouse.statements import read_statement
-from warehouse.tables import GENERATIONS
+from warehouse.tables import GENERATIONS, PROMPTS
 from warehouse.vocabulary import load_words
+
+if TYPE_CHECKING:
+    from tests.stores import Proxy
 
 pytestmark = pytest.mark.whole
 
@@ -54,7 +58,8 @@ def sql(*arguments: str, status: int = 0) -> str:
 def begin(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     """The command in a process of its own."""
     code = "from orchestration.main import main; main()"
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    modules = f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"
+    environment = os.environ | {"PYTHONPATH": modules, "COLUMNS": "200"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     command = [sys.executable, "-c", code, "sql", *arguments]
     return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
@@ -207,3 +212,42 @@ def test_the_documentation_asks_what_may_be_asked() -> None:
             assert statement.tables & set(tables)
             if "prices.csv" not in query:
                 connection.sql(statement.text).fetchall()
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "there is no lake s3://lakes/nothing; name it with --lake, or make it with a run"),
+        ({"AWS_SECRET_ACCESS_KEY": "a-wrong-one"}, "lets nobody in with the credentials"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "gave no answer"),
+        ({"AWS_ENDPOINT_URL": "its-host:80"}, "$AWS_ENDPOINT_URL is no URL"),
+    ],
+)
+def test_a_bucket_that_cannot_be_asked_is_told_in_a_sentence(
+    way: Proxy,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, str],
+    sentence: str,
+) -> None:
+    for name, value in {"ANCHORLAKE_CACHE": str(folder / "caches"), **changes}.items():
+        monkeypatch.setenv(name, value)
+    process = begin("select 1", "--lake", "s3://lakes/nothing")
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert sentence in stderr.decode()
+    assert stderr.count(b"\n") == 1
+    assert not any(secret in stderr for secret in (b"a-wrong-one", b"its-secret", b"its-key"))
+
+
+@pytest.mark.cluster
+def test_a_bucket_is_asked(way: Proxy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANCHORLAKE_CACHE", str(folder / "caches"))
+    url = f"s3://lakes/{folder.name}"
+    row = {"prompt_set": "p", "prompt_id": "a", "category": "c", "text": "Hi?"}
+    rows = pa.Table.from_pylist([row], PROMPTS.arrow_schema).to_batches()
+    write_table(Lake(folder / "another machine", Lake.at(url).place), PROMPTS, rows, PROVENANCE)
+    process = begin("select text from prompts", "--lake", url, "-o", "out.csv")
+    assert process.wait(120) == 0
+    assert (folder / "out.csv").read_text() == "text\nHi?\n"

@@ -122,6 +122,7 @@ format: $(INSTALLED)
 bench: $(WEIGHTS)
 	$(PIP) install --quiet nltk==3.10.4
 	$(PIP) install --quiet --no-deps diversity==0.3.1
+	$(PIP) install --quiet collatex==2.3 Levenshtein==0.27.5
 	$(BIN)/python -m bench.ngrams --diversity
 	$(BIN)/python -m bench.texts
 	$(BIN)/python -m bench.sampling

@@ -48,7 +48,7 @@ SPEED_BUDGET = 50
 """Times as fast as MAFFT."""
 
 COLLATEX_CHARACTERS = 40_000
-"""Of a prompt's generations. It takes time in more than proportion: a minute and more for these."""
+"""Of a prompt's generations. It takes time in more than proportion: 33,000 took 21 s."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ _VOCABULARY = 2000
 _RECURS = 0.5
 
 _CHAPTERS, _SECTIONS = 5, 4
-_PLANTED_IN = 40
+_PLANTED_IN = (10, 40)
 _PLANTED = 0.8
 
 
@@ -130,10 +130,11 @@ def inputs(paths: Sequence[Path]) -> Iterator[tuple[str, Prompts]]:
             "made up, sentences recur",
             {f"made-up-{n}": Prompt(made_up(_SAMPLES, _LENGTH, n)) for n in range(_PROMPTS)},
         )
-        yield (
-            "made up, anchors planted under headings that are alike",
-            {f"planted-{n}": planted(_PLANTED_IN, n) for n in range(_PROMPTS)},
-        )
+        for samples in _PLANTED_IN:
+            yield (
+                "made up, anchors planted under headings that are alike",
+                {f"planted-{n}": planted(samples, n) for n in range(_PROMPTS)},
+            )
     for path in paths:
         if path.is_dir():
             lake = Lake(path)

@@ -51,8 +51,8 @@ test: $(COMPILED)
 test-fast: $(COMPILED)
 	$(PYTEST) -m "(core or not whole) and not (slow or soak or weights or lm_eval or inspect or browser or postgres or cluster or vllm)"
 
-# What takes minutes by its nature: training runs beside the lake, and runs that are stopped at many
-# places (of which `make soak` tries all).
+# What takes long: training runs beside the lake, and runs that are stopped at many places (of which
+# `make soak` tries all).
 test-slow: $(COMPILED)
 	$(BIN)/python -m pytest -m slow
 
@@ -126,6 +126,7 @@ bench: $(WEIGHTS)
 	$(BIN)/python -m bench.ngrams --diversity
 	$(BIN)/python -m bench.texts
 	$(BIN)/python -m bench.sampling
+	$(BIN)/python -m bench.shards
 	$(BIN)/python -m bench.scoring
 	$(BIN)/python -m bench.choices
 	$(BIN)/python -m bench.alignment

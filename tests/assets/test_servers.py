@@ -129,6 +129,7 @@ def test_a_server_writes_and_says_how_likely_that_was(bench: Bench, fake: Fake) 
     assert {row["condition"] for row in scored} == {"gold", "own", "far"}
 
 
+@pytest.mark.slow
 def test_a_server_may_tell_no_probabilities(bench: Bench, fake: Fake) -> None:
     answering(fake, logprobs=False)
     read = study(bench, fake, prompt_format="plain")

@@ -93,7 +93,7 @@ def test_a_process_elsewhere_is_not_judged_by_numbers_of_this_machine(
         assert status_of(instance, run_id) == STARTED
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 def test_a_container_beside_this_one_is_another_machine(tmp_path: Path) -> None:
     isolated = ["unshare", "--map-root-user", "--pid", "--fork", "--mount-proc"]
     if subprocess.run([*isolated, "true"], capture_output=True, check=False).returncode:

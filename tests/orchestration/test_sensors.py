@@ -150,6 +150,7 @@ def test_a_tick_that_was_cut_short_is_made_good_by_the_next(
     assert "dpo-1" in beside.asked
 
 
+@pytest.mark.slow
 def test_a_change_of_the_study_is_asked_for_once_and_reaches_all_that_was_measured(
     measured: Bench, instance: dg.DagsterInstance
 ) -> None:

@@ -205,7 +205,7 @@ def stories(source: random.Random, n_prompts: int, n: int) -> dict[str, list[str
     return texts
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 def test_two_halves_of_what_one_model_says_have_no_sure_phrase(phrases_of: Any) -> None:
     sure = []
     for seed in range(40):

@@ -308,7 +308,7 @@ def test_the_users_token_goes_to_the_hub_and_nowhere_else(hub, monkeypatch):
         assert TOKEN not in str(caught.value)
 
 
-@pytest.mark.whole
+@pytest.mark.slow
 def test_what_the_environment_says_of_the_hub_is_heard(hub, tmp_path):
     program = (
         "from models.sources.hub import download, hub_commit, revisions\n"

@@ -6,6 +6,7 @@ A file that was not copied may have its footer here: as a Parquet file without r
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC = b"PAR1"
+
+_IN_TURN = threading.Lock()
+"""Threads take turns here, as a lock of files has them look again only every 50 ms."""
 
 
 class Version(TypedDict):
@@ -94,7 +98,7 @@ class Copies:
             folder.mkdir(parents=True, exist_ok=True)
         # Another process may fetch another version. Where the two steps are cut apart, the note is
         # of a version that is past, and the file is fetched again.
-        with self.unfinished() as unfinished_note, self._lock():
+        with self.unfinished() as unfinished_note, _IN_TURN, self._lock():
             noted = {"e_tag": version["e_tag"] or "", "version": version["version"]}
             unfinished_note.write_text(json.dumps(noted), encoding="utf-8")
             unfinished.replace(file)

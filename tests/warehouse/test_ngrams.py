@@ -143,6 +143,18 @@ def test_so_they_do_at_lengths_that_a_study_chooses(
     compare(lake, measurements, prompts, thresholds)
 
 
+@pytest.mark.parametrize("n", range(1, 13))
+def test_ngrams_that_differ_in_their_last_unit_alone_are_told_apart(
+    lake: Lake, measurements: dict[str, Measurement], n: int
+) -> None:
+    common = [f"w{i}" for i in range(n - 1)]
+    texts = [[*common, "x"], [*common, "y"], [*common, "y", "z"]]
+    put(lake, {"p": texts})
+    rows = run(measurements["ngram_spread"], lake, Thresholds(ngram_spread_length=n))
+    spread = {row["shared_by"]: row["n_ngrams"] for row in rows if row["unit"] == "word"}
+    assert spread == expected_spread(texts, n)
+
+
 def compare(
     lake: Lake,
     measurements: dict[str, Measurement],

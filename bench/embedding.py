@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +23,7 @@ from assets.lineage.materialize import materialize
 from assets.registry import build_graph
 from assets.semantics.embeddings import EMBEDDINGS, as_table
 from assets.study.study import Study, load_study
+from bench.used import peak_memory
 from models.embedding import Embedded, SentenceEncoder, encoder_digest, load_encoder
 from warehouse import Lake, Provenance, session, tables, write_table
 from warehouse.vocabulary import load_words
@@ -59,8 +58,7 @@ def main() -> None:
         seconds = time_assets(study, Path(folder) / "counted", names)
         n = options.prompts * options.samples
         print(f"tables and measures of {n:,} generations: {seconds:.1f} s (under 20)")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(f"peak memory: {peak * (1 if sys.platform == 'darwin' else 1024) / 1e9:.2f} GB")
+        print(f"peak memory: {peak_memory() / 1e9:.2f} GB")
 
 
 def write(folder: Path, prompts: int, samples: int) -> Study:

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import resource
 import runpy
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -25,6 +23,7 @@ import pyarrow as pa
 
 from assets.measures.declared import STUDY_PARAMETERS, declared_measurements
 from assets.study.thresholds import Thresholds
+from bench.used import peak_memory
 from warehouse import Lake, Limits, Measurement, Provenance, write_table
 from warehouse.measure import measure
 from warehouse.tables import GENERATIONS
@@ -51,9 +50,7 @@ def main() -> None:
         print(f"{options.prompts} prompts x {options.samples} samples x {options.tokens} tokens")
         seconds = time_tables(lake, options.memory)
         print(f"all tables, tokens and words: {seconds:.1f} s, {total / seconds:,.0f} tokens/s")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        unit = 1 if sys.platform == "darwin" else 1024
-        print(f"peak memory: {peak * unit / 1e9:.2f} GB")
+        print(f"peak memory: {peak_memory() / 1e9:.2f} GB")
         if options.tables_only:
             return
         plain = time_plain(lake)

@@ -9,8 +9,6 @@ and its base are made up as `bench.ngrams` makes them, of as many words as token
 from __future__ import annotations
 
 import argparse
-import resource
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -21,6 +19,7 @@ import pyarrow as pa
 
 from assets.measures.declared import PLACEHOLDERS, declared_measurements, declared_measures
 from bench.ngrams import write
+from bench.used import peak_memory
 from warehouse import Lake, Limits
 from warehouse.beside import BasePair
 from warehouse.matched import chain
@@ -47,9 +46,7 @@ def main() -> None:
             write(lake, options.prompts, options.samples, options.tokens, checkpoint, seed)
         print(f"{options.prompts} prompts x {options.samples} samples x {options.tokens} words")
         seconds = timed("stock_phrases", lambda: stock_phrases(lake))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        unit = 1 if sys.platform == "darwin" else 1024
-        print(f"peak memory: {peak * unit / 1e9:.2f} GB")
+        print(f"peak memory: {peak_memory() / 1e9:.2f} GB")
         plain = timed("the same counts in plain Python", lambda: count_plainly(lake))
         print(f"ratio {plain / seconds:.1f}")
         time_measures(lake)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aligners.filling import fill
+from aligners.profile import NONE
 from aligners.skeleton import common_order
 from aligners.units import units
 
@@ -28,7 +29,7 @@ class WordsFirst:
     the long runs of the skeleton is aligned once more, beside all others.
     """
 
-    signature = "anchorlake-3"
+    signature = "anchorlake-4"
 
     def columns(self, texts: Sequence[str]) -> list[np.ndarray]:
         """As `Aligner.columns`."""
@@ -55,9 +56,10 @@ def _skeleton(texts: Sequence[str]) -> np.ndarray:
     starts = _starts([len(text) for text in cut])
     words = common_order(numbers, starts, sizes, _longest_first(starts), _PASSES)
 
-    shared_by = np.bincount(words)
+    has_column = words != NONE
+    shared_by = np.bincount(words[has_column])
     least = max(2, min(_LEAST, len(texts) - 1), -(-len(texts) // _SHARED_BY))
-    kept = shared_by[words] >= least
+    kept = has_column & (shared_by[words] >= least)
     generation = np.repeat(np.arange(len(texts)), np.diff(starts))
     follows = np.diff(generation[kept], prepend=-1) == 0
     before = np.where(follows, np.roll(words[kept], 1), -1)

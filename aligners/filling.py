@@ -5,7 +5,17 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from aligners.profile import held_by, put_in, take_out
+from aligners.profile import (
+    BEFORE,
+    NEXT,
+    NONE,
+    SYMBOL,
+    TIMES,
+    Profile,
+    profile_of,
+    put_in,
+    take_out,
+)
 
 _CELLS = 1 << 25
 """Of one table of dynamic programming; it takes as many bytes."""
@@ -54,25 +64,19 @@ def fill(
     Returns:
         int32 [characters], the column of each.
     """
-    columns = fixed.copy()
-    placed = fixed >= 0
-    n_columns = 0
-    for t in range(fixed.size):
-        n_columns = max(n_columns, fixed[t] + 1)
+    profile = profile_of(codes, starts, fixed)
+    given, stays = fixed != NONE, _in_long_runs(fixed, starts)
     anywhere = np.zeros(0, np.int32)
     for n_joined in range(order.size):
         g = order[n_joined]
-        held = held_by(columns, placed, n_columns)
-        chosen = _chosen(codes, starts, columns, placed, held, g, anywhere, n_joined, n_codes)
-        n_columns = put_in(columns, placed, starts[g], chosen, n_columns)
-    stays = _in_long_runs(fixed, starts)
+        take_out(profile, g, given)
+        put_in(profile, g, _chosen(profile, g, anywhere, n_joined, n_codes))
     for g in order:
-        was = columns[starts[g] : starts[g + 1]].copy()
-        leaving = starts[g] + np.flatnonzero(~stays[starts[g] : starts[g + 1]])
-        renumbered, held = take_out(columns, placed, leaving, n_columns)
-        near = renumbered[was]
-        chosen = _chosen(codes, starts, columns, placed, held, g, near, order.size - 1, n_codes)
-        n_columns = put_in(columns, placed, starts[g], chosen, held.size)
+        was = profile.columns[starts[g] : starts[g + 1]].copy()
+        take_out(profile, g, stays)
+        near = profile.places[was]
+        put_in(profile, g, _chosen(profile, g, near, order.size - 1, n_codes))
+    columns: np.ndarray = profile.places[profile.columns]
     return columns
 
 
@@ -92,44 +96,33 @@ def _in_long_runs(fixed: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _chosen(
-    codes: np.ndarray,
-    starts: np.ndarray,
-    columns: np.ndarray,
-    placed: np.ndarray,
-    held: np.ndarray,
-    g: int,
-    near: np.ndarray,
-    n_joined: int,
-    n_codes: int,
-) -> np.ndarray:
-    """The columns that a generation's characters take; -1 for those that get a new one.
+def _chosen(profile: Profile, g: int, near: np.ndarray, n_joined: int, n_codes: int) -> np.ndarray:
+    """The places of the columns that a generation's characters take; NONE for a new one.
 
     Args:
-        codes: As in `fill`, like what is not said here.
-        starts: Likewise.
-        columns: int32 [characters], what they have.
-        placed: bool [characters], whether they have one; a generation's that do keep it.
-        held: int32 [columns], how many characters each holds.
+        profile: The alignment. The generation is out, but for those of its characters that stayed.
         g: The generation.
-        near: int32 [its characters], the columns about which they are sought; or none, for all.
+        near: int32 [its characters], the places about which they are sought; or none, for all.
         n_joined: How many other generations there are.
         n_codes: How many different characters there are.
     """
-    begin, end = starts[g], starts[g + 1]
-    first, standing, follows = _by_column(codes, starts, columns, placed, held.size, g)
-    chosen = np.where(placed[begin:end], columns[begin:end], np.int32(-1))
+    begin, end = profile.starts[g], profile.starts[g + 1]
+    n_columns = profile.sizes[0]
+    chosen = np.full(end - begin, NONE, np.int32)
+    for i in range(end - begin):
+        if profile.columns[begin + i] != NONE:
+            chosen[i] = profile.places[profile.columns[begin + i]]
     row = np.full(n_codes, -1, np.int32)
     t, low = 0, 0
     while t < end - begin:
-        if chosen[t] >= 0:
+        if chosen[t] != NONE:
             low = chosen[t] + 1
             t += 1
             continue
         stop = t
-        while stop < end - begin and chosen[stop] < 0:
+        while stop < end - begin and chosen[stop] == NONE:
             stop += 1
-        high = chosen[stop] if stop < end - begin else held.size
+        high = chosen[stop] if stop < end - begin else n_columns
         # Very long runs are cut into parts, and the columns likewise, to bound the memory: evenly,
         # or where the columns are that are near.
         share = float(stop - t) * (high - low) / _CELLS
@@ -142,14 +135,15 @@ def _chosen(
             if near.size > 0:
                 c0 = near[i0] if part > 0 else low
                 c1 = near[i1] if part < parts - 1 else high
-            run = codes[begin + i0 : begin + i1]
+            run = profile.symbols[begin + i0 : begin + i1]
             rows, n_rows = _rows(run, row)
-            pairs, runs = _counts(first, standing, follows, c0, c1, row, n_rows)
+            held = profile.held[profile.order[c0:c1]]
+            pairs, runs = _counts(profile, c0, c1, row, n_rows)
             lowest, highest = _band(near[i0:i1] - c0, i1 - i0, c1 - c0)
-            chosen[i0:i1] = _align(rows, pairs, runs, held[c0:c1], lowest, highest, n_joined)
+            chosen[i0:i1] = _align(rows, pairs, runs, held, lowest, highest, n_joined)
             row[run] = -1
             for i in range(i0, i1):
-                if chosen[i] >= 0:
+                if chosen[i] != NONE:
                     chosen[i] += c0
         t = stop
     return chosen
@@ -179,49 +173,6 @@ def _band(near: np.ndarray, n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _by_column(
-    codes: np.ndarray,
-    starts: np.ndarray,
-    columns: np.ndarray,
-    placed: np.ndarray,
-    n_columns: int,
-    g: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What other generations than g have in each column.
-
-    Returns:
-        first: int64 [columns + 1], where a column's characters begin in the others.
-        standing: int32 [characters], the characters, column by column.
-        follows: bool [characters], whether its generation also has the column before.
-    """
-    first = np.zeros(n_columns + 1, np.int64)
-    for s in range(starts.size - 1):
-        if s != g:
-            for t in range(starts[s], starts[s + 1]):
-                if placed[t]:
-                    first[columns[t] + 1] += 1
-    for c in range(n_columns):
-        first[c + 1] += first[c]
-    free = first[:-1].copy()
-    standing = np.empty(first[-1], np.int32)
-    follows = np.empty(first[-1], np.bool_)
-    for s in range(starts.size - 1):
-        if s == g:
-            continue
-        last = -2
-        for t in range(starts[s], starts[s + 1]):
-            if not placed[t]:
-                last = -2
-                continue
-            c = columns[t]
-            standing[free[c]] = codes[t]
-            follows[free[c]] = last == c - 1
-            free[c] += 1
-            last = c
-    return first, standing, follows
-
-
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _rows(run: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, int]:
     """Numbers the different characters of a run.
 
@@ -244,31 +195,36 @@ def _rows(run: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, int]:
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _counts(
-    first: np.ndarray,
-    standing: np.ndarray,
-    follows: np.ndarray,
-    low: int,
-    high: int,
-    row: np.ndarray,
-    n_rows: int,
+    profile: Profile, low: int, high: int, row: np.ndarray, n_rows: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Who stands in the columns from `low` to before `high`, as far as it concerns a run.
 
     The tables have no more cells than the alignment of the run has, so their memory is bounded.
 
+    Args:
+        profile: The alignment.
+        low: The place of the first column.
+        high: That after the last one.
+        row: int32 [n_codes], the row of each character; -1 for those that are not in the run.
+        n_rows: How many rows there are.
+
     Returns:
         pairs: int32 [rows, columns], other generations' characters that are the row's.
         runs: int32 alike, those of them whose generation also has the column before.
     """
+    entries = profile.entries
     pairs = np.zeros((n_rows, high - low), np.int32)
     runs = np.zeros((n_rows, high - low), np.int32)
-    for c in range(low, high):
-        for e in range(first[c], first[c + 1]):
-            r = row[standing[e]]
+    for place in range(low, high):
+        column_before = profile.order[place - 1] if place > 0 else -2
+        entry = profile.first[profile.order[place]]
+        while entry != NONE:
+            r = row[entries[entry, SYMBOL]]
             if r >= 0:
-                pairs[r, c - low] += 1
-                if follows[e]:
-                    runs[r, c - low] += 1
+                pairs[r, place - low] += entries[entry, TIMES]
+                if entries[entry, BEFORE] == column_before:
+                    runs[r, place - low] += entries[entry, TIMES]
+            entry = entries[entry, NEXT]
     return pairs, runs
 
 

@@ -18,8 +18,18 @@ from aligners import AlignerError, NotInstalledError, open_aligner
 from aligners.anchorlake import WordsFirst, _skeleton
 from aligners.filling import _align, fill
 from aligners.mafft import SYMBOLS, Mafft, symbols_for
-from aligners.profile import put_in, take_out
-from aligners.skeleton import _columns_before, _heaviest, common_order
+from aligners.profile import (
+    BEFORE,
+    NEXT,
+    NONE,
+    SYMBOL,
+    TIMES,
+    Profile,
+    profile_of,
+    put_in,
+    take_out,
+)
+from aligners.skeleton import _columns_by_unit, _heaviest, common_order
 from aligners.units import units
 from tests.aligners.mafft import ALIGNERS, align, check_sentence, fails, needs_mafft, until
 from tests.blueprints import overlap
@@ -378,24 +388,21 @@ def test_a_generation_joins_many_where_it_weighs_most(
     starts = starts_of([len(one) for one in generations])
     every = int32([unit for one in generations for unit in one])
     columns = common_order(every, starts, int64(SIZES), np.arange(n), 1)
-    placed = np.ones(len(every), dtype=np.bool_)
+    profile = profile_of(every, starts, columns)
     g = data.draw(st.integers(0, n - 1))
-    _, weights = take_out(
-        columns, placed, np.arange(starts[g], starts[g + 1]), int(max(columns, default=-1)) + 1
-    )
-    n_columns = len(weights)
-    chosen = _heaviest(every, starts, int64(SIZES), columns, placed, weights, g).tolist()
+    take_out(profile, g, np.zeros(len(every), dtype=np.bool_))
+    first, by_unit = _columns_by_unit(profile, len(SIZES))
+    chosen = _heaviest(profile, first, by_unit, int64(SIZES), g).tolist()
 
-    others = [columns[starts[i] : starts[i + 1]].tolist() for i in range(n) if i != g]
+    there = profile.places[profile.columns]
+    others = [there[starts[i] : starts[i + 1]].tolist() for i in range(n) if i != g]
     texts = [generations[i] for i in range(n) if i != g]
     unit_of = {c: u for o, t in zip(others, texts, strict=True) for c, u in zip(o, t, strict=True)}
     held = {c: sum(c in other for other in others) for c in unit_of}
     follow = [step for other in others for step in pairwise(other)]
-    assert weights.tolist() == [held[c] for c in range(n_columns)]
-    first, before, times = (a.tolist() for a in _columns_before(starts, columns, placed, weights))
-    assert {
-        (before[e], c): times[e] for c in range(n_columns) for e in range(first[c], first[c + 1])
-    } == Counter(follow)
+    assert [by_unit[first[u] : first[u + 1]].tolist() for u in range(len(SIZES))] == [
+        sorted(c for c in unit_of if unit_of[c] == u) for u in range(len(SIZES))
+    ]
 
     def after(last: tuple[int, int], score: int, run: int, c: int) -> tuple[int, int]:
         """Score and run where a match that ends in column c comes directly after another."""
@@ -423,6 +430,30 @@ def test_a_generation_joins_many_where_it_weighs_most(
         size = SIZES[unit_of[c]]
         score, run = score + 10 * held[c] * size, run + held[c] * size
     assert score == max((score for score, _ in ending.values()), default=0)
+
+
+def test_of_many_generations_the_first_make_the_columns() -> None:
+    rng = random.Random(0)
+    generations = [
+        [*rng.choices(range(4), k=3), 4, *rng.choices(range(4), k=3)] for _ in range(250)
+    ]
+    generations[::50] = [[5, *generation] for generation in generations[::50]]  # 200 have some
+    generations[-1] = [6, 4, 7]  # and none of these
+    starts = starts_of([len(generation) for generation in generations])
+    every = int32([unit for generation in generations for unit in generation])
+    columns = common_order(every, starts, int64([1] * 8), np.arange(250), 1)
+    unit_of: dict[int, int] = {}
+    for g, generation in enumerate(generations):
+        places = columns[starts[g] : starts[g + 1]]
+        assert (np.diff(places[places != NONE]) > 0).all()
+        for unit, place in zip(generation, places.tolist(), strict=True):
+            assert place == NONE or unit_of.setdefault(place, unit) == unit
+    assert sorted(unit_of) == list(range(len(unit_of)))
+    assert len(set(columns[every == 4])) == 1
+    assert NONE not in columns[every == 4]
+    assert set(columns[every >= 6]) == {NONE}
+    n_without = sum(NONE in columns[starts[g] : starts[g + 1]] for g in range(250))
+    assert 0 < n_without <= 50
 
 
 class Run(NamedTuple):
@@ -507,7 +538,7 @@ def test_a_run_of_characters_is_aligned_as_well_as_can_be(run: Run) -> None:
     assert run.score(chosen.tolist()) == run.best_score()
 
 
-class Profile(NamedTuple):
+class Aligned(NamedTuple):
     """An alignment: each column's generations, and of each the character there."""
 
     n_generations: int
@@ -519,19 +550,19 @@ class Profile(NamedTuple):
 
 
 @st.composite
-def profiles(draw: st.DrawFn, max_generations: int = 6) -> Profile:
+def alignments(draw: st.DrawFn, max_generations: int = 6) -> Aligned:
     n = draw(st.integers(2, max_generations))
     column = st.dictionaries(st.integers(0, n - 1), st.integers(0, 2), min_size=1, max_size=n)
-    return Profile(n, draw(st.lists(column, min_size=1, max_size=9)))
+    return Aligned(n, draw(st.lists(column, min_size=1, max_size=9)))
 
 
 @settings(max_examples=300, deadline=None)
-@given(profiles(max_generations=12), st.data())
+@given(alignments(max_generations=12), st.data())
 def test_a_generation_fills_the_room_between_its_words(
-    profile: Profile, data: st.DataObject
+    aligned: Aligned, data: st.DataObject
 ) -> None:
-    n = profile.n_generations
-    texts = [profile.text(g) for g in range(n)]
+    n = aligned.n_generations
+    texts = [aligned.text(g) for g in range(n)]
     starts = starts_of([len(text) for text in texts])
     codes = int32([code for text in texts for _, code in text])
     fixed = int32([c for text in texts for c, _ in text])
@@ -584,64 +615,89 @@ def test_only_long_runs_of_what_was_given_stay() -> None:
         assert (found[:n].tolist() != found[n:].tolist()) == stays
 
 
-@settings(max_examples=200, deadline=None)
-@given(profiles(), st.data())
-def test_symbols_leave_and_empty_columns_close(profile: Profile, data: st.DataObject) -> None:
-    texts = [profile.text(g) for g in range(profile.n_generations)]
-    columns = int32([c for text in texts for c, _ in text])
-    n = len(columns)
-    gone = set(data.draw(st.lists(st.integers(0, n - 1), unique=True)))
-    leaving = data.draw(st.lists(st.integers(0, n - 1), unique=True))
-    placed = np.array([t not in gone for t in range(n)], dtype=np.bool_)
-    stay = [t for t in range(n) if t not in gone and t not in leaving]
-    lists = [[t for t in stay if columns[t] == c] for c in range(len(profile.columns))]
-    lists = [column for column in lists if column]
-    stand_in = {int(columns[t]) for t in stay}
-    renumbered, held = take_out(columns, placed, int64(leaving), len(profile.columns))
-    assert held.tolist() == [len(column) for column in lists]
-    assert renumbered.tolist() == [
-        sum(other in stand_in for other in range(c)) for c in range(len(profile.columns))
-    ]
-    assert np.flatnonzero(placed).tolist() == stay
-    assert {t: int(columns[t]) for t in stay} == {
-        t: c for c, column in enumerate(lists) for t in column
-    }
+def check_profile(profile: Profile, columns: list[list[int]], out: int | None = None) -> None:
+    """It has these symbols in each column, and counts those of all generations but the one out."""
+    n_symbols, n_columns = len(profile.symbols), len(columns)
+    place_of = {t: place for place, symbols in enumerate(columns) for t in symbols}
+    first_of = {int(start) for start in profile.starts}
+    counted: list[Counter[tuple[int, int]]] = [Counter() for _ in columns]
+    for t, place in place_of.items():
+        if np.searchsorted(profile.starts, t, side="right") - 1 != out:
+            before = NONE if t in first_of else place_of.get(t - 1, NONE)
+            counted[place][int(profile.symbols[t]), before] += 1
+
+    assert profile.sizes[0] == n_columns
+    assert sorted(profile.order.tolist()) == list(range(n_symbols))
+    order = profile.order[:n_columns]
+    assert profile.places[order].tolist() == list(range(n_columns))
+    assert profile.held[order].tolist() == [len(symbols) for symbols in columns]
+    for t, column in enumerate(profile.columns.tolist()):
+        assert (NONE if column == NONE else profile.places[column]) == place_of.get(t, NONE)
+    n_entries = 0
+    for number, counts in zip(order, counted, strict=True):
+        entries = chain(profile, profile.first[number])
+        n_entries += len(entries)
+        assert len(entries) == len(counts)
+        assert counts == {
+            (
+                entry[SYMBOL],
+                NONE if entry[BEFORE] == NONE else profile.places[entry[BEFORE]],
+            ): entry[TIMES]
+            for entry in entries
+        }
+    assert len(chain(profile, profile.sizes[1])) == n_symbols - n_entries
 
 
-@settings(max_examples=200, deadline=None)
-@given(profiles(), st.data())
-def test_symbols_come_in_and_columns_open(profile: Profile, data: st.DataObject) -> None:
-    texts = [profile.text(g) for g in range(profile.n_generations)]
-    others = int32([c for text in texts for c, _ in text])
-    n_columns = len(profile.columns)
-    taken = sorted(data.draw(st.sets(st.integers(0, n_columns - 1))))
-    chosen: list[int] = []
-    for c in [*taken, None]:
-        chosen += [-1] * data.draw(st.integers(0, 2))
-        chosen += [] if c is None else [c]
-    # It stands between the others' symbols, with columns that mean nothing.
-    start = data.draw(st.sampled_from(starts_of([len(text) for text in texts]).tolist()))
-    columns = np.insert(others, start, int32([77] * len(chosen)))
-    placed = np.ones(len(columns), dtype=np.bool_)
-    placed[start : start + len(chosen)] = False
+def chain(profile: Profile, first: int) -> list[list[int]]:
+    """The entries of a column, or those of none."""
+    entries = []
+    while first not in (NONE, len(profile.entries)):
+        entries.append(profile.entries[first].tolist())
+        first = entries[-1][NEXT]
+    return entries
 
-    there = np.flatnonzero(placed).tolist()
-    old = [[t for t in there if columns[t] == c] for c in range(n_columns)]
-    lists = list(old)
-    place = 0
-    for t, c in enumerate(chosen, start=start):
-        if c >= 0:
-            place = next(i for i, column in enumerate(lists) if column is old[c])
-            lists[place].append(t)
-        else:
-            lists.insert(place, [t])
-        place += 1
 
-    assert put_in(columns, placed, start, int32(chosen), n_columns) == len(lists)
-    assert placed.all()
-    assert columns.tolist() == [
-        next(c for c, column in enumerate(lists) if t in column) for t in range(len(columns))
-    ]
+@settings(max_examples=300, deadline=None)
+@given(alignments(), st.data())
+def test_generations_leave_and_come_back(aligned: Aligned, data: st.DataObject) -> None:
+    texts = [aligned.text(g) for g in range(aligned.n_generations)]
+    starts = starts_of([len(text) for text in texts])
+    given = int32([c for text in texts for c, _ in text])
+    profile = profile_of(int32([code for text in texts for _, code in text]), starts, given)
+    columns = [np.flatnonzero(given == c).tolist() for c in range(len(aligned.columns))]
+    check_profile(profile, columns)
+    for _ in range(data.draw(st.integers(1, 4))):
+        g = data.draw(st.integers(0, len(texts) - 1))
+        its = range(starts[g], starts[g + 1])
+        n = len(given)
+        stays: list[bool] = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
+        numbers = profile.order[: len(columns)].copy()
+        take_out(profile, g, np.array(stays))
+        left = [[t for t in symbols if t not in its or stays[t]] for symbols in columns]
+        assert profile.places[numbers].tolist() == [
+            sum(map(bool, left[:c])) for c in range(len(left))
+        ]
+        columns = [symbols for symbols in left if symbols]
+        check_profile(profile, columns, out=g)
+
+        chosen = [next((c for c, symbols in enumerate(columns) if t in symbols), NONE) for t in its]
+        for i in range(len(its)):
+            if chosen[i] == NONE:
+                low = max(chosen[:i], default=NONE) + 1
+                high = next((c for c in chosen[i:] if c != NONE), len(columns))
+                chosen[i] = data.draw(st.sampled_from([NONE, *range(low, high)]))
+        put_in(profile, g, int32(chosen))
+        after = list(columns)
+        place = 0
+        for t, c in zip(its, chosen, strict=True):
+            if c == NONE:
+                after.insert(place, [t])
+            else:
+                place = next(i for i, symbols in enumerate(after) if symbols is columns[c])
+                after[place] += [] if t in after[place] else [t]
+            place += 1
+        columns = after
+        check_profile(profile, columns)
 
 
 @pytest.mark.parametrize("lengths", [(7000, 7000), (12_000, 4000)])

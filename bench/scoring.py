@@ -1,6 +1,6 @@
 """What `models.score` costs: against the bare forward pass, lm_eval, and more documents.
 
-    python -m bench.scoring [--documents 8] [--repeat 3] [--lm-eval]
+    python -m bench.scoring [--documents 8] [--repeat 3] [--dtype float32] [--lm-eval]
 
 Prints, for both of the demo's models, the time of scoring over that of the forward passes in it,
 and peak memory for some documents and for eight times as many. `--lm-eval` needs the extra
@@ -71,8 +71,8 @@ def texts(model: LanguageModel, some: Iterable[str]) -> Iterator[Text]:
         yield Text(str(number), (model.start_token_id,), model.encode(document))
 
 
-def load(source: Source) -> LanguageModel:
-    return ModelPool().get(source, device="cpu", dtype="float32")
+def load(source: Source, dtype: str = "float32") -> LanguageModel:
+    return ModelPool().get(source, device="cpu", dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -238,9 +238,9 @@ class Peak:
         self._thread.join()
 
 
-def memory(source: Source, count: int) -> tuple[int, int]:
+def memory(source: Source, dtype: str, count: int) -> tuple[int, int]:
     """Tokens scored, and resident memory at most while they were, in bytes."""
-    model = load(source)
+    model = load(source, dtype)
     tokens = 0
     again = itertools.cycle(documents(MEMORY_DOCUMENTS, _MEMORY_CHARACTERS))
     some = texts(model, itertools.islice(again, count))
@@ -250,12 +250,12 @@ def memory(source: Source, count: int) -> tuple[int, int]:
     return tokens, peak.highest
 
 
-def compare_memory(source: Source) -> None:
+def compare_memory(source: Source, dtype: str) -> None:
     """Prints peak memory for some documents and for more, each in a process of its own."""
     peaks = []
     for n in (MEMORY_DOCUMENTS, MORE * MEMORY_DOCUMENTS):
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
-            tokens, peak = child.submit(memory, source, n).result()
+            tokens, peak = child.submit(memory, source, dtype, n).result()
         peaks.append(peak)
         print(f"peak memory of {n} documents, {tokens} tokens: {peak / 1e6:.0f} MB", flush=True)
     print(f"ratio  {peaks[1] / peaks[0]:.3f}\n")
@@ -265,6 +265,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--documents", type=int, default=8, help="that are timed")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each")
+    parser.add_argument("--dtype", default="float32", help="such as bfloat16")
     parser.add_argument("--lm-eval", action="store_true", help="compare with that package")
     options = parser.parse_args()
     compared = options.lm_eval and importlib.util.find_spec("lm_eval") is not None
@@ -272,8 +273,8 @@ def main() -> None:
         print("lm_eval is not installed, so it is left out; `pip install '.[compare]'` brings it\n")
 
     for source in SOURCES:
-        compare_memory(source)
-        model = load(source)
+        compare_memory(source, options.dtype)
+        model = load(source, options.dtype)
         print(
             f"{source}, {model.vocab_size} tokens, {model.dtype}, {torch.get_num_threads()} "
             f"threads; transformers {transformers.__version__}, torch {torch.__version__}\n"

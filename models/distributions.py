@@ -1,8 +1,7 @@
 """What a distribution over next tokens is reduced to, at the speed of the forward pass.
 
-A row of 262,144 logits is a megabyte. Nothing of it is copied or sorted: one kernel goes over each
-row while it is in the processor's cache. The maxima of blocks of logits, found on the way, say in
-which few blocks the most likely tokens must be. `models.triton_reduce` does the same on a GPU.
+Here is what is kept, and which kernel makes it: `models.numba_reduce` on a CPU,
+`models.triton_reduce` on a GPU, plain PyTorch where there are none.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
+from models import numba_reduce
 from models.errors import ModelError
 from models.nucleus import has_kernels, top
 from models.reading import send
@@ -47,9 +46,6 @@ class Kept:
 PAPERS = Kept()
 """What the paper keeps."""
 
-_BLOCK = 64
-_CHUNK = 1024
-"""Exponentials summed in float32, before the sum goes on in float64."""
 _CUDA_ROWS = 64
 
 
@@ -165,26 +161,13 @@ def _on_cpu(logits: np.ndarray, rows: np.ndarray, targets: np.ndarray, kept: Kep
     least_logprob = float(np.log(kept.support_above))
     n_threads = torch.get_num_threads()
     parts = np.array_split(np.arange(len(rows)), n_threads)
-    reduce_rows = _reduce_bfloat16_rows if logits.dtype == np.uint16 else _reduce_rows
 
     def work(part: np.ndarray) -> None:
         if len(part):
             some = slice(part[0], part[-1] + 1)
             out = distributions[some]
-            reduce_rows(
-                logits,
-                rows[some],
-                targets[some],
-                grid,
-                least_logprob,
-                out.logprob,
-                out.rank,
-                out.entropy,
-                out.support,
-                out.top_mass,
-                out.top_ids,
-                out.top_logprobs,
-            )
+            fields = tuple(getattr(out, name) for name in out.__dataclass_fields__)
+            numba_reduce.reduce_rows(logits, rows[some], targets[some], grid, least_logprob, fields)
 
     if n_threads == 1:
         work(parts[0])
@@ -194,180 +177,16 @@ def _on_cpu(logits: np.ndarray, rows: np.ndarray, targets: np.ndarray, kept: Kep
     return distributions
 
 
-# LLVM may reorder a float32 sum, which is what lets it add sixteen numbers at once, and fuse a
-# product with a sum; it may not suppose that there are no infinities.
-_VECTOR = {"reassoc", "contract", "nsz"}
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
-def _block_maxima(row, maxima):  # type: ignore[no-untyped-def]  # numba infers
-    whole = row.shape[0] // _BLOCK
-    for block in range(whole):
-        highest = row[block * _BLOCK]
-        for i in range(_BLOCK):
-            value = row[block * _BLOCK + i]
-            highest = value if value > highest else highest
-        maxima[block] = highest
-    if whole < maxima.shape[0]:
-        maxima[whole] = row[whole * _BLOCK :].max()
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
-def _sum_exponentials(values, highest):  # type: ignore[no-untyped-def]
-    """The sums of exp(d) and of d exp(d), d = value - highest.
-
-    exp is Cody and Waite's reduction to |r| <= ln(2)/2 with Cephes' polynomial for float32, written
-    out so that it is vectorized; its error is 1e-7. Beyond -87 it is 0 in float32, or nearly.
-    """
-    total = np.float32(0)
-    weighted = np.float32(0)
-    for i in range(values.shape[0]):
-        d = values[i] - highest
-        d = np.float32(-87) if d < np.float32(-87) else d  # what is no number stays none
-        k = np.floor(d * np.float32(1.44269504) + np.float32(0.5))
-        r = d - k * np.float32(0.693359375)
-        r = r + k * np.float32(2.12194440e-4)
-        p = np.float32(1.9875691500e-4)
-        p = p * r + np.float32(1.3981999507e-3)
-        p = p * r + np.float32(8.3334519073e-3)
-        p = p * r + np.float32(4.1665795894e-2)
-        p = p * r + np.float32(1.6666665459e-1)
-        p = p * r + np.float32(5.0000001201e-1)
-        p = p * r * r + r + np.float32(1)
-        power = np.int32((np.int32(k) + np.int32(127)) << np.int32(23)).view(np.float32)
-        e = p * power
-        total += e
-        weighted += e * d
-    return total, weighted
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
-def _count_above(row, first, second):  # type: ignore[no-untyped-def]
-    above_first = np.int32(0)
-    above_second = np.int32(0)
-    for i in range(row.shape[0]):
-        above_first += np.int32(row[i] > first)
-        above_second += np.int32(row[i] > second)
-    return above_first, above_second
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
-def _count_equal(row, value):  # type: ignore[no-untyped-def]
-    equal = np.int32(0)
-    for i in range(row.shape[0]):
-        equal += np.int32(row[i] == value)
-    return equal
-
-
-@numba.njit(nogil=True, cache=True)
-def _top(row, maxima, k):  # type: ignore[no-untyped-def]
-    """At least the k largest values and their ids, in order.
-
-    The k-th largest block maximum is a bound: at least k values reach it, so the k largest do.
-    """
-    bound = -np.inf
-    if k < maxima.shape[0]:
-        bound = np.partition(maxima, maxima.shape[0] - k)[maxima.shape[0] - k]
-    ids = np.empty(4 * k, np.int64)
-    n = 0
-    for block in range(maxima.shape[0]):
-        if maxima[block] >= bound:
-            for i in range(block * _BLOCK, min((block + 1) * _BLOCK, row.shape[0])):
-                if row[i] >= bound:
-                    if n == ids.shape[0]:
-                        ids = np.concatenate((ids, np.empty(n, np.int64)))
-                    ids[n] = i
-                    n += 1
-    ids = ids[:n]  # by id, so a stable sort by value keeps equal ones in that order
-    order = np.argsort(-row[ids], kind="mergesort")
-    return ids[order]
-
-
-@numba.njit(nogil=True, cache=True)
-def _reduce_row(  # type: ignore[no-untyped-def]
-    row,
-    target,
-    n,
-    maxima,
-    grid,
-    least_logprob,
-    logprob,
-    rank,
-    entropy,
-    support,
-    top_mass,
-    top_ids,
-    top_logprobs,
-):
-    vocabulary = row.shape[0]
-    _block_maxima(row, maxima)
-    highest = maxima.max()
-    total = 0.0
-    weighted = 0.0
-    for start in range(0, vocabulary, _CHUNK):
-        some, some_weighted = _sum_exponentials(row[start : start + _CHUNK], highest)
-        total += some
-        weighted += some_weighted
-    log_total = highest + np.log(total)
-    if not np.isfinite(log_total):  # no order, and no most likely tokens
-        logprob[n] = np.nan
-        return
-    least = log_total + least_logprob
-    threshold = np.float32(least)
-    if threshold > least:  # rounded up
-        threshold = np.nextafter(threshold, np.float32(-np.inf))
-    supported, likelier = _count_above(row, threshold, row[target])
-    support[n] = supported
-    rank[n] = 1 + likelier + _count_equal(row[:target], row[target])
-    logprob[n] = row[target] - log_total
-    entropy[n] = np.log(total) - weighted / total
-
-    ids = _top(row, maxima, min(max(grid[-1], top_ids.shape[1]), vocabulary))
-    for i in range(top_ids.shape[1]):
-        top_ids[n, i] = ids[i]
-        top_logprobs[n, i] = row[ids[i]] - log_total
-    mass = 0.0
-    taken = 0
-    for i in range(grid.shape[0]):
-        while taken < min(grid[i], vocabulary):
-            mass += np.exp(row[ids[taken]] - log_total)
-            taken += 1
-        top_mass[n, i] = min(mass, 1.0)
-
-
-@numba.njit(nogil=True, cache=True)
-def _reduce_rows(logits, rows, targets, grid, least_logprob, *kept):  # type: ignore[no-untyped-def]
-    maxima = np.empty((logits.shape[1] + _BLOCK - 1) // _BLOCK, np.float32)
-    for n in range(rows.shape[0]):
-        _reduce_row(logits[rows[n]], targets[n], n, maxima, grid, least_logprob, *kept)
-
-
-@numba.njit(nogil=True, cache=True)
-def _reduce_bfloat16_rows(logits, rows, targets, grid, least_logprob, *kept):  # type: ignore[no-untyped-def]
-    maxima = np.empty((logits.shape[1] + _BLOCK - 1) // _BLOCK, np.float32)
-    row = np.empty(logits.shape[1], np.float32)  # stays in the cache
-    for n in range(rows.shape[0]):
-        widen(logits[rows[n]], row)
-        _reduce_row(row, targets[n], n, maxima, grid, least_logprob, *kept)
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
-def widen(bits, row):  # type: ignore[no-untyped-def]
-    """bfloat16 is the upper half of float32."""
-    for i in range(row.shape[0]):
-        row[i] = np.uint32(np.uint32(bits[i]) << np.uint32(16)).view(np.float32)
-
-
 def _on_gpu(
     logits: Tensor, rows: Tensor, targets: Tensor, kept: Kept
 ) -> Callable[[], Distributions]:
     rows, targets = send(rows, logits.device), send(targets, logits.device)
     n_top = _n_top(logits.shape[1], kept)
     if has_kernels(logits.device):
-        from models.triton_reduce import MOST_TOP, reduce_rows
+        from models import triton_reduce
 
-        if n_top <= MOST_TOP:
-            reduced = reduce_rows(logits, rows, targets, n_top, kept.support_above)
+        if n_top <= triton_reduce.MOST_TOP:
+            reduced = triton_reduce.reduce_rows(logits, rows, targets, n_top, kept.support_above)
             logprob = logits[rows, targets].double() - reduced.log_total
             return _gathered(
                 logprob=logprob,

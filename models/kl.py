@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.distributions import as_numpy, widen
+from models.distributions import as_numpy
+from models.numba_reduce import widen
 from models.reading import send
 
 _CHUNK = 1024

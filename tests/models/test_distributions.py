@@ -10,7 +10,18 @@ from models.distributions import K_GRID, PAPERS, Distributions, Kept, _with_torc
 from models.errors import ModelError
 from tests.models.reference import distribution
 
-VOCABULARIES = [3, 10, 64, 100, 260, 6400, 6401, pytest.param(50_000, marks=pytest.mark.whole)]
+VOCABULARIES = [
+    3,
+    10,
+    64,
+    100,
+    260,
+    1024,
+    1025,
+    6400,
+    6401,
+    pytest.param(50_000, marks=pytest.mark.whole),
+]
 IMPLEMENTATIONS = [
     "cpu",
     "torch",
@@ -33,22 +44,29 @@ def logits_of(kind: str, vocabulary: int, rows: int = 9) -> torch.Tensor:
         return torch.zeros(rows, vocabulary)
     if kind == "impossible":  # padding of the vocabulary that a model rules out
         return random.where(torch.arange(vocabulary) % 3 < 2, -torch.inf)
+    if kind == "padded":  # whole stretches of it
+        return random.where(torch.arange(vocabulary) < 2 + vocabulary // 3, -torch.inf)
+    if kind == "far":  # stretches that are next to impossible beside others
+        return random - torch.arange(vocabulary) / 10
     return random * 4
 
 
-def targets_in(vocabulary: int, rows: int) -> torch.Tensor:
-    targets = torch.arange(rows) * 7919 % vocabulary
-    return targets - ((targets % 3 == 2) & (targets > 0)).long()  # none that is impossible
+def targets_in(vocabulary: int, rows: int, kind: str = "") -> torch.Tensor:
+    """Tokens of all parts of a vocabulary, none of them impossible."""
+    targets = torch.arange(rows) * 7919 % (vocabulary // 3 + 1 if kind == "padded" else vocabulary)
+    return targets - ((targets % 3 == 2) & (targets > 0)).long()
 
 
 @cache
 def plain_statistics(kind: str, vocabulary: int, kept: Kept) -> list[dict]:
     logits = logits_of(kind, vocabulary)
-    targets = targets_in(vocabulary, len(logits)).tolist()
+    targets = targets_in(vocabulary, len(logits), kind).tolist()
     return [distribution(row, target, kept) for row, target in zip(logits, targets, strict=True)]
 
 
-@pytest.mark.parametrize("kind", ["plain", "flat", "peaked", "tied", "equal", "impossible"])
+@pytest.mark.parametrize(
+    "kind", ["plain", "flat", "peaked", "tied", "equal", "impossible", "padded", "far"]
+)
 @pytest.mark.parametrize("vocabulary", VOCABULARIES)
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_statistics_are_those_of_a_plain_softmax(kind, vocabulary, implementation):
@@ -70,7 +88,7 @@ def test_so_they_are_at_thresholds_that_a_study_chooses(kind, vocabulary, implem
 def compare(kind: str, vocabulary: int, implementation: str, kept: Kept) -> None:
     """Holds an implementation against a plain softmax."""
     logits = logits_of(kind, vocabulary)
-    targets = targets_in(vocabulary, len(logits))
+    targets = targets_in(vocabulary, len(logits), kind)
     if implementation == "torch":
         found = _with_torch(logits, targets, kept)
     else:
@@ -107,11 +125,11 @@ def test_only_the_rows_asked_for_are_reduced(device):
     assert len(reduce(logits, rows[:0], targets[:0])) == 0
 
 
-@pytest.mark.parametrize("kind", ["plain", "peaked", "tied", "impossible"])
+@pytest.mark.parametrize("kind", ["plain", "peaked", "tied", "impossible", "padded"])
 @pytest.mark.parametrize("vocabulary", [260, 6400, 50_000])
 def test_bfloat16_logits_are_what_they_are_as_float32(kind, vocabulary, device):
     logits = logits_of(kind, vocabulary).to(device).bfloat16()
-    rows, targets = torch.arange(9), targets_in(vocabulary, 9)
+    rows, targets = torch.arange(9), targets_in(vocabulary, 9, kind)
     ours, wider = reduce(logits, rows, targets), reduce(logits.float(), rows, targets)
     for name in Distributions.__dataclass_fields__:
         one, other = getattr(ours, name), getattr(wider, name)
@@ -147,10 +165,11 @@ def test_mass_grows_with_k_up_to_one():
     assert few.top_ids.shape == (9, 7)
 
 
-@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
-def test_logits_that_are_no_numbers_are_refused(broken, device):
-    logits = logits_of("plain", 260).to(device)
-    logits[3, 200] = broken
+@pytest.mark.parametrize("broken", [float("nan"), -float("nan"), float("inf")])
+@pytest.mark.parametrize("token", [0, 200, 5999])
+def test_logits_that_are_no_numbers_are_refused(broken, token, device):
+    logits = logits_of("padded", 6000).to(device)
+    logits[3, token] = broken
     with pytest.raises(ModelError, match="set `dtype: float32`"):
         reduce(logits, torch.arange(9), torch.arange(9))
 

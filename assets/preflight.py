@@ -29,7 +29,8 @@ from assets.study.parts import LEAST_DOCUMENTS
 from models import ModelError
 from models.embedding import check_encoder
 from models.pair_classifier import check_pair_classifier
-from models.servers import check_extra, read_key
+from models.servers.dialect import check_extra
+from models.servers.server import read_key
 from models.vllm import check_decoding, vllm_version
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from models.answers import Answer, Question
 from models.completions import Request
 from models.endings import STOP_TEXT, Ending, cut_text, cut_tokens
 from models.errors import ModelError
 from models.randomness import request_seed
 from models.rules import check_words, passed_over
 from models.sampling import sample
-from models.servers import ask
+from models.servers.answers import Answer, Question
+from models.servers.asking import ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from models.decoding import Decoding
     from models.loading import LanguageModel
     from models.prompting import PromptFormat, SentPrompt
-    from models.servers import Server
+    from models.servers.server import Server
     from models.vllm import VllmProcess
 
 EngineName = Literal["transformers", "vllm", "openai"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+_LONGEST_LINE = 300
+"""Characters."""
+
 
 class ModelError(ValueError):
     """A model that cannot be found, loaded or prompted as asked."""
@@ -21,4 +24,9 @@ def sentence(error: Exception) -> str:
     first = " ".join(lines[:2]) if lines and lines[0].endswith((":", "(")) else "".join(lines[:1])
     if isinstance(error, KeyError) or not first:  # whose message is the key alone
         first = f"{type(error).__name__} {first}".strip()
-    return first if len(first) <= 300 else f"{first[:300]}…"
+    return shortened(first)
+
+
+def shortened(line: str) -> str:
+    """A line, cut where it goes on for long."""
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from assets.sources.checkpoints import describe_model, load_shards
 from models.engines import ServerEngine, TransformersEngine, VllmEngine
 from models.loading import plain_folder
-from models.servers import Server
+from models.servers.server import Server
 from models.vllm import running
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from assets.study.datasets import DatasetSource
 from assets.study.digests import digest
 from assets.study.part import Part
 from models.names import local_path
-from models.servers import KEY_VARIABLE
+from models.servers.server import KEY_VARIABLE
 
 TextFields = Annotated[
     tuple[StrictStr, ...],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from models.errors import ModelError
+from models.servers.server import check_url
 from models.sources.digests import digest_text
 from models.sources.place import LocalWeights, Place
 
@@ -24,8 +25,6 @@ class ServedModel(Place):
     @classmethod
     def parse(cls, location: str, folder: Path) -> str:
         """Looks at the URL; one that is wrong may hold a key, and is not shown."""
-        from models.servers import check_url
-
         url, _, model = location.partition("#")
         if not model:
             raise ValueError(

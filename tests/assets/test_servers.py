@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from assets.registry import build_graph
-from models import ModelError, servers
+from models import ModelError
 from tests.servers import Fake, answer, chat_answer, refuse, say, serving
 from tests.studies import PROMPTS, TOLD_OF, Bench, write_jsonl
 from warehouse.tables import CHECKPOINTS, GENERATIONS, SCORED_TEXTS, TOKEN_DISTRIBUTIONS
@@ -36,7 +36,7 @@ TOP = [-0.1, -2.5, -5.0]
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
-    monkeypatch.setattr(servers, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr("models.servers.asking._FIRST_WAIT", 0.01)
     with serving() as running:
         yield running
 

@@ -23,12 +23,14 @@ _CELLS = 1 << 25
 _LONG_RUN = 30
 """Characters, the length of an anchor's window."""
 _BAND = 50
-"""Characters; so far from where it was a character may be put in again."""
+_BAND_OF_ALL = 1500
+"""Characters. So far from where it was a character may be put in again; farther where generations
+are few, so that the bands of all of them have so many together."""
 
 # What an alignment of a character with a column weighs. Pairs of equal characters count twice what
 # skipping costs, so that columns are shared, and not many.
 _PAIR = 2
-_FOLLOWS = 2
+_FOLLOWS = 3
 _BREAK = 5
 
 _BESIDE = np.uint8(1)
@@ -48,9 +50,10 @@ def fill(
     Wunsch (1970), for the most pairs of equal characters, less a cost for columns skipped or made,
     and for every break. A column may hold different characters.
 
-    Then each generation is taken out and put in again beside all others, near to where it was. What
-    it was given for a start stays where it is if it goes on for 30 characters; shorter runs may be
-    chance, and are moved where that gives more pairs.
+    Then each generation is taken out and put in again beside all others, near to where it was;
+    twice where they are few, as the first ones to join knew little. What it was given for a start
+    stays where it is if it goes on for 30 characters; shorter runs may be chance, and are moved
+    where that gives more pairs.
 
     Args:
         codes: int32 [characters], every generation's characters as numbers, one generation after
@@ -70,12 +73,14 @@ def fill(
     for n_joined in range(order.size):
         g = order[n_joined]
         take_out(profile, g, given)
-        put_in(profile, g, _chosen(profile, g, anywhere, n_joined, n_codes))
-    for g in order:
-        was = profile.columns[starts[g] : starts[g + 1]].copy()
-        take_out(profile, g, stays)
-        near = profile.places[was]
-        put_in(profile, g, _chosen(profile, g, near, order.size - 1, n_codes))
+        put_in(profile, g, _chosen(profile, g, anywhere, 0, n_joined, n_codes))
+    band = max(_BAND, _BAND_OF_ALL // max(order.size, 1))
+    for _ in range(1 if band == _BAND else 2):
+        for g in order:
+            was = profile.columns[starts[g] : starts[g + 1]].copy()
+            take_out(profile, g, stays)
+            near = profile.places[was]
+            put_in(profile, g, _chosen(profile, g, near, band, order.size - 1, n_codes))
     columns: np.ndarray = profile.places[profile.columns]
     return columns
 
@@ -96,13 +101,16 @@ def _in_long_runs(fixed: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _chosen(profile: Profile, g: int, near: np.ndarray, n_joined: int, n_codes: int) -> np.ndarray:
+def _chosen(
+    profile: Profile, g: int, near: np.ndarray, band: int, n_joined: int, n_codes: int
+) -> np.ndarray:
     """The places of the columns that a generation's characters take; NONE for a new one.
 
     Args:
         profile: The alignment. The generation is out, but for those of its characters that stayed.
         g: The generation.
         near: int32 [its characters], the places about which they are sought; or none, for all.
+        band: As in `_limits`.
         n_joined: How many other generations there are.
         n_codes: How many different characters there are.
     """
@@ -139,7 +147,7 @@ def _chosen(profile: Profile, g: int, near: np.ndarray, n_joined: int, n_codes: 
             rows, n_rows = _rows(run, row)
             held = profile.held[profile.order[c0:c1]]
             pairs, runs = _counts(profile, c0, c1, row, n_rows)
-            lowest, highest = _band(near[i0:i1] - c0, i1 - i0, c1 - c0)
+            lowest, highest = _limits(near[i0:i1] - c0, band, i1 - i0, c1 - c0)
             chosen[i0:i1] = _align(rows, pairs, runs, held, lowest, highest, n_joined)
             row[run] = -1
             for i in range(i0, i1):
@@ -150,11 +158,12 @@ def _chosen(profile: Profile, g: int, near: np.ndarray, n_joined: int, n_codes: 
 
 
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _band(near: np.ndarray, n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
+def _limits(near: np.ndarray, band: int, n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
     """The fewest and the most of m columns that may have passed after 0 to n characters of a run.
 
     Args:
         near: int32 [n], the column near to which each is sought, or none.
+        band: So many characters before and after it tell how far from there.
         n: The characters.
         m: The columns.
 
@@ -165,10 +174,10 @@ def _band(near: np.ndarray, n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
     highest = np.full(n + 1, m, np.int32)
     if near.size > 0:
         for i in range(n + 1):
-            if i > _BAND:
-                lowest[i] = near[i - _BAND]
-            if i + _BAND < n:
-                highest[i] = near[i + _BAND]
+            if i > band:
+                lowest[i] = near[i - band]
+            if i + band < n:
+                highest[i] = near[i + band]
     return lowest, highest
 
 
@@ -245,7 +254,7 @@ def _align(
         pairs: int32 [rows, m], as `_counts` gives them.
         runs: int32 [rows, m], alike.
         held: int32 [m], how many characters each column holds; what it costs to skip it.
-        lowest: int32 [n + 1], as `_band` gives it.
+        lowest: int32 [n + 1], as `_limits` gives it.
         highest: int32 [n + 1], alike.
         n_joined: What a new column costs: as many generations skip it. When two neighbours are not
             in neighbouring columns, that costs a fifth of it.

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aligners import AlignerError, NotInstalledError, open_aligner
-from aligners.anchorlake import WordsFirst, _skeleton
+from aligners.anchorlake import WordsFirst
 from aligners.filling import _align, fill
 from aligners.mafft import SYMBOLS, Mafft, symbols_for
 from aligners.profile import (
@@ -31,6 +31,7 @@ from aligners.profile import (
 )
 from aligners.skeleton import _columns_by_unit, _heaviest, common_order
 from aligners.units import units
+from aligners.words import skeleton
 from tests.aligners.mafft import ALIGNERS, align, check_sentence, fails, needs_mafft, until
 from tests.blueprints import overlap
 
@@ -175,8 +176,29 @@ def test_a_word_of_the_skeleton_is_in_a_tenth_of_the_generations(
     n_holders: int, in_skeleton: bool
 ) -> None:
     texts = [f"{'common' if i < n_holders else f'own{i}'}" for i in range(21)]  # a tenth: 2.1
-    columns = _skeleton(texts)
+    columns = skeleton(texts)
     assert (columns[: len("common")] >= 0).all() == in_skeleton
+
+
+@pytest.mark.parametrize(("length", "in_skeleton"), [(28, False), (29, True)])  # and a space
+def test_so_is_what_two_share_if_it_is_long(length: int, in_skeleton: bool) -> None:
+    shared = ("both have the same few words. " * 2)[:length]
+    texts = [f"own{i} {shared if i < 2 else ''}" for i in range(10)]
+    columns = skeleton(texts)
+    assert (columns[len("own0 ") : len(texts[0])] >= 0).all() == in_skeleton
+
+
+def test_so_is_the_character_that_most_have_after_a_word_of_it() -> None:
+    texts = [f"common.{' ' if i < 5 else 'a' if i < 9 else 'b'}own{i}" for i in range(21)]
+    columns = skeleton(texts).tolist()
+    starts = starts_of([len(text) for text in texts])
+    n = len("common.")
+    for i, text in enumerate(texts):
+        of_text = columns[starts[i] : starts[i + 1]]
+        assert of_text[:n] == list(range(n))
+        # Five and four of them are a tenth too, but fewer than twelve.
+        assert of_text[n] == (n if text[n] == "b" else NONE)
+        assert set(of_text[n + 1 :]) == {NONE}
 
 
 @pytest.mark.parametrize("name", ALIGNERS)
@@ -482,7 +504,7 @@ class Run(NamedTuple):
             else:
                 on = c == 0 if i == 0 else c > 0 and chosen[i - 1] == c - 1
                 total += 2 * self.pairs[row][c]
-                total += 2 * self.follows[row][c] if on else -self.cost_of_break
+                total += 3 * self.follows[row][c] if on else -self.cost_of_break
         return total
 
     def best_score(self) -> float:
@@ -498,7 +520,7 @@ class Run(NamedTuple):
                 ways.append(best(i, j + 1, False) - self.held[j])
             if left and right:
                 row = self.rows[i]
-                on = 2 * self.follows[row][j] if beside else -self.cost_of_break
+                on = 3 * self.follows[row][j] if beside else -self.cost_of_break
                 ways.append(best(i + 1, j + 1, True) + on + 2 * self.pairs[row][j])
             return max(ways)
 

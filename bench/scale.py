@@ -75,7 +75,8 @@ def write(lake: Lake, prompts: int, reads: set[str]) -> None:
 
 def again(lake: Lake, table: Table) -> None:
     """Reads a file, and writes and checks it, as where rows are kept from before."""
-    batches = pq.ParquetFile(lake.path(table, "m")).iter_batches()
+    # with pre_buffer, pyarrow keeps every row group that it has read
+    batches = pq.ParquetFile(lake.path(table, "m"), pre_buffer=False).iter_batches()
     write_table(lake, table, batches, _MADE_UP, "m")
 
 
@@ -84,7 +85,8 @@ def align(lake: Lake) -> None:
 
     def rows() -> Iterator[pa.RecordBatch]:
         with open_aligner("anchorlake") as aligner:
-            for batch in pq.ParquetFile(lake.path(tables.GENERATIONS, "m")).iter_batches(SAMPLES):
+            file = pq.ParquetFile(lake.path(tables.GENERATIONS, "m"), pre_buffer=False)
+            for batch in file.iter_batches(SAMPLES):
                 columns = {name: batch[name] for name in tables.ALIGNMENTS.stored_grain}
                 placed = aligner.columns(batch["text"].to_pylist())
                 width = max(int(of_text[-1]) + 1 for of_text in placed)

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from warehouse.sessions import session
+from warehouse.sessions import Limits, session
 
 if TYPE_CHECKING:
     from warehouse.lake import Lake
@@ -22,6 +22,8 @@ CHECKS = ("schema_as_declared", "grain_unique_and_not_null", "not_empty")
 _GRAIN = Path(__file__).with_name("grain.sql").read_text(encoding="utf-8")
 _FEW = 100_000
 """Rows whose grain is looked at in memory: opening a session takes longer than that does."""
+_MEMORY = 1 << 30
+"""Bytes that rows which do not stand in the order of their grain take at most; then they spill."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,13 @@ def _bad_grain_rows(table: Table, path: Path, lake: Lake) -> int:
     if n_rows <= _FEW and all(map(_are_equal_alike, types)):
         return _bad_in_memory(pq.ParquetFile(path).read(columns=[*table.stored_grain]))
     columns = [duckdb.ColumnExpression(name) for name in table.stored_grain]
-    gap = reduce(or_, (column.isnull() for column in columns))
-    with session(lake) as connection:
+    first = duckdb.ConstantExpression(0)  # where the grain is one column, nothing leads it
+    with session(lake, Limits(memory=min(_MEMORY, Limits().memory))) as connection:
         rows = connection.read_parquet(str(path), hive_partitioning=False)
         rows.select(
-            duckdb.FunctionExpression("row", *columns).alias("key"), gap.alias("gap")
+            duckdb.FunctionExpression("row", first, *columns[:-1]).alias("prefix"),
+            columns[-1].alias("last_value"),
+            reduce(or_, (column.isnull() for column in columns)).alias("gap"),
         ).create_view("keys")
         (bad,) = connection.execute(_GRAIN).fetchone() or (0,)
     return int(bad)

@@ -11,10 +11,9 @@ size, date and inode. So a lake is read whole once, and not by every command.
 
 from __future__ import annotations
 
-import mmap
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import xxhash
 
@@ -29,6 +28,8 @@ UNSEALED = {_SEALED: _HASH, _DIGEST: "0" * _DIGITS}
 """Key-value pairs for the footer of a file that `seal` is to close."""
 
 _MAGIC = b"PAR1"
+_PIECE = 1 << 20
+"""Bytes that are read at once."""
 _WORTH_REWRITING = 1000
 """Lines of a record that say nothing any more, before it is written anew."""
 
@@ -43,12 +44,14 @@ def identity(status: os.stat_result) -> Identity:
 
 def seal(file: Path) -> None:
     """Puts a file's digest into its footer, which has `UNSEALED`."""
-    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as content:
-        footer = _footer(content)
-        place = None if footer is None else _place(content, footer)
+    with file.open("r+b") as opened:
+        footer = _footer(opened)
+        place = None if footer is None else footer.place
         if place is None:
             raise ValueError(f"{file} has no room for a digest in its footer")
-        content[place : place + _DIGITS] = _digest(content, place)
+        digest = _digest(opened, place)
+        opened.seek(place)
+        opened.write(digest)
 
 
 def is_whole(file: Path) -> bool:
@@ -61,43 +64,60 @@ def is_whole(file: Path) -> bool:
         OSError: It cannot be read.
     """
     with file.open("rb") as opened:
-        if os.fstat(opened.fileno()).st_size == 0:
+        footer = _footer(opened)
+        if footer is None:
             return False
-        with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            footer = _footer(content)
-            if footer is None:
-                return False
-            place = _place(content, footer)
-            is_sealed = content.find(_SEALED.encode(), footer) >= 0
-            if place is None:
-                return not is_sealed
-            held = bytes(content[place : place + _DIGITS])
-            return is_sealed and held == _digest(content, place)
+        if footer.place is None:
+            return not footer.is_sealed
+        opened.seek(footer.place)
+        held = opened.read(_DIGITS)
+        return footer.is_sealed and held == _digest(opened, footer.place)
 
 
-def _footer(content: mmap.mmap) -> int | None:
-    """Where the footer begins; None where there is none."""
-    if len(content) < 12 or content[:4] != _MAGIC or content[-4:] != _MAGIC:
+class _Footer(NamedTuple):
+    """What a file's footer says of its digest.
+
+    Attributes:
+        is_sealed: Whether it says that there is one.
+        place: Where the digest's own bytes are in the file; None where there are none.
+    """
+
+    is_sealed: bool
+    place: int | None
+
+
+def _footer(file: BinaryIO) -> _Footer | None:
+    """Reads the footer; None where there is none."""
+    size = file.seek(0, os.SEEK_END)
+    if size < 12:
         return None
-    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
-    return start if start >= 4 else None
-
-
-def _place(content: mmap.mmap, footer: int) -> int | None:
-    """Where the digest's own bytes are; None where there are none."""
-    key = content.find(_DIGEST.encode(), footer)
+    file.seek(0)
+    begins_well = file.read(4) == _MAGIC
+    file.seek(size - 8)
+    end = file.read(8)
+    start = size - 8 - int.from_bytes(end[:4], "little")
+    if not begins_well or end[4:] != _MAGIC or start < 4:
+        return None
+    file.seek(start)
+    content = file.read()
     # A value comes after its key, behind a byte for its type and one for its length.
-    place = key + len(_DIGEST) + 2
-    return place if key >= 0 and place + _DIGITS <= len(content) else None
+    key = content.find(_DIGEST.encode())
+    place = start + key + len(_DIGEST) + 2
+    has_room = key >= 0 and place + _DIGITS <= size
+    return _Footer(_SEALED.encode() in content, place if has_room else None)
 
 
-def _digest(content: mmap.mmap, place: int) -> bytes:
+def _digest(file: BinaryIO, place: int) -> bytes:
     """The digest of a file with the digest's own bytes as zeros, in hexadecimal digits."""
+    # Pages of a file that is mapped count as a process's memory, so pieces are read.
     computed = xxhash.xxh3_128()
-    with memoryview(content) as view, view[:place] as before, view[place + _DIGITS :] as after:
-        computed.update(before)
-        computed.update(b"0" * _DIGITS)
-        computed.update(after)
+    file.seek(0)
+    for start in range(0, place, _PIECE):
+        computed.update(file.read(min(_PIECE, place - start)))
+    file.seek(_DIGITS, os.SEEK_CUR)
+    computed.update(b"0" * _DIGITS)
+    while piece := file.read(_PIECE):
+        computed.update(piece)
     return computed.hexdigest().encode()
 
 

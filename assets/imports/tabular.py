@@ -139,7 +139,8 @@ def read_parquet(source: str, options: Options) -> Iterator[Found | Dropped]:
 
     check_is_file(Path(source))
     try:
-        with pq.ParquetFile(source) as file:
+        # with pre_buffer, pyarrow keeps every row group that it has read
+        with pq.ParquetFile(source, pre_buffer=False) as file:
             columns = _columns(source, file.schema_arrow.names, options)
             wanted = sorted({*columns.values(), *_further(options)})
             batches = file.iter_batches(batch_size=1_000, columns=wanted)

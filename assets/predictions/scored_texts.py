@@ -136,7 +136,8 @@ def _documents(context: AssetContext) -> Iterator[ScoredText]:
     files = context.lake.files(tables.DOCUMENTS)
     if not files or not context.study.corpora:
         return
-    for batch in pq.ParquetFile(files[0]).iter_batches(_BATCH):
+    # with pre_buffer, pyarrow keeps every row group that it has read
+    for batch in pq.ParquetFile(files[0], pre_buffer=False).iter_batches(_BATCH):
         for row in batch.to_pylist():
             part = Part(GOLD, "-", row["corpus"])
             yield ScoredText(part, row["document_id"], row["category"], row["text"])

@@ -96,7 +96,8 @@ def _rows(context: AssetContext) -> Iterator[list[pa.RecordBatch]]:
         files = context.lake.files(tables.DOCUMENTS)
         if not files:
             raise InputError("prefixes are cut from documents, which the lake does not have yet")
-        file = pq.ParquetFile(files[0])
+        # with pre_buffer, pyarrow keeps every row group that it has read
+        file = pq.ParquetFile(files[0], pre_buffer=False)
         documents = (row for batch in file.iter_batches() for row in batch.to_pylist())
         prompts += cut_prefixes(context.study, documents)
     yield pa.Table.from_pylist(prompts, _SCHEMA).to_batches()

@@ -44,12 +44,19 @@ def test_a_file_that_was_cut_short_or_went_on_is_damaged(file: Path) -> None:
         assert not is_whole(file)
 
 
-def test_the_digest_is_of_the_file_with_its_own_bytes_as_zeros(file: Path) -> None:
+@pytest.mark.parametrize("piece", [1, 1000, 1 << 20])
+def test_the_digest_is_of_the_file_with_its_own_bytes_as_zeros(
+    lake: Lake, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integrity, "_PIECE", piece)
+    write_table(lake, TABLE, batches(*range(40)), PROVENANCE, "m")
+    file = lake.path(TABLE, "m")
     digest = pq.read_metadata(file).metadata[b"anchorlake.digest"]
     content = file.read_bytes()
     assert content.count(digest) == 1
     zeroed = content.replace(digest, b"0" * 32)
     assert xxhash.xxh3_128(zeroed).hexdigest().encode() == digest
+    assert is_whole(file)
 
 
 def test_a_file_of_an_earlier_version_is_taken_for_whole(lake: Lake, tmp_path: Path) -> None:

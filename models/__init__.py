@@ -15,7 +15,7 @@ from models.decoding import Cautious, Decoding, Rules
 from models.distributions import Kept
 from models.endings import Ending, Reasoning
 from models.errors import ModelError
-from models.loading import LanguageModel
+from models.language_model import LanguageModel
 from models.pool import ModelPool
 from models.prompting import PromptFormat
 from models.reading import Text

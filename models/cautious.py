@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from models.completions import Request
     from models.decoding import Cautious
-    from models.loading import LanguageModel
+    from models.language_model import LanguageModel
     from models.steps import RecordedState, State
 
 MARKS = frozenset(".,\n?!:;)]}")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from models.loading import LanguageModel
+    from models.language_model import LanguageModel
     from models.reading import Text, Window
 
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from models.devices import resolve_device
 from models.errors import ModelError, sentence
 from models.files import file_digest
-from models.loading import resolve_device
 from models.sources.digests import digest_text
 from models.sources.folders import check_folder
 from models.sources.plausible import check_tokenizer

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from models.completions import Completion
     from models.decoding import Decoding
-    from models.loading import LanguageModel
+    from models.language_model import LanguageModel
     from models.prompting import PromptFormat, SentPrompt
     from models.servers.server import Server
     from models.vllm import VllmProcess

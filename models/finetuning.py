@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch.nn import Parameter
 
-    from models.loading import LanguageModel
+    from models.language_model import LanguageModel
     from models.reading import Text
 
 Method = Literal["full", "lora"]

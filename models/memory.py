@@ -1,4 +1,4 @@
-"""The memory that models are run in: what is given back, and what is done where it runs out."""
+"""The memory that models are run in: how much is free, and what is done where it runs out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
+import psutil
 import torch
 
 from models.errors import ModelError, sentence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
-
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 """Options of `mallopt`, by the numbers that they have in glibc."""
@@ -36,6 +36,14 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_MAX, 0)
         library.mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can be had on a device, those that PyTorch keeps for the next tensors included."""
+    if device.type != "cuda":
+        return int(psutil.virtual_memory().available)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0] + kept)
 
 
 def in_halves(

@@ -24,7 +24,7 @@ from models.scoring import positions_at_once
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
-    from models.loading import LanguageModel
+    from models.language_model import LanguageModel
 
 Ids = tuple[int, ...]
 _TOKENS_ON_CPU = 1 << 11

@@ -10,7 +10,7 @@ from models.loading import load
 from models.shards import ShardedModel
 
 if TYPE_CHECKING:
-    from models.loading import LanguageModel
+    from models.language_model import LanguageModel
     from models.sources.source import Source
 
 

@@ -16,7 +16,7 @@ from models.memory import is_out_of_memory
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.loading import LanguageModel
+    from models.language_model import LanguageModel
 
 _ROOM = 64
 """Rooms are for a multiple of so many tokens."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from models.decoding import Decoding, Rules
-    from models.loading import LanguageModel
+    from models.language_model import LanguageModel
 
 _BEFORE = ("\n", "a", ".", "=")
 """What a word is written after to see whether it is one token: after one of these no token of the

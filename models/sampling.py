@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
     from models.completions import Request
-    from models.loading import LanguageModel
+    from models.language_model import LanguageModel
     from models.recorded import RecordedSteps
 
 

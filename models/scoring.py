@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from models.distributions import PAPERS, Distributions, Kept, start_reducing
-from models.loading import free_memory
+from models.memory import free_memory
 from models.reading import GROUP_TOKENS, Text, as_tensors, groups, read, send
 from models.shards import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
-    from models.loading import LanguageModel
+    from models.language_model import LanguageModel
     from models.reading import Window
 
 _LOGITS_ON_CPU = 256 << 20

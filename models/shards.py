@@ -22,8 +22,10 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 
+from models.devices import resolve_device
 from models.errors import ModelError
-from models.loading import LanguageModel, describe, resolve_device
+from models.language_model import LanguageModel
+from models.loading import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

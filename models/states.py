@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from models.loading import LanguageModel
+    from models.language_model import LanguageModel
     from models.reading import Window
 
 _STATES_AT_ONCE = 128 << 20

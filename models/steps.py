@@ -11,7 +11,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.loading import LanguageModel
+    from models.language_model import LanguageModel
     from models.recorded import RecordedSteps
 
 LEAVE_AT = 0.8

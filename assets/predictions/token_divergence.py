@@ -30,7 +30,7 @@ from assets.study.digests import digest
 from assets.study.errors import InputError
 from models import ModelPool, Text
 from models.divergence import bytes_of_logits, diverge_in_turn, diverge_together
-from models.loading import free_memory
+from models.memory import free_memory
 from models.reading import GROUP_TOKENS
 from warehouse import tables
 

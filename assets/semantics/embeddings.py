@@ -17,8 +17,8 @@ from assets.lineage.signature import Signature, short
 from assets.lineage.staging import finished_rows, note_part_versions, stage
 from assets.sources.prompt_sets import prompt_set
 from assets.study.digests import digest
+from models.devices import resolve_device
 from models.embedding import encoder_digest, library_version, load_encoder
-from models.loading import resolve_device
 from warehouse import tables
 from warehouse.sessions import bind, session
 from warehouse.vocabulary import SENTENCES, load_words

@@ -12,13 +12,9 @@ import pyarrow as pa
 from assets.lineage.asset import TableAsset
 from assets.lineage.signature import Signature, short
 from models import ModelError
-from models.loading import (
-    describe,
-    load_tokenizer,
-    resolve_device,
-    resolve_dtype,
-    tokenizer_digest,
-)
+from models.devices import resolve_device, resolve_dtype
+from models.language_model import tokenizer_digest
+from models.loading import describe, load_tokenizer
 from models.vllm import vllm_version
 from warehouse import tables
 

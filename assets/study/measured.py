@@ -25,9 +25,9 @@ from assets.study.files import read_text
 from assets.study.part import Part
 from assets.study.parts import JsonObject, Name, Number
 from models import Cautious, Decoding, Ending, PromptFormat, Reasoning, Rules, Source
+from models.devices import DTYPES
 from models.engines import EngineName
 from models.files import read_once
-from models.loading import DTYPES
 from models.names import local_path
 from models.prompting import CHAT, NOT_SWITCHES, PLACEHOLDER, PLAIN
 

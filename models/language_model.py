@@ -202,6 +202,16 @@ class LanguageModel:
         )
         return text
 
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes that the keys and values of one token take."""
+        config = self.config
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        width = (
+            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        )
+        return int(2 * config.num_hidden_layers * heads * width * self.model.dtype.itemsize)
+
     def rows_that_fit(self, length: int) -> int:
         """Sequences of this many tokens whose cache and logits memory holds at once.
 
@@ -209,16 +219,10 @@ class LanguageModel:
         """
         if self.batch_tokens is not None:
             return max(1, self.batch_tokens // length)
-        config = self.config
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        width = (
-            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        )
-        itemsize = self.model.dtype.itemsize
         # The cache's spare room, and its copy while rows leave, can triple it; logits are held as
         # the model's and as float32 ones, with their exponentials beside them.
-        cache = 3 * 2 * config.num_hidden_layers * heads * width * itemsize * length
-        logits = self.vocab_size * (itemsize + 2 * 4)
+        cache = 3 * self.cache_bytes * length
+        logits = self.vocab_size * (self.model.dtype.itemsize + 2 * 4)
         free = free_memory(self.device)
         rows = max(1, min(_MOST_ROWS, int(_MEMORY_SHARE * free / (cache + logits))))
         return 1 << (rows.bit_length() - 1)

@@ -53,6 +53,11 @@ class Window:
         """Inputs before the one that the first target comes after."""
         return len(self.inputs) - len(self.targets)
 
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        """The inputs that are skipped."""
+        return tuple(self.inputs[: self.skipped])
+
 
 def windows(
     context_ids: Sequence[int], token_ids: Sequence[int], context_length: int
@@ -116,7 +121,7 @@ def read(
     groups: Iterable[list[Text]],
     *,
     context_length: int,
-    batch_tokens: int,
+    cut: Callable[[Sequence[Window]], Iterable[list[int]]],
     read_batch: Callable[[Sequence[Window]], Sequence[Callable[[], Found]]],
     join: Callable[[list[Found]], Found],
     on_tokens: Callable[[int], None] = lambda read: None,
@@ -127,7 +132,7 @@ def read(
     Args:
         groups: The texts, as `groups` cuts them; read as they are needed.
         context_length: Tokens that a window has at most.
-        batch_tokens: Inputs that are read at once, padding included; a longer window is by itself.
+        cut: Cuts a group's windows into batches: the numbers of those that are read side by side.
         read_batch: Starts to read a batch, and returns for each of its windows a function that
             waits for what is wanted of it.
         join: Makes of what was found of a text's windows what is found of the text.
@@ -142,23 +147,20 @@ def read(
     """
 
     def start(group: list[Text]) -> Callable[[], list[tuple[Text, Found]]]:
-        cut = [
+        placed = [
             (number, window)
             for number, text in enumerate(group)
             for window in windows(text.context_ids, text.token_ids, context_length)
         ]
-        # Windows that skip alike and are of like length share a batch, so little is read in vain.
-        order = sorted(range(len(cut)), key=lambda i: (cut[i][1].skipped, len(cut[i][1].inputs)))
         waiting: dict[int, Callable[[], Found]] = {}
-        for batch in batches([cut[i][1] for i in order], batch_tokens):
-            some = [cut[order[i]][1] for i in batch]
-            waits = in_halves(read_batch, some)
-            waiting |= {order[i]: wait for i, wait in zip(batch, waits, strict=True)}
+        for batch in cut([window for _, window in placed]):
+            some = [placed[i][1] for i in batch]
+            waiting |= dict(zip(batch, in_halves(read_batch, some), strict=True))
             on_tokens(sum(len(window.targets) for window in some))
 
         def finish() -> list[tuple[Text, Found]]:
             parts: list[list[Found]] = [[] for _ in group]
-            for i, (number, _) in enumerate(cut):
+            for i, (number, _) in enumerate(placed):
                 parts[number].append(waiting[i]())
             return [(text, join(of_text)) for text, of_text in zip(group, parts, strict=True)]
 
@@ -171,6 +173,21 @@ def read(
             yield started.popleft()()
     for finish in started:
         yield finish()
+
+
+def side_by_side(windows: Sequence[Window], batch_tokens: int) -> Iterator[list[int]]:
+    """Batches of windows that skip alike and are of like length, so little is read in vain.
+
+    Args:
+        windows: In any order.
+        batch_tokens: Inputs that are read at once, padding included; a longer window is by itself.
+
+    Yields:
+        The numbers of the windows of a batch.
+    """
+    order = sorted(range(len(windows)), key=lambda i: (windows[i].skipped, len(windows[i].inputs)))
+    for batch in batches([windows[i] for i in order], batch_tokens):
+        yield [order[i] for i in batch]
 
 
 def batches(ordered: Sequence[Window], batch_tokens: int) -> Iterator[list[int]]:

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from models.distributions import PAPERS, Distributions, Kept, start_reducing
 from models.memory import free_memory
-from models.reading import GROUP_TOKENS, Text, as_tensors, groups, read, send
+from models.reading import GROUP_TOKENS, Text, Window, as_tensors, groups, read, send
 from models.shards import run
+from models.shared_prompts import batches, read_shared_prompts, share_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
     from models.language_model import LanguageModel
-    from models.reading import Window
 
 _LOGITS_ON_CPU = 256 << 20
 """Bytes of logits at once; more of them bring no more tokens a second."""
@@ -95,7 +95,7 @@ class _Scoring:
         for group in read(
             pieces,
             context_length=model.context_length,
-            batch_tokens=room,
+            cut=lambda windows: batches(model, windows, room),
             read_batch=lambda batch: _start_batch(model, batch, room, self.kept),
             join=Distributions.join,
             on_tokens=told,
@@ -123,17 +123,22 @@ def _start_batch(
     model: LanguageModel, batch: Sequence[Window], batch_tokens: int, kept: Kept
 ) -> list[Callable[[], Distributions]]:
     """Starts to read windows side by side, some columns at a time where they are long."""
+    read_more: Callable[..., Tensor] | None = None
+    if share_prompts(model, batch):
+        read_more = read_shared_prompts(model, batch)
+        batch = [Window(window.inputs[window.skipped :], window.targets) for window in batch]
     ids, targets = as_tensors(batch)
     width = ids.shape[1]
     ids = send(ids, model.device)
     first_wanted = min(window.skipped for window in batch)
     step = max(1, batch_tokens // len(batch))
-    past = model.new_cache() if step < width else None
+    if read_more is None:
+        read_more = partial(model.forward, cache=model.new_cache() if step < width else None)
     started: list[tuple[list[int], Callable[[], Distributions]]] = []
     for start in range(0, width, step):
         end = min(start + step, width)
         keep = max(1, end - max(start, first_wanted))
-        logits = model.forward(ids[:, start:end], cache=past, keep=keep)
+        logits = read_more(ids[:, start:end], keep=keep)
         wanted = targets[:, end - keep : end]
         here = wanted >= 0
         if not bool(here.any()):

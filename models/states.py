@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.reading import GROUP_TOKENS, Text, as_tensors, groups, read
+from models.reading import GROUP_TOKENS, Text, as_tensors, groups, read, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -61,7 +61,7 @@ def hidden_states(
     return read(
         groups(texts, group_tokens),
         context_length=model.context_length,
-        batch_tokens=batch_tokens or _batch_tokens(model),
+        cut=partial(side_by_side, batch_tokens=batch_tokens or _batch_tokens(model)),
         read_batch=read_batch,
         join=torch.cat,
         on_tokens=on_tokens,

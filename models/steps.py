@@ -42,13 +42,22 @@ class State:
 
     def step(self, model: LanguageModel, tokens: Tensor) -> None:
         """Reads one more token a row, int64 [rows]."""
+        self.logits = self.read(model, tokens[:, None])[:, 0]
+
+    def read(self, model: LanguageModel, ids: Tensor, *, keep: int = 1) -> Tensor:
+        """Reads more tokens of each row, int64 [rows, new], and gives logits after the last ones.
+
+        Returns:
+            [rows, keep, vocabulary].
+        """
         positions = None
         if self.attention is not None:
-            self.attention = torch.cat([self.attention, torch.ones_like(tokens)[:, None]], dim=1)
-            positions = self.attention.sum(1, keepdim=True) - 1
-        self.logits = model.forward(
-            tokens[:, None], cache=self.cache, attention=self.attention, positions=positions
-        )[:, 0]
+            seen = self.attention.sum(1, keepdim=True)
+            positions = seen + torch.arange(ids.shape[1], device=ids.device)
+            self.attention = torch.cat([self.attention, torch.ones_like(ids)], dim=1)
+        return model.forward(
+            ids, cache=self.cache, attention=self.attention, positions=positions, keep=keep
+        )
 
 
 class RecordedState:

@@ -334,6 +334,7 @@ def _signature(context: AssetContext) -> Signature:
 
 TOKEN_DISTRIBUTIONS = TableAsset(
     name="token_distributions",
+    version="2",
     group="predictions",
     description=tables.TOKEN_DISTRIBUTIONS.description,
     reads=("documents", "prompts", "checkpoints", "generations", "scored_texts"),

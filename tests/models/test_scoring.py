@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from models import Decoding, ModelError, Request, Text, sample, score
-from models.reading import groups, read, windows
+from models import Decoding, LanguageModel, ModelError, Request, Text, sample, score, shared_prompts
+from models.reading import Window, groups, read, side_by_side, windows
+from models.shared_prompts import batches, share_prompts
 from tests.models.reference import distribution
 
 if TYPE_CHECKING:
@@ -98,6 +99,110 @@ def test_a_text_is_scored_given_its_context(model):
         assert_equal(scored.distributions, slowly(model, scored.text))
 
 
+def samples_of(*prompts: tuple[int, int], longest: int = 9) -> list[Text]:
+    """Texts after prompts of (tokens, samples); the samples take turns in length, from 1."""
+    generator = torch.Generator().manual_seed(2)
+
+    def drawn(length: int) -> tuple[int, ...]:
+        return tuple(torch.randint(4, 260, (length,), generator=generator).tolist())
+
+    texts = []
+    for number, (length, n_samples) in enumerate(prompts):
+        prompt = drawn(length)
+        for i in range(n_samples):
+            texts.append(Text(f"{number}/{i}", prompt, drawn(1 + i * 4 % longest)))
+    return texts
+
+
+def read_by(model, monkeypatch) -> list[tuple[int, int]]:
+    """Rows and columns of each forward pass of a model from now on."""
+    shapes: list[tuple[int, int]] = []
+    forward = LanguageModel.forward
+
+    def noted(self, ids, **options):
+        shapes.append(tuple(ids.shape))
+        return forward(self, ids, **options)
+
+    monkeypatch.setattr(LanguageModel, "forward", noted)
+    return shapes
+
+
+@pytest.mark.parametrize("batch_tokens", [7, 10_000])
+def test_samples_are_scored_behind_their_prompt_as_with_it(model, batch_tokens):
+    """Windows of 8 tokens slide out of some prompts, and some texts are longer than a context."""
+    texts = samples_of((3, 5), (12, 4), (2, 1), (12, 2), (9, 3), (1, 2), (2, 2))
+    scored = [s for group in score(model, texts, batch_tokens=batch_tokens) for s in group]
+    assert [s.text for s in scored] == texts
+    for s in scored:
+        assert_equal(s.distributions, slowly(model, s.text))
+
+
+def test_a_prompt_is_read_once_for_its_samples(tiny_llama, monkeypatch):
+    texts = samples_of((50, 8), (30, 8), longest=5)
+    shapes = read_by(tiny_llama, monkeypatch)
+    list(score(tiny_llama, texts))
+    assert shapes == [(2, 49), (16, 5)]  # without a prompt's last token, which each sample follows
+
+
+def test_a_prompt_of_one_sample_is_read_with_it(tiny_llama, monkeypatch):
+    shapes = read_by(tiny_llama, monkeypatch)
+    list(score(tiny_llama, samples_of((20, 1), (20, 1))))
+    assert shapes == [(2, 20)]
+
+
+def test_layers_that_are_not_attention_read_prompts_with_samples(tiny_llama, monkeypatch):
+    batch = windows_of(samples_of((20, 4)))
+    assert share_prompts(tiny_llama, batch)
+    kinds = ["linear_attention", "full_attention"]
+    monkeypatch.setattr(tiny_llama.config, "layer_types", kinds, raising=False)
+    assert not share_prompts(tiny_llama, batch)
+
+
+def windows_of(texts: list[Text]) -> list[Window]:
+    return [w for text in texts for w in windows(text.context_ids, text.token_ids, 256)]
+
+
+@pytest.mark.parametrize("batch_tokens", [None, 100, 3])
+def test_batches_hold_each_window_once_and_no_more_than_memory(
+    tiny_llama, monkeypatch, batch_tokens
+):
+    monkeypatch.setattr(tiny_llama, "batch_tokens", batch_tokens)
+    monkeypatch.setattr(shared_prompts, "_CACHE", 120 * tiny_llama.cache_bytes)
+    monkeypatch.setattr(shared_prompts, "_TOKENS", 70)
+    some = windows_of([*samples_of((20, 9), (5, 19), (5, 19), (7, 1)), *texts_of(4, 40)])
+    cut = list(batches(tiny_llama, some, 6))
+    assert sorted(i for batch in cut for i in batch) == list(range(len(some)))
+    shared = [[some[i] for i in batch] for batch in cut]
+    shared = [batch for batch in shared if share_prompts(tiny_llama, batch)]
+    for batch in shared:
+        n_prompts = len({w.prompt for w in batch})
+        longest, width = max(w.skipped for w in batch), max(len(w.targets) for w in batch)
+        assert len(batch) <= 6
+        assert len(batch) * (longest + width) <= (batch_tokens or 120)
+        assert n_prompts * longest + len(batch) * width <= 70
+    assert len(shared) == 0 if batch_tokens == 3 else len(shared) >= 8
+
+
+def test_the_samples_of_a_prompt_are_read_together(tiny_llama):
+    """Each batch has at most one prompt that the one before it does not have."""
+    some = windows_of(samples_of((8, 20), (8, 20), (8, 20)))
+    prompts = [{some[i].prompt for i in batch} for batch in batches(tiny_llama, some, 7)]
+    assert sum(map(len, prompts)) <= len(prompts) + 2
+
+
+def test_what_is_left_to_score_comes_out_bit_by_bit_as_it_would_have(tiny_model):
+    texts = samples_of((12, 6), (5, 6), (9, 6))
+    whole = {s.text.name: s.distributions for g in score(tiny_model, texts) for s in g}
+    done = frozenset(text.name for text in texts[:11])
+    groups_left = list(score(tiny_model, texts, finished=done, group_tokens=10_000))
+    left = {s.text.name: s.distributions for g in groups_left for s in g}
+    assert set(left) >= {text.name for text in texts} - done
+    for name, distributions in left.items():
+        for column in dataclasses.fields(distributions):
+            bits = getattr(distributions, column.name)
+            assert np.array_equal(bits, getattr(whole[name], column.name))
+
+
 def test_windows_score_every_token_once_and_fill_up_the_last():
     assert [(list(w.inputs), list(w.targets)) for w in windows([0], range(1, 11), 4)] == [
         ([0, 1, 2, 3], [1, 2, 3, 4]),
@@ -160,7 +265,7 @@ def test_a_group_is_started_before_the_one_before_it_is_waited_for():
     texts = [Text(str(i), (0,), (i,)) for i in range(3)]
     arguments = {
         "context_length": 8,
-        "batch_tokens": 8,
+        "cut": lambda windows: side_by_side(windows, 8),
         "read_batch": read_batch,
         "join": list,
     }

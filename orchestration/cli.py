@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -21,9 +20,8 @@ from orchestration.commands import (
     tables,
     ui,
 )
-from orchestration.commands.console import BAD_INPUT, BAD_INPUTS, FAILED, Debugging, err, out
+from orchestration.commands.console import BAD_INPUT, FAILED, Debugging, err, is_bad_input
 from orchestration.streams import unfailing
-from orchestration.troubles import trouble
 
 app = typer.Typer(
     help="Measure what alignment does to language models.",
@@ -45,7 +43,9 @@ app.command("ui")(ui.ui_command)
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        out.print(f"anchorlake {metadata.version('anchorlake')}")
+        from importlib import metadata
+
+        typer.echo(f"anchorlake {metadata.version('anchorlake')}")
         raise typer.Exit
 
 
@@ -78,9 +78,11 @@ def _status() -> int:
             raise
         if isinstance(error, TyperException):
             return _bad_command(error)
-        if isinstance(error, BAD_INPUTS):
+        if is_bad_input(error):
             err.print(str(error))
             return BAD_INPUT
+        from orchestration.troubles import trouble
+
         if sentence := trouble(error):
             err.print(sentence)
             return BAD_INPUT

@@ -10,7 +10,6 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import duckdb
-import sqlalchemy.exc
 
 from assets.study.errors import shown
 from orchestration.streams import PrintError
@@ -63,7 +62,7 @@ def trouble(error: BaseException) -> str | None:
             return reason if path is None else f"{shown(str(path), _LONGEST_SHOWN)}: {reason}"
         if isinstance(cause, sqlite3.Error) and (said := _of_database(cause)):
             return said
-        if isinstance(cause, sqlalchemy.exc.OperationalError) and (said := _of_server(cause)):
+        if said := _of_server(cause):
             return said
         if isinstance(cause, duckdb.IOException):
             message = str(cause).partition("\n")[0]
@@ -91,8 +90,12 @@ def _of_database(error: sqlite3.Error) -> str | None:
     return None
 
 
-def _of_server(error: sqlalchemy.exc.OperationalError) -> str | None:
+def _of_server(error: BaseException) -> str | None:
     """A database of Dagster's that is no file, such as PostgreSQL."""
+    import sqlalchemy.exc  # takes longer than all that most commands import
+
+    if not isinstance(error, sqlalchemy.exc.OperationalError):
+        return None
     if error.orig is None or isinstance(error.orig, sqlite3.Error):
         return None
     return (

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-import pyarrow as pa
 
 if TYPE_CHECKING:
     import duckdb
 
 BASE = "base"
 """What a file's line `beside:` may say."""
+_PAIR = Path(__file__).with_name("pair.sql").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,7 @@ class BasePair:
     other_decoding: str
 
 
-_SCHEMA = pa.schema([(name, pa.string()) for name in BasePair.__annotations__])
-
-
 def create_pair(connection: duckdb.DuckDBPyConnection, pair: BasePair | None) -> None:
     """Makes the view `pair`: one row with the attributes of `BasePair`, or none without a base."""
-    rows = [] if pair is None else [asdict(pair)]
-    connection.register("pair", pa.Table.from_pylist(rows, _SCHEMA))
+    row = dict.fromkeys(BasePair.__annotations__) if pair is None else asdict(pair)
+    connection.sql(_PAIR, params=row).create_view("pair")

@@ -115,5 +115,5 @@ def _create_views(
             if is_read:  # a damaged file troubles only those who ask for it
                 raise
         viewed += files
-    load_words(connection)
+    load_words(connection, *(() if statement.about_all else (statement.text,)))
     return viewed

@@ -43,7 +43,7 @@ def rehearsal(
             views.callback(connection.execute, f"drop view {table.name}")
         if beside_base:
             create_pair(connection, None)
-            views.callback(connection.unregister, "pair")
+            views.callback(connection.execute, "drop view pair")
         yield connection
 
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from assets.study.errors import InputError
-from warehouse.durable import in_one_step
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -22,6 +21,8 @@ def opened(target: Path) -> Iterator[TextIO]:
     Raises:
         InputError: It cannot be written.
     """
+    from warehouse.durable import in_one_step  # and so DuckDB, which `--help` does without
+
     try:
         with in_one_step(target) as path, path.open("w", encoding="utf-8", newline="\n") as file:
             yield file

@@ -110,14 +110,18 @@ def sql_folders(study: Study) -> tuple[Path, ...]:
 
 
 def declared_measurements(
-    parameters: Mapping[str, object], folders: Sequence[Path] = (SQL_FOLDER,)
+    parameters: Mapping[str, object],
+    folders: Sequence[Path] = (SQL_FOLDER,),
+    *,
+    rehearse: bool = True,
 ) -> list[Measurement]:
-    """Every derived table, each after what it reads.
+    """Every derived table, each after what it reads; see `read_measurements`.
 
     Raises:
         DeclarationError: One of them cannot become a table.
     """
-    return read_measurements(folders, [*BASE_TABLES, *MEASURE_TABLES], parameters)
+    tables = [*BASE_TABLES, *MEASURE_TABLES]
+    return read_measurements(folders, tables, parameters, rehearse=rehearse)
 
 
 def declared_measures(
@@ -145,11 +149,17 @@ def declared_measures(
     )
 
 
-def declared_tables(folders: Sequence[Path] = (SQL_FOLDER,)) -> list[Table]:
+def declared_tables(
+    folders: Sequence[Path] = (SQL_FOLDER,), *, rehearse: bool = True
+) -> list[Table]:
     """Every table, each after what it is derived from.
+
+    Args:
+        folders: Where tables are declared.
+        rehearse: Whether every query is run over empty tables, to find its mistakes.
 
     Raises:
         DeclarationError: A file cannot become a table.
     """
-    measurements = declared_measurements(PLACEHOLDERS, folders)
+    measurements = declared_measurements(PLACEHOLDERS, folders, rehearse=rehearse)
     return [*BASE_TABLES, *(measurement.table for measurement in measurements), *MEASURE_TABLES]

@@ -1,4 +1,8 @@
-"""What all commands have in common: where they write, their options, and how they end."""
+"""What all commands have in common: where they write, their options, and how they end.
+
+A command imports what it works with as it begins: DuckDB and Arrow take several times as long as
+all that `--help` needs, and PyTorch and Dagster take seconds.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,6 @@ import typer
 from rich.console import Console
 
 from assets.study.errors import InputError
-from warehouse import DeclarationError, Lake, QueryError, ResultError
-from warehouse.catalog import mend_catalog
-from warehouse.places import BucketError, OvertakenError
-from warehouse.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from assets.study.study import Study
+    from warehouse import Lake
 
 
 class Terminal(Console):
@@ -34,6 +35,8 @@ class Terminal(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Makes of a text, or a table's cell, what rich prints."""
+        from warehouse.printable import printable
+
         return super().render_str(printable(text), **options)
 
 
@@ -41,15 +44,6 @@ out = Terminal(soft_wrap=True)
 err = Terminal(soft_wrap=True, stderr=True)
 
 FAILED, BAD_INPUT, DRIFTED = 1, 2, 3
-BAD_INPUTS = (
-    InputError,
-    DeclarationError,
-    QueryError,
-    ResultError,
-    OvertakenError,
-    BucketError,
-)
-"""Errors whose message is a sentence about what the user gave."""
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
 LakeFolder = Annotated[
@@ -58,6 +52,15 @@ LakeFolder = Annotated[
         "--lake", envvar="ANCHORLAKE_LAKE", help="The lake's folder, or s3://BUCKET/PREFIX."
     ),
 ]
+
+
+def is_bad_input(error: BaseException) -> bool:
+    """Whether an error's message is a sentence about what the user gave."""
+    from warehouse import DeclarationError, QueryError, ResultError
+    from warehouse.places import BucketError, OvertakenError
+
+    of_warehouse = DeclarationError | QueryError | ResultError | OvertakenError | BucketError
+    return isinstance(error, InputError | of_warehouse)
 
 
 class Debugging:
@@ -89,6 +92,9 @@ def lake_at(folder: Path) -> Lake:
 
     Of one that was moved the catalog is mended, so that it reads what is there.
     """
+    from warehouse import Lake
+    from warehouse.catalog import mend_catalog
+
     try:
         lake = Lake.at(folder)
     except ValueError as error:
@@ -133,8 +139,8 @@ def input_errors() -> Iterator[None]:
     """Turns bad input into one message and its exit status."""
     try:
         yield
-    except BAD_INPUTS as error:
-        if Debugging.on:
+    except Exception as error:
+        if Debugging.on or not is_bad_input(error):
             raise
         err.print(str(error))
         raise typer.Exit(BAD_INPUT) from None

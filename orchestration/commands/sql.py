@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
-from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from assets.study.errors import InputError
 from assets.study.files import is_text
 from orchestration.commands.console import LakeFolder, check_exists, input_errors, lake_at
 from orchestration.streams import discard
-from warehouse import Limits, QueryError, ResultError
 
 if TYPE_CHECKING:
-    from warehouse import Lake
+    from warehouse import Lake, Limits
 
 _ENDINGS = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv")
 _LEAST_MEMORY, _MOST_MEMORY = 64 << 20, 1 << 50
@@ -116,6 +114,7 @@ class Question:
 
 def _run(asked: Question, timeout: float) -> None:
     """Answers a query in a process of its own."""
+    from warehouse import QueryError
     from warehouse.bounded import BoundsError, run_bounded
     from warehouse.query import too_large
     from warehouse.scratch import remove_abandoned
@@ -150,7 +149,8 @@ def _answer(file: BinaryIO, asked: Question) -> None:
 
     if asked.lake.is_in_bucket:
         check_exists(asked.lake, asked.lake.address)
-    with ask(asked.lake, declared_tables(), asked.query, asked.limits, asked.files) as result:
+    tables = declared_tables(rehearse=False)  # tests rehearse what comes with the package
+    with ask(asked.lake, tables, asked.query, asked.limits, asked.files) as result:
         if asked.output is None:
             write_result(result, asked.form, file, terminal=asked.terminal)
         else:
@@ -168,12 +168,18 @@ def _print(content: bytes) -> None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     except OSError as error:
+        from warehouse import ResultError
+
         discard(sys.stdout)
         why = "nobody reads it any more" if isinstance(error, BrokenPipeError) else error.strerror
         raise ResultError(f"standard output cannot be written: {why}") from None
 
 
 def _limits(lake: Lake, memory: str | None) -> Limits:
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    from warehouse import Limits
+
     disk = min(_MOST_DISK, shutil.disk_usage(lake.root).free // 2)
     if memory is None:
         return Limits(disk=disk)

@@ -38,11 +38,14 @@ def tables_command(
         declared_tables,
         sql_folders,
     )
-    from assets.study.study import load_study
 
     with input_errors():
         place = lake_at(lake)
-        folders = (SQL_FOLDER,) if study is None else sql_folders(load_study(study))
+        folders: tuple[Path, ...] = (SQL_FOLDER,)
+        if study is not None:
+            from assets.study.study import load_study  # and so PyTorch, which takes seconds
+
+            folders = sql_folders(load_study(study))
         tables = {table.name: table for table in declared_tables(folders)}
         listed = declared_measures(PLACEHOLDERS, folders)
         measures = {measure.name: measure for measure in listed}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from assets.figures import FIGURES
 from assets.lineage.asset import TableAsset
 from assets.measures.declared import PLACEHOLDERS, declared_measures, declared_tables
 from assets.registry import BASE_ASSETS, assets_of
+from warehouse import declarations
 from warehouse.tables import BASE_TABLES
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.studies import Bench
 
 
@@ -29,6 +32,17 @@ def test_all_tables_and_figures_are_assets(bench: Bench) -> None:
     assert [t.name for t in tables if t.folder] == [f"measures/{m.name}" for m in measures]
     others = [asset.name for asset in assets if not isinstance(asset, TableAsset)]
     assert others == [*(f"figures/{figure.name}" for figure in FIGURES), "report"]
+
+
+def test_tables_are_known_without_running_a_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    rehearsed = declared_tables()
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("a query was run")
+
+    monkeypatch.setattr(declarations, "rehearsal", fail)
+    declarations._columns_of.cache_clear()
+    assert declared_tables(rehearse=False) == rehearsed
 
 
 def test_a_prompt_is_identified_by_its_set_and_its_id() -> None:

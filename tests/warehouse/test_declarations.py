@@ -38,10 +38,11 @@ group by checkpoint, decoding, prompt_id
 def read(tmp_path: Path, lake: Lake) -> Callable:
     """A function that reads files of SQL, given by name."""
 
-    def read_files(**files: str) -> list:
+    def read_files(*, rehearse: bool = True, **files: str) -> list:
         for name, text in files.items():
             (tmp_path / f"{name}.sql").write_text(text)
-        return read_measurements([tmp_path], BASE_TABLES, {"samples_per_prompt": 3})
+        given = {"samples_per_prompt": 3}
+        return read_measurements([tmp_path], BASE_TABLES, given, rehearse=rehearse)
 
     return read_files
 
@@ -53,6 +54,7 @@ def test_a_file_declares_all_there_is_to_a_table(read: Callable) -> None:
     assert table.description == "How long generations are."
     assert table.grain == ("checkpoint", "decoding", "prompt_id", "long")
     assert table.partitioned
+    assert [measurement] == read(length=VALID, rehearse=False)
     columns = {column.name: column for column in table.columns}
     assert columns["long"].type == "BOOLEAN"  # of the grain, not declared: what the query gives
     assert columns["prompt_id"].meaning == "identifies the prompt within its set"

@@ -6,13 +6,13 @@ A file that was not copied may have its footer here: as a Parquet file without r
 from __future__ import annotations
 
 import json
-import threading
+import os
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fcntl import LOCK_EX, flock
+from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
-
-from filelock import FileLock
 
 from warehouse.integrity import seal
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC = b"PAR1"
-
-_IN_TURN = threading.Lock()
-"""Threads take turns here, as a lock of files has them look again only every 50 ms."""
 
 
 class Version(TypedDict):
@@ -65,9 +62,7 @@ class Copies:
     @contextmanager
     def unfinished(self) -> Iterator[Path]:
         """Gives a name for a copy in the making, and removes what is left of it at the end."""
-        folder = self.root / ".staging" / "scratch"  # where what a dead process left is removed
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / uuid.uuid4().hex
+        file = self._scratch / uuid.uuid4().hex
         try:
             yield file
         finally:
@@ -98,11 +93,12 @@ class Copies:
             folder.mkdir(parents=True, exist_ok=True)
         # Another process may fetch another version. Where the two steps are cut apart, the note is
         # of a version that is past, and the file is fetched again.
-        with self.unfinished() as unfinished_note, _IN_TURN, self._lock():
+        with self.unfinished() as unfinished_note:
             noted = {"e_tag": version["e_tag"] or "", "version": version["version"]}
             unfinished_note.write_text(json.dumps(noted), encoding="utf-8")
-            unfinished.replace(file)
-            unfinished_note.replace(note)
+            with self._in_turn():
+                unfinished.replace(file)
+                unfinished_note.replace(note)
 
     def _version(self, name: str) -> Version | None:
         with suppress(FileNotFoundError, ValueError):
@@ -113,10 +109,29 @@ class Copies:
     def _note(self, name: str) -> Path:
         return self.root / ".staging" / "published" / name
 
-    def _lock(self) -> FileLock:
-        folder = self.root / ".staging" / "locks"
+    @cached_property
+    def _scratch(self) -> Path:
+        """Where what a dead process left is removed."""
+        return self._made("scratch")
+
+    @cached_property
+    def _lock(self) -> Path:
+        return self._made("locks") / "copies"
+
+    def _made(self, name: str) -> Path:
+        folder = self.root / ".staging" / name
         folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / "copies")
+        return folder
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Has threads and processes take turns: each opens the lock's file by itself."""
+        lock = os.open(self._lock, os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            flock(lock, LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
 
 def _rowless(name: str) -> str:

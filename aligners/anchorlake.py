@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aligners.filling import fill
 from aligners.numbering import longest_first, numbers_of, starts_of
-from aligners.words import skeleton
+from aligners.skeleton import skeleton
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

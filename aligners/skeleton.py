@@ -1,192 +1,131 @@
-"""The words that generations share, in an order that all of them keep."""
+"""Which characters the skeleton gives a column: those of the words that generations share."""
 
 from __future__ import annotations
 
-import numba
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from aligners.profile import (
-    BEFORE,
-    NEXT,
-    NONE,
-    SYMBOL,
-    TIMES,
-    Profile,
-    profile_of,
-    put_in,
-    take_out,
-)
+from aligners.common_order import common_order
+from aligners.numbering import longest_first, numbers_of, starts_of
+from aligners.profile import NONE
+from aligners.units import units
 
-_MATCHES = 1 << 22
-"""Of one generation; each takes 32 bytes."""
-_FIRST = 200
-"""Generations among which the order is sought."""
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-_ALONE = 10
-_PER_CHARACTER = 3
+_PASSES = 2
+_SHARED_BY = 10
+"""A word is in the skeleton where one of so many generations, at least, has it there."""
+_LEAST = 3
+"""And where so many have it, of four and more: a word that two of ten share may be chance."""
 _LONG_RUN = 30
-"""What a pair of characters weighs alone, what more for each character before it in a run, and the
-characters beyond which a run adds nothing."""
+"""Characters, the length of an anchor's window. What two share for so long is none."""
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def common_order(
-    units: np.ndarray, starts: np.ndarray, sizes: np.ndarray, order: np.ndarray, passes: int
+def skeleton(texts: Sequence[str]) -> np.ndarray:
+    """Of each character of the texts the column that the skeleton gives it, else NONE; int32.
+
+    Each word begins where the last of those ends that come directly before it in any generation. So
+    words that stand for each other, such as two ways to begin, share their columns. Where enough
+    generations go on with the same character after a word, such as a space, though with different
+    words, that character is in the skeleton too.
+    """
+    cut = [units(text) for text in texts]
+    lengths = np.array([len(unit) for text in cut for unit in text], dtype=np.int64)
+    numbers, n_units = numbers_of(cut)
+    sizes = np.zeros(n_units, dtype=np.int64)
+    sizes[numbers] = lengths
+    starts = starts_of([len(text) for text in cut])
+    words = common_order(numbers, starts, sizes, longest_first(starts), _PASSES)
+
+    generation = np.repeat(np.arange(len(texts)), np.diff(starts))
+    least = max(2, -(-len(texts) // _SHARED_BY))
+    of_words = max(least, min(_LEAST, len(texts) - 1))
+    kept = (words != NONE) & (np.bincount(words + 1)[words + 1] >= of_words)
+    kept |= _in_long_runs(words, lengths, generation, least)
+    first_characters = np.array([ord(unit[0]) for text in cut for unit in text], dtype=np.int64)
+    ends = _common_ends(words, kept, first_characters, generation, of_words)
+
+    # A word's number is twice its column's; that of the character after it is the next one.
+    units_of = np.concatenate([np.flatnonzero(kept), ends + 1])
+    parts = np.concatenate([2 * words[kept], 2 * words[ends] + 1])
+    in_order = np.argsort(units_of, kind="stable")
+    units_of, parts = units_of[in_order], parts[in_order]
+    part_lengths = np.where(parts % 2 == 0, lengths[units_of], 1)
+    begins = _begins(parts, part_lengths, generation[units_of])
+
+    columns = np.full(lengths.sum(), NONE, dtype=np.int32)
+    of_part = np.repeat(np.arange(len(parts)), part_lengths)
+    within = np.arange(len(of_part)) - starts_of(part_lengths)[of_part]
+    columns[starts_of(lengths)[units_of[of_part]] + within] = begins[of_part] + within
+    return columns
+
+
+def _in_long_runs(
+    words: np.ndarray, lengths: np.ndarray, generation: np.ndarray, least: int
 ) -> np.ndarray:
-    """Gives units columns that hold nothing but one same unit.
-
-    Generations join one after the other. Each takes a heavy subsequence that it has in common with
-    the columns: a match weighs the pairs of characters that it adds, and those that continue a run,
-    in generations that have the run's last unit directly before, weigh more the longer it is, up to
-    tenfold after 30 characters, the length of an anchor's window. So runs are not broken for
-    isolated common words, nor for many short runs. Where few of a column's generations
-    go on to the next, little of the run goes on, so that headings which begin alike do not take
-    each other's columns. What is not shared gets columns of its own. Then each generation is taken
-    out and put in again, which mends what the first ones could not know.
-
-    Of more than 200 generations, 200 from all over the order make the columns. Each other one takes
-    its heaviest subsequence of these, and what it does not share has no column. So every generation
-    costs the same. Of what a tenth of all generations have, 200 have about twenty.
-
-    Matches are sparse, so the subsequence is found over them alone, with a Fenwick tree of the best
-    one that ends before each column (Hunt and Szymanski, 1977, with weights): O(matches log
-    columns) a generation. The run before a match is that of the heaviest subsequence that ends
-    there, and a longer run where two are as heavy; a lighter one with a longer run is not followed.
+    """Which units are in a run of 30 characters, each two of which follow each other in several.
 
     Args:
-        units: int32 [units], every generation's units as numbers, one generation after another.
-        starts: int64 [generations + 1], where each generation begins.
-        sizes: int64 [different units], their characters.
-        order: int64 [generations], in which they join.
-        passes: How often each is taken out and put in again.
+        words: int [units], the column of each, or NONE.
+        lengths: int [units], their characters.
+        generation: int [units], whose they are.
+        least: In so many generations the same two columns' units must follow each other.
+    """
+    steps = words[:-1] * np.int64(words.max(initial=0) + 1) + words[1:]
+    _, which, counts = np.unique(steps, return_inverse=True, return_counts=True)
+    goes_on = (counts[which] >= least) & (np.diff(generation) == 0)
+    goes_on &= (words[:-1] != NONE) & (words[1:] != NONE)
+    run = starts_of(~goes_on)[: len(words)]
+    characters = np.bincount(run, weights=lengths)
+    several = np.bincount(run) > 1
+    in_long_run: np.ndarray = (several & (characters >= _LONG_RUN))[run]
+    return in_long_run
+
+
+def _common_ends(
+    words: np.ndarray,
+    kept: np.ndarray,
+    first_characters: np.ndarray,
+    generation: np.ndarray,
+    least: int,
+) -> np.ndarray:
+    """The kept units after which comes one that is not, with the character that most have there.
+
+    Args:
+        words: int [units], the column of each, or NONE.
+        kept: bool [units], those in the skeleton.
+        first_characters: int [units], the code point that each begins with.
+        generation: int [units], whose they are.
+        least: So many generations must have the character.
 
     Returns:
-        int32 [units], the column of each, or NONE.
+        int64 [some], units.
     """
-    profile = profile_of(units, starts, np.full(units.size, NONE, np.int32))
-    none_stay = np.zeros(units.size, np.bool_)
-    is_first = np.zeros(order.size, np.bool_)
-    n_first = min(order.size, _FIRST)
-    is_first[np.arange(n_first) * order.size // max(n_first, 1)] = True
-    for _ in range(passes + 1):
-        for g in order[is_first]:
-            take_out(profile, g, none_stay)
-            first, by_unit = _columns_by_unit(profile, sizes.size)
-            put_in(profile, g, _heaviest(profile, first, by_unit, sizes, g))
-    places = np.where(profile.columns != NONE, profile.places[profile.columns], np.int32(NONE))
-    first, by_unit = _columns_by_unit(profile, sizes.size)
-    for g in order[~is_first]:
-        places[starts[g] : starts[g + 1]] = _heaviest(profile, first, by_unit, sizes, g)
-    return places
+    last = np.flatnonzero(kept[:-1] & ~kept[1:] & (np.diff(generation) == 0))
+    after = words[last] * np.int64(0x110000) + first_characters[last + 1]
+    ways, which, counts = np.unique(after, return_inverse=True, return_counts=True)
+    # Of each word the way that most go, the first of several: the last that is written stays.
+    most = np.zeros(words.max(initial=0) + 1, dtype=np.int64)
+    by_count = np.lexsort((-ways, counts))
+    most[ways[by_count] // 0x110000] = by_count
+    ends: np.ndarray = last[(which == most[words[last]]) & (counts[which] >= least)]
+    return ends
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _heaviest(
-    profile: Profile, first: np.ndarray, by_unit: np.ndarray, sizes: np.ndarray, g: int
-) -> np.ndarray:
-    """The places of the columns that a generation's units take; NONE for those that take none.
+def _begins(parts: np.ndarray, lengths: np.ndarray, generation: np.ndarray) -> np.ndarray:
+    """The column in which each part of the skeleton begins.
 
     Args:
-        profile: The alignment. The generation is out.
-        first: As `_columns_by_unit` gives it.
-        by_unit: Likewise.
-        sizes: As `common_order` has it.
-        g: The generation.
+        parts: int [n], the number of each, generation by generation, rising within each.
+        lengths: int [n], its characters.
+        generation: int [n], whose it is.
     """
-    begin, end = profile.starts[g], profile.starts[g + 1]
-    n_columns = profile.sizes[0]
-    most_columns, n_matches = _limit(first, profile.symbols[begin:end], n_columns)
-    score = np.empty(n_matches, np.int64)
-    run = np.empty(n_matches, np.int64)  # characters, summed over the column's generations
-    previous = np.empty(n_matches, np.int32)
-    match_unit = np.empty(n_matches, np.int32)
-    match_column = np.empty(n_matches, np.int32)
-    tree = np.full(n_columns + 1, -1, np.int32)
-    last_unit = np.full(n_columns, -2, np.int32)
-    last_match = np.empty(n_columns, np.int32)
-    x = 0
-    for t in range(begin, end):
-        unit = profile.symbols[t]
-        if first[unit + 1] - first[unit] > most_columns:
-            continue
-        row = x
-        for c in by_unit[first[unit] : first[unit + 1]]:
-            best, best_previous, best_carried = 0, -1, 0
-            node = c
-            while node > 0:
-                y = tree[node]
-                if y >= 0 and score[y] > best:
-                    best, best_previous = score[y], y
-                node -= node & -node
-            weight = profile.held[profile.order[c]]
-            entry = profile.first[profile.order[c]]
-            while entry != NONE:
-                before = profile.entries[entry, BEFORE]
-                if before != NONE and last_unit[profile.places[before]] == t - 1:
-                    y = last_match[profile.places[before]]
-                    n_on = profile.entries[entry, TIMES]
-                    carried = run[y] * n_on // profile.held[before]
-                    longer = min(carried, _LONG_RUN * n_on)
-                    value = score[y] + _PER_CHARACTER * longer * sizes[unit]
-                    if value > best or (value == best and carried > best_carried):
-                        best, best_previous, best_carried = value, y, carried
-                entry = profile.entries[entry, NEXT]
-            score[x] = best + _ALONE * weight * sizes[unit]
-            run[x] = best_carried + weight * sizes[unit]
-            previous[x] = best_previous
-            match_unit[x] = t - begin
-            match_column[x] = c
-            x += 1
-        for y in range(row, x):
-            c = match_column[y]
-            last_unit[c] = t
-            last_match[c] = y
-            node = c + 1
-            while node <= n_columns:
-                if tree[node] < 0 or score[y] > score[tree[node]]:
-                    tree[node] = y
-                node += node & -node
-    chosen = np.full(end - begin, NONE, np.int32)
-    if n_matches > 0:
-        x = int(np.argmax(score))
-        while x >= 0:
-            chosen[match_unit[x]] = match_column[x]
-            x = previous[x]
-    return chosen
-
-
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _limit(first: np.ndarray, units: np.ndarray, n_columns: int) -> tuple[int, int]:
-    """How many columns a unit may have to be matched, and the matches that this gives.
-
-    Where words are repeated on and on, those with the most columns are left to the filling.
-    """
-    most_columns = n_columns
-    n_matches = _MATCHES + 1
-    while n_matches > _MATCHES:
-        n_matches = 0
-        for unit in units:
-            n = first[unit + 1] - first[unit]
-            n_matches += n if n <= most_columns else 0
-        if n_matches > _MATCHES:
-            most_columns //= 2
-    return most_columns, n_matches
-
-
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _columns_by_unit(profile: Profile, n_units: int) -> tuple[np.ndarray, np.ndarray]:
-    """The places of each unit's columns: those of unit u are `by_unit[first[u] : first[u + 1]]`."""
-    n_columns = profile.sizes[0]
-    unit_of = np.empty(n_columns, np.int32)
-    first = np.zeros(n_units + 1, np.int64)
-    for place in range(n_columns):
-        unit_of[place] = profile.entries[profile.first[profile.order[place]], SYMBOL]
-        first[unit_of[place] + 1] += 1
-    for u in range(n_units):
-        first[u + 1] += first[u]
-    free = first[:-1].copy()
-    by_unit = np.empty(n_columns, np.int32)
-    for place in range(n_columns):
-        by_unit[free[unit_of[place]]] = place
-        free[unit_of[place]] += 1
-    return first, by_unit
+    before = np.where(np.diff(generation, prepend=-1) == 0, np.roll(parts, 1), -1)
+    length_of = dict(zip(parts.tolist(), lengths.tolist(), strict=True))
+    begins = dict.fromkeys(length_of, 0)
+    for part, earlier in sorted(set(zip(parts.tolist(), before.tolist(), strict=True))):
+        if earlier >= 0:
+            begins[part] = max(begins[part], begins[earlier] + length_of[earlier])
+    return np.array([begins[part] for part in parts.tolist()], dtype=np.int64)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from aligners import AlignerError, NotInstalledError, open_aligner
 from aligners.anchorlake import WordsFirst
+from aligners.common_order import _columns_by_unit, _heaviest, common_order
 from aligners.filling import _align, fill
 from aligners.mafft import SYMBOLS, Mafft, symbols_for
 from aligners.profile import (
@@ -29,9 +30,8 @@ from aligners.profile import (
     put_in,
     take_out,
 )
-from aligners.skeleton import _columns_by_unit, _heaviest, common_order
+from aligners.skeleton import skeleton
 from aligners.units import units
-from aligners.words import skeleton
 from tests.aligners.mafft import ALIGNERS, align, check_sentence, fails, needs_mafft, until
 from tests.blueprints import overlap
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -69,6 +70,17 @@ def test_files_are_byte_for_byte_those_of_one_process(
     assert files(bench) == undisturbed
 
 
+def workers() -> list[psutil.Process]:
+    """The processes of shards that run."""
+    running = []
+    for child in psutil.Process().children():
+        with suppress(
+            psutil.NoSuchProcess
+        ):  # as one is called too that ended and was not waited for
+            running += [child] if "models.shard_worker" in child.cmdline() else []
+    return running
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("table", _TABLES)
 def test_a_killed_process_fails_the_asset_and_another_number_goes_on(
@@ -81,8 +93,8 @@ def test_a_killed_process_fails_the_asset_and_another_number_goes_on(
 
     def stage(*arguments: Any) -> None:
         staging.stage(*arguments)
-        workers = [c for c in psutil.Process().children() if "models.shard_worker" in c.cmdline()]
-        workers[-1].kill()
+        for worker in workers()[-1:]:
+            worker.kill()
 
     with monkeypatch.context() as patch:
         patch.setattr(f"{module}.stage", stage)

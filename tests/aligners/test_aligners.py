@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from aligners import AlignerError, NotInstalledError, open_aligner
 from aligners.anchorlake import WordsFirst
 from aligners.common_order import _columns_by_unit, _heaviest, common_order
-from aligners.filling import _align, fill
+from aligners.filling import fill
 from aligners.mafft import SYMBOLS, Mafft, symbols_for
 from aligners.profile import (
     BEFORE,
@@ -30,6 +30,7 @@ from aligners.profile import (
     put_in,
     take_out,
 )
+from aligners.run import align_run
 from aligners.skeleton import skeleton
 from aligners.units import units
 from tests.aligners.mafft import ALIGNERS, align, check_sentence, fails, needs_mafft, until
@@ -479,7 +480,7 @@ def test_of_many_generations_the_first_make_the_columns() -> None:
 
 
 class Run(NamedTuple):
-    """A run of characters, and columns that it may take; as `_align` has them."""
+    """A run of characters, and columns that it may take; as `align_run` has them."""
 
     rows: list[int]
     pairs: list[list[int]]
@@ -548,7 +549,7 @@ def test_a_run_of_characters_is_aligned_as_well_as_can_be(run: Run) -> None:
     pairs, follows = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
     pairs[:, 1:], follows[:, 1:] = run.pairs, run.follows
     # As in its use: parts of longer rows.
-    chosen = _align(
+    chosen = align_run(
         int32(run.rows),
         pairs[:, 1:],
         follows[:, 1:],

@@ -24,7 +24,7 @@ _FIRST = 200
 
 _ALONE = 10
 _PER_CHARACTER = 3
-_LONG_RUN = 30
+LONG_RUN = 30
 """What a pair of characters weighs alone, what more for each character before it in a run, and the
 characters beyond which a run adds nothing."""
 
@@ -126,7 +126,7 @@ def _heaviest(
                     y = last_match[profile.places[before]]
                     n_on = profile.entries[entry, TIMES]
                     carried = run[y] * n_on // profile.held[before]
-                    longer = min(carried, _LONG_RUN * n_on)
+                    longer = min(carried, LONG_RUN * n_on)
                     value = score[y] + _PER_CHARACTER * longer * sizes[unit]
                     if value > best or (value == best and carried > best_carried):
                         best, best_previous, best_carried = value, y, carried

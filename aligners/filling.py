@@ -5,6 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from aligners.common_order import LONG_RUN
 from aligners.profile import (
     BEFORE,
     NEXT,
@@ -21,8 +22,6 @@ from aligners.run import align_run
 _CELLS = 1 << 25
 """Of one table of dynamic programming; it takes as many bytes."""
 
-_LONG_RUN = 30
-"""Characters, the length of an anchor's window."""
 _BAND = 50
 _BAND_OF_ALL = 1500
 """Characters. So far from where it was a character may be put in again; farther where generations
@@ -85,7 +84,7 @@ def _in_long_runs(fixed: np.ndarray, starts: np.ndarray) -> np.ndarray:
             stop = t + 1
             while stop < starts[g + 1] and fixed[t] >= 0 and fixed[stop] == fixed[stop - 1] + 1:
                 stop += 1
-            long[t:stop] = fixed[t] >= 0 and stop - t >= _LONG_RUN
+            long[t:stop] = fixed[t] >= 0 and stop - t >= LONG_RUN
             t = stop
     return long
 

@@ -92,24 +92,8 @@ def take_out(profile: Profile, g: int, stays: np.ndarray) -> None:
         g: The generation.
         stays: bool [symbols], those of all generations that stay.
     """
-    _, starts, columns, order, places, held, first, entries, sizes = profile
-    for t in range(starts[g], starts[g + 1]):
-        if columns[t] == NONE:
-            continue
-        before = columns[t - 1] if t > starts[g] else NONE
-        last = NONE
-        entry = first[columns[t]]
-        while entries[entry, SYMBOL] != profile.symbols[t] or entries[entry, BEFORE] != before:
-            last = entry
-            entry = entries[entry, NEXT]
-        entries[entry, TIMES] -= 1
-        if entries[entry, TIMES] == 0:
-            if last == NONE:
-                first[columns[t]] = entries[entry, NEXT]
-            else:
-                entries[last, NEXT] = entries[entry, NEXT]
-            entries[entry, NEXT] = sizes[1]
-            sizes[1] = entry
+    _, starts, columns, order, places, held, _, _, sizes = profile
+    _discount(profile, g)
     for t in range(starts[g], starts[g + 1]):
         if columns[t] != NONE and not stays[t]:
             held[columns[t]] -= 1
@@ -167,25 +151,55 @@ def put_in(profile: Profile, g: int, chosen: np.ndarray) -> None:
 @numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _count(profile: Profile, g: int) -> None:
     """Counts a generation's symbols in the entries of their columns."""
-    symbols, starts, columns, _, _, _, first, entries, sizes = profile
+    symbols, starts, columns, _, _, _, _, entries, sizes = profile
     for t in range(starts[g], starts[g + 1]):
         if columns[t] == NONE:
             continue
         before = columns[t - 1] if t > starts[g] else NONE
-        last = NONE
-        entry = first[columns[t]]
-        while entry != NONE and (
-            entries[entry, SYMBOL] != symbols[t] or entries[entry, BEFORE] != before
-        ):
-            last = entry
-            entry = entries[entry, NEXT]
+        last, entry = _entry_of(profile, t, before)
         if entry == NONE:
             entry = sizes[1]
             sizes[1] = entries[entry, NEXT]
             entries[entry, SYMBOL], entries[entry, BEFORE] = symbols[t], before
             entries[entry, TIMES], entries[entry, NEXT] = 0, NONE
-            if last == NONE:
-                first[columns[t]] = entry
-            else:
-                entries[last, NEXT] = entry
+            _link(profile, columns[t], last, entry)
         entries[entry, TIMES] += 1
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _discount(profile: Profile, g: int) -> None:
+    """Undoes what `_count` does."""
+    _, starts, columns, _, _, _, _, entries, sizes = profile
+    for t in range(starts[g], starts[g + 1]):
+        if columns[t] == NONE:
+            continue
+        before = columns[t - 1] if t > starts[g] else NONE
+        last, entry = _entry_of(profile, t, before)
+        entries[entry, TIMES] -= 1
+        if entries[entry, TIMES] == 0:
+            _link(profile, columns[t], last, entries[entry, NEXT])
+            entries[entry, NEXT] = sizes[1]
+            sizes[1] = entry
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _entry_of(profile: Profile, t: int, before: int) -> tuple[int, int]:
+    """The entry in front of the one that counts a symbol in its column, and that one; or NONE."""
+    entries = profile.entries
+    last = NONE
+    entry = profile.first[profile.columns[t]]
+    while entry != NONE and (
+        entries[entry, SYMBOL] != profile.symbols[t] or entries[entry, BEFORE] != before
+    ):
+        last = entry
+        entry = entries[entry, NEXT]
+    return last, entry
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _link(profile: Profile, column: int, last: int, entry: int) -> None:
+    """Puts an entry after another one of a column, or first."""
+    if last == NONE:
+        profile.first[column] = entry
+    else:
+        profile.entries[last, NEXT] = entry

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aligners.common_order import common_order
+from aligners.common_order import LONG_RUN, common_order
 from aligners.numbering import longest_first, numbers_of, starts_of
 from aligners.profile import NONE
 from aligners.units import units
@@ -18,9 +18,8 @@ _PASSES = 2
 _SHARED_BY = 10
 """A word is in the skeleton where one of so many generations, at least, has it there."""
 _LEAST = 3
-"""And where so many have it, of four and more: a word that two of ten share may be chance."""
-_LONG_RUN = 30
-"""Characters, the length of an anchor's window. What two share for so long is none."""
+"""And where so many have it, of four and more: a word that two of ten share may be chance, unless
+it is in a long run."""
 
 
 def skeleton(texts: Sequence[str]) -> np.ndarray:
@@ -80,7 +79,7 @@ def _in_long_runs(
     run = starts_of(~goes_on)[: len(words)]
     characters = np.bincount(run, weights=lengths)
     several = np.bincount(run) > 1
-    in_long_run: np.ndarray = (several & (characters >= _LONG_RUN))[run]
+    in_long_run: np.ndarray = (several & (characters >= LONG_RUN))[run]
     return in_long_run
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.distributions import as_numpy
-from models.numba_reduce import widen
+from models.numba_reduce import VECTOR, exponential, widen
 from models.reading import send
 
 _CHUNK = 1024
@@ -60,27 +60,7 @@ def kl_of_rows(ours: Tensor, our_rows: Tensor, theirs: Tensor, their_rows: Tenso
     return kl
 
 
-# As in `models.distributions`: a sum may be reordered; there may be infinities.
-_VECTOR = {"reassoc", "contract", "nsz"}
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
-def _exp(d):  # type: ignore[no-untyped-def]  # numba infers
-    """The exponential of d from -87 to 0, vectorized as in `models.distributions`."""
-    k = np.floor(d * np.float32(1.44269504) + np.float32(0.5))
-    r = d - k * np.float32(0.693359375)
-    r = r + k * np.float32(2.12194440e-4)
-    p = np.float32(1.9875691500e-4)
-    p = p * r + np.float32(1.3981999507e-3)
-    p = p * r + np.float32(8.3334519073e-3)
-    p = p * r + np.float32(4.1665795894e-2)
-    p = p * r + np.float32(1.6666665459e-1)
-    p = p * r + np.float32(5.0000001201e-1)
-    p = p * r * r + r + np.float32(1)
-    return p * np.int32((np.int32(k) + np.int32(127)) << np.int32(23)).view(np.float32)
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
+@numba.njit(nogil=True, cache=True, fastmath=VECTOR)
 def _sums(ours, theirs, our_highest, their_highest):  # type: ignore[no-untyped-def]
     """The sums of exp(a), exp(b) and exp(a) (a - b), a and b the logits less their highest."""
     least = np.float32(-87)
@@ -90,14 +70,14 @@ def _sums(ours, theirs, our_highest, their_highest):  # type: ignore[no-untyped-
     for i in range(ours.shape[0]):
         a = ours[i] - our_highest
         b = theirs[i] - their_highest
-        e = _exp(least if a < least else a)
+        e = exponential(least if a < least else a)
         our_total += e
-        their_total += _exp(least if b < least else b)
+        their_total += exponential(least if b < least else b)
         weighted += np.float32(0) if a < least else e * (a - b)
     return our_total, their_total, weighted
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
+@numba.njit(nogil=True, cache=True, fastmath=VECTOR)
 def _highest(row):  # type: ignore[no-untyped-def]
     highest = row[0]
     for i in range(row.shape[0]):

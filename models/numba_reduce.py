@@ -18,9 +18,9 @@ _CHUNK = 16 * _BLOCK
 _LOWEST = np.float32(-1e30)
 """Stands for the maximum of a chunk that has none, as the model rules all of its tokens out."""
 
-# LLVM may reorder a float32 sum, which is what lets it add sixteen numbers at once, and fuse a
-# product with a sum; it may not suppose that there are no infinities.
-_VECTOR = {"reassoc", "contract", "nsz"}
+VECTOR = {"reassoc", "contract", "nsz"}
+"""LLVM may reorder a float32 sum, which is what lets it add sixteen numbers at once, and fuse a
+product with a sum; it may not suppose that there are no infinities."""
 
 
 @numba.njit(nogil=True, cache=True)
@@ -69,7 +69,7 @@ def reduce_rows(logits, rows, targets, grid, least_logprob, kept):  # type: igno
             top_mass[n, i] = min(mass, 1.0)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
+@numba.njit(nogil=True, cache=True, fastmath=VECTOR)
 def widen(bits, row):  # type: ignore[no-untyped-def]
     """bfloat16 is the upper half of float32."""
     for i in range(row.shape[0]):
@@ -141,33 +141,41 @@ def _block_maxima(values, maxima):  # type: ignore[no-untyped-def]
         maxima[whole] = values[whole * _BLOCK :].max()
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
+@numba.njit(nogil=True, cache=True, fastmath=VECTOR)
 def _sum_exponentials(values, highest):  # type: ignore[no-untyped-def]
     """The sums of exp(d) and of d exp(d), d = value - highest.
 
-    exp is Cody and Waite's reduction to |r| <= ln(2)/2 with Cephes' polynomial for float32, written
-    out so that it is vectorized; its error is 1e-7. Beyond -87 it is 0 in float32, or nearly.
+    Beyond -87 the exponential is 0 in float32, or nearly.
     """
     total = np.float32(0)
     weighted = np.float32(0)
     for i in range(values.shape[0]):
         d = values[i] - highest
         d = np.float32(-87) if d < np.float32(-87) else d  # what is no number stays none
-        k = np.floor(d * np.float32(1.44269504) + np.float32(0.5))
-        r = d - k * np.float32(0.693359375)
-        r = r + k * np.float32(2.12194440e-4)
-        p = np.float32(1.9875691500e-4)
-        p = p * r + np.float32(1.3981999507e-3)
-        p = p * r + np.float32(8.3334519073e-3)
-        p = p * r + np.float32(4.1665795894e-2)
-        p = p * r + np.float32(1.6666665459e-1)
-        p = p * r + np.float32(5.0000001201e-1)
-        p = p * r * r + r + np.float32(1)
-        power = np.int32((np.int32(k) + np.int32(127)) << np.int32(23)).view(np.float32)
-        e = p * power
+        e = exponential(d)
         total += e
         weighted += e * d
     return total, weighted
+
+
+@numba.njit(nogil=True, cache=True, fastmath=VECTOR)
+def exponential(d):  # type: ignore[no-untyped-def]
+    """The exponential of d from -87 to 0, in float32, with an error of 1e-7.
+
+    Cody and Waite's reduction to |r| <= ln(2)/2 with Cephes' polynomial for float32, written out so
+    that the loop around it is vectorized.
+    """
+    k = np.floor(d * np.float32(1.44269504) + np.float32(0.5))
+    r = d - k * np.float32(0.693359375)
+    r = r + k * np.float32(2.12194440e-4)
+    p = np.float32(1.9875691500e-4)
+    p = p * r + np.float32(1.3981999507e-3)
+    p = p * r + np.float32(8.3334519073e-3)
+    p = p * r + np.float32(4.1665795894e-2)
+    p = p * r + np.float32(1.6666665459e-1)
+    p = p * r + np.float32(5.0000001201e-1)
+    p = p * r * r + r + np.float32(1)
+    return p * np.int32((np.int32(k) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -197,7 +205,7 @@ def _rank(row, buffer, highest_of, target, value):  # type: ignore[no-untyped-de
     return rank
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
+@numba.njit(nogil=True, cache=True, fastmath=VECTOR)
 def _count_above(values, least):  # type: ignore[no-untyped-def]
     above = np.int32(0)
     for i in range(values.shape[0]):
@@ -205,7 +213,7 @@ def _count_above(values, least):  # type: ignore[no-untyped-def]
     return above
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_VECTOR)
+@numba.njit(nogil=True, cache=True, fastmath=VECTOR)
 def _count_reaching(values, least):  # type: ignore[no-untyped-def]
     reaching = np.int32(0)
     for i in range(values.shape[0]):

@@ -76,25 +76,27 @@ def _behind_prompts(
 ) -> Iterator[list[int]]:
     """Batches of windows that come after prompts, those of a prompt together."""
     most_held = model.batch_tokens or _CACHE // model.cache_bytes
+    prompts = [window.prompt for window in windows]
     order = sorted(
-        range(len(windows)),
-        key=lambda i: (windows[i].skipped, windows[i].prompt, len(windows[i].targets)),
+        range(len(windows)), key=lambda i: (len(prompts[i]), prompts[i], len(windows[i].targets))
     )
     batch: list[int] = []
+    n_prompts = width = 0
     for i in order:
-        some = [windows[j] for j in (*batch, i)]
-        n_prompts = len({window.prompt for window in some})
-        longest = max(window.skipped for window in some)
-        width = max(len(window.targets) for window in some)
+        longest = len(prompts[i])  # of the batch, as they are in order
+        is_new = not batch or prompts[i] != prompts[batch[-1]]
+        width = max(width, len(windows[i].targets))
+        n = len(batch) + 1
         holds = (
-            len(some) <= positions
-            and n_prompts * longest + len(some) * width <= _TOKENS
-            and len(some) * (longest + width) <= most_held
+            n <= positions
+            and (n_prompts + is_new) * longest + n * width <= _TOKENS
+            and n * (longest + width) <= most_held
         )
         if batch and not holds:
             yield batch
-            batch = []
+            batch, n_prompts, is_new, width = [], 0, True, len(windows[i].targets)
         batch.append(i)
+        n_prompts += is_new
     if batch:
         yield batch
 
